@@ -1,0 +1,54 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// The errors of a queue, tested with errors.Is. An engine returns nothing else for what a
+// caller can cause; any other error is an accident of the engine's own.
+var (
+	// ErrNotExist: no job has that id, or no lease ever had that token.
+	ErrNotExist = errors.New("job does not exist")
+	// ErrNotPending: the job is not ready to be leased.
+	ErrNotPending = errors.New("job is not pending")
+	// ErrNotRunning: the job finished or failed already.
+	ErrNotRunning = errors.New("job is not running")
+	// ErrCanceled: the job was canceled; its worker's report is not accepted.
+	ErrCanceled = errors.New("job was canceled")
+	// ErrDequeueTimeout: the context ended before a job was ready.
+	ErrDequeueTimeout = errors.New("dequeue context timed out or was canceled")
+	// ErrLeaseLost: the lease is over: it was taken back, released, or reported on.
+	ErrLeaseLost = errors.New("lease is over")
+	// ErrAlreadyReported: the lease was reported on before, with another outcome.
+	ErrAlreadyReported = errors.New("lease was already reported with another outcome")
+	// ErrUnavailable: the store is closed or has failed; the outcome of a call that got this
+	// error is unknown.
+	ErrUnavailable = errors.New("queue is not available")
+	// ErrDamaged: a record in the store cannot be read. Only calls that need it are affected.
+	ErrDamaged = errors.New("record is damaged")
+)
+
+// DependencyError tells which dependency of which job does not exist. It is an ErrNotExist.
+type DependencyError struct {
+	Job   int // index of the job in the call to Enqueue
+	Index int // index in the job's Dependencies
+	ID    uuid.UUID
+}
+
+func (e *DependencyError) Error() string {
+	return fmt.Sprintf("dependency %s does not exist", e.ID)
+}
+
+// Unwrap makes the error an ErrNotExist.
+func (e *DependencyError) Unwrap() error { return ErrNotExist }
+
+// InvalidError tells which field of a request is not acceptable, and why.
+type InvalidError struct {
+	Field  string // as it is called on the wire, such as "types[3]"
+	Reason string // completes "<field>: "
+}
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }

@@ -1,0 +1,103 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// JobQueue is a queue of jobs with leases. All methods are safe for concurrent use.
+//
+// When a method returns nil its change is durable: it survives the death of the process and
+// of the machine. When it returns one of the sentinel errors of this package, nothing was
+// changed. Two exceptions: ErrUnavailable, after which the outcome is unknown, and the end of
+// ctx, which only Dequeue waits for; the others may complete in spite of it.
+//
+// A token that no lease ever had is answered with ErrNotExist by every operation that takes
+// one.
+type JobQueue interface {
+	// Enqueue adds jobs, all or none, and returns their statuses in the order given. Ids are
+	// UUIDs of version 7.
+	//
+	// Every dependency must exist, or nothing is added: *DependencyError. A job whose
+	// dependencies are not over is Blocked; when they are, it starts as Admit says. Jobs of
+	// one lane are handed out in the order in which they were added, and of those of one
+	// call in the order given. *InvalidError if a job is not valid.
+	Enqueue(ctx context.Context, jobs []NewJob) ([]Status, error)
+
+	// Dequeue leases the job that became part of the queue first among all the pending ones
+	// of any of the types and any of the channels, and blocks until there is one or ctx
+	// ends: ErrDequeueTimeout. Waiting callers are served in the order they came, and each
+	// job is handed to one of them.
+	//
+	// A lease may be returned although ctx has just ended; a caller that cannot use it
+	// should release it.
+	Dequeue(ctx context.Context, request DequeueRequest) (Lease, error)
+
+	// DequeueByID leases one pending job out of turn, without waiting. ErrNotExist;
+	// ErrNotPending if it is in any other state, canceled included.
+	DequeueByID(ctx context.Context, id uuid.UUID, worker string) (Lease, error)
+
+	// RequeueOrFinishJob ends the lease. If its job was requeued fewer than maxRetries times
+	// it goes back to Pending, at its old place in line; else it ends with the outcome, and
+	// dependents are settled as their RunIf says, before the call returns. maxRetries 0
+	// finishes. It returns the state that the job is in then.
+	//
+	// The same outcome again under the same token is answered the same and changes nothing;
+	// another one is ErrAlreadyReported. ErrLeaseLost if the lease was taken back or
+	// released, ErrCanceled if the job was canceled.
+	RequeueOrFinishJob(ctx context.Context, token uuid.UUID, maxRetries uint64, outcome Outcome) (State, error)
+
+	// CancelJob ends a job that is not over, and settles its dependents before it returns.
+	// The lease of a running one ends; RefreshHeartbeat tells its holder. Canceling a
+	// canceled job changes nothing and returns nil. ErrNotExist; ErrNotRunning if it
+	// finished or failed.
+	CancelJob(ctx context.Context, id uuid.UUID) error
+
+	// JobStatus returns the job's present state. ErrNotExist.
+	JobStatus(ctx context.Context, id uuid.UUID) (Status, error)
+
+	// Job returns what was given at Enqueue. ErrNotExist.
+	Job(ctx context.Context, id uuid.UUID) (Job, error)
+
+	// IdFromToken returns the job of a lease that is not over, or that is over because its
+	// job was canceled: its holder may not know yet. ErrNotExist for any other token.
+	IdFromToken(ctx context.Context, token uuid.UUID) (uuid.UUID, error)
+
+	// Heartbeats returns the tokens of the leases whose last beat is at least olderThan ago,
+	// oldest beat first. The claim counts as a beat, and so does opening the store. Leases
+	// that are over are never among them.
+	Heartbeats(ctx context.Context, olderThan time.Duration) ([]uuid.UUID, error)
+
+	// RefreshHeartbeat resets the lease's last beat to now, and tells whether the job was
+	// canceled under it. ErrLeaseLost if it is over for any other reason.
+	RefreshHeartbeat(ctx context.Context, token uuid.UUID) (canceled bool, err error)
+}
+
+// DequeueRequest says which jobs a worker can run.
+type DequeueRequest struct {
+	Types    []string // at least one
+	Channels []string // none is DefaultChannel alone
+	Worker   string   // a name for people, may be empty
+}
+
+// Lanes returns every lane that the request looks in, each once.
+func (r DequeueRequest) Lanes() []Lane {
+	channels := r.Channels
+	if len(channels) == 0 {
+		channels = []string{DefaultChannel}
+	}
+	lanes := make([]Lane, 0, len(channels)*len(r.Types))
+	seen := make(map[Lane]bool, cap(lanes))
+	for _, channel := range channels {
+		for _, jobType := range r.Types {
+			lane := Lane{Channel: channel, Type: jobType}
+			if !seen[lane] {
+				seen[lane] = true
+				lanes = append(lanes, lane)
+			}
+		}
+	}
+	return lanes
+}
