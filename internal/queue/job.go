@@ -142,6 +142,7 @@ type Status struct {
 const (
 	ReasonHeartbeatLost    = "heartbeat-lost"
 	ReasonDependencyFailed = "dependency-failed"
+	ReasonDamaged          = "damaged" // the store cannot read the job or a dependency's result
 )
 
 // JobError says why a job failed.

@@ -67,7 +67,7 @@ func ValidateReport(o Outcome) error {
 	switch reason := o.Error.Reason; {
 	case reason == "" || len(reason) > MaxReasonLength || !utf8.ValidString(reason):
 		return &InvalidError{Field: "error.reason", Reason: fmt.Sprintf("must be UTF-8 text of 1 to %d bytes", MaxReasonLength)}
-	case reason == ReasonHeartbeatLost || reason == ReasonDependencyFailed:
+	case reason == ReasonHeartbeatLost, reason == ReasonDependencyFailed, reason == ReasonDamaged:
 		return &InvalidError{Field: "error.reason", Reason: fmt.Sprintf("%q is given by the server only; use another word", reason)}
 	}
 	return nil

@@ -1,0 +1,148 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+	"github.com/longshore-queue/longshore/internal/queue/wait"
+)
+
+// Dequeue implements queue.JobQueue.
+func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queue.Lease, error) {
+	if err := request.Validate(); err != nil {
+		return queue.Lease{}, err
+	}
+	lanes := request.Lanes()
+	for {
+		g, err := s.nextGrant(ctx, lanes, claimant{worker: request.Worker})
+		if err != nil {
+			return queue.Lease{}, err
+		}
+		l, err := s.deliver(g)
+		if !errors.Is(err, queue.ErrDamaged) {
+			return l, err
+		}
+		// That job is over; there may be another one.
+	}
+}
+
+// nextGrant claims the first ready job of the lanes, or waits until it is handed one.
+func (s *Store) nextGrant(ctx context.Context, lanes []queue.Lane, by claimant) (grant, error) {
+	g, waiter, err := s.claimOrJoin(ctx, lanes, by)
+	if err != nil || waiter == nil {
+		return g, err
+	}
+	g, ok := waiter.Wait(ctx, s.closing)
+	if ok {
+		return g, nil
+	}
+	if ctx.Err() == nil {
+		return grant{}, queue.ErrUnavailable // the store is closing
+	}
+	return grant{}, queue.ErrDequeueTimeout
+}
+
+// claimOrJoin claims the first ready job of the lanes. If there is none it joins the line, in
+// the same breath, so that no job can become ready unnoticed in between: then the waiter is
+// not nil.
+func (s *Store) claimOrJoin(ctx context.Context, lanes []queue.Lane, by claimant) (g grant, waiter *wait.Waiter[claimant, grant], err error) {
+	if err := s.enter(); err != nil {
+		return grant{}, nil, err
+	}
+	defer s.leave()
+	group, err := s.change(func(c *change) error {
+		j, found, err := s.firstPending(c, lanes)
+		switch {
+		case err != nil:
+			return err
+		case found:
+			g, err = c.claim(j, by)
+			return err
+		case ctx.Err() != nil:
+			return queue.ErrDequeueTimeout
+		default:
+			waiter = s.line.Join(lanes, by)
+			return nil
+		}
+	})
+	g.group = group
+	return g, waiter, err
+}
+
+// firstPending returns the first ready job of the lanes. One whose record cannot be read is
+// passed over, and no other is held up by it.
+func (s *Store) firstPending(c *change, lanes []queue.Lane) (j waitingJob, found bool, err error) {
+	for {
+		l, ready, err := s.firstReady(lanes)
+		if err != nil || l == nil {
+			return waitingJob{}, false, err
+		}
+		r, err := c.readRecord(ready.id)
+		if err == nil && r.State == queue.Pending {
+			return waitingJob{id: ready.id, lane: l.name, place: ready.place, record: r}, true, nil
+		}
+		if err != nil && !errors.Is(err, queue.ErrDamaged) && !errors.Is(err, queue.ErrNotExist) {
+			return waitingJob{}, false, err
+		}
+		s.log.Error(err, "A ready job cannot be leased; it is passed over until the next start", "job", ready.id.String())
+		s.removeReady(l.name, ready.place)
+	}
+}
+
+// deliver turns a grant into a lease that its caller may see: one that is on disk. If the job
+// cannot be read it is failed, because no worker could ever run it: ErrDamaged.
+func (s *Store) deliver(g grant) (queue.Lease, error) {
+	if err := s.enter(); err != nil {
+		return queue.Lease{}, err
+	}
+	defer s.leave()
+	l, err := s.buildLease(g)
+	if err == nil {
+		return l, s.durable(g.group)
+	}
+	s.log.Error(err, "A job that was leased cannot be read", "job", g.jobID.String())
+	outcome := queue.Outcome{Error: &queue.JobError{Reason: queue.ReasonDamaged}}
+	if _, finishErr := s.requeueOrFinish(g.token, 0, outcome); finishErr != nil {
+		return queue.Lease{}, finishErr
+	}
+	return queue.Lease{}, err
+}
+
+// DequeueByID implements queue.JobQueue.
+func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string) (queue.Lease, error) {
+	if err := queue.ValidateWorker(worker); err != nil {
+		return queue.Lease{}, err
+	}
+	g, err := s.claimByID(id, claimant{worker: worker})
+	if err != nil {
+		return queue.Lease{}, err
+	}
+	return s.deliver(g)
+}
+
+func (s *Store) claimByID(id uuid.UUID, by claimant) (g grant, err error) {
+	if err := s.enter(); err != nil {
+		return grant{}, err
+	}
+	defer s.leave()
+	group, err := s.change(func(c *change) error {
+		r, err := c.readRecord(id)
+		if err != nil {
+			return err
+		}
+		j, err := s.readJob(id, false)
+		if err != nil {
+			return err
+		}
+		g, err = c.claim(waitingJob{id: id, lane: j.Lane(), place: j.place, record: r}, by)
+		return err
+	})
+	if err != nil {
+		return grant{}, s.answer(err)
+	}
+	g.group = group
+	return g, nil
+}

@@ -1,0 +1,125 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// Enqueue implements queue.JobQueue.
+func (s *Store) Enqueue(_ context.Context, jobs []queue.NewJob) ([]queue.Status, error) {
+	prepared := make([]job, len(jobs))
+	for i, n := range jobs {
+		if err := n.Validate(); err != nil {
+			return nil, fmt.Errorf("job %d: %w", i, err)
+		}
+		var err error
+		if prepared[i], err = newJob(n); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+
+	statuses := make([]queue.Status, len(jobs))
+	group, err := s.change(func(c *change) error {
+		for i := range prepared {
+			j := &prepared[i]
+			r, outcome, err := c.enqueue(j)
+			if missing := (*queue.DependencyError)(nil); errors.As(err, &missing) {
+				missing.Job = i
+				missing.Index = slices.Index(jobs[i].Dependencies, missing.ID)
+			}
+			if err != nil {
+				return err
+			}
+			statuses[i] = statusOf(&j.Job, &r, outcome)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	if err := s.durable(group); err != nil {
+		return nil, err
+	}
+	return statuses, nil
+}
+
+func newJob(n queue.NewJob) (job, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return job{}, fmt.Errorf("make a job's id: %w", err)
+	}
+	lane := n.Lane()
+	j := job{Job: queue.Job{
+		ID:           id,
+		Type:         lane.Type,
+		Channel:      lane.Channel,
+		Args:         n.Args,
+		Dependencies: queue.Distinct(n.Dependencies),
+		RunIf:        n.RunIf,
+		MaxRetries:   n.MaxRetries,
+	}}
+	if len(j.Args) == 0 {
+		j.Args = jsonNull
+	}
+	return j, nil
+}
+
+// enqueue adds one job. A *queue.DependencyError has neither Job nor Index yet.
+func (c *change) enqueue(j *job) (record, queue.Outcome, error) {
+	j.place = c.nextPlace()
+	dependencies, err := c.dependOn(j)
+	if err != nil {
+		return record{}, queue.Outcome{}, err
+	}
+	var r record
+	var outcome *queue.Outcome
+	r.Record, outcome = queue.Admit(j.RunIf, dependencies, c.now)
+	c.set(idKey(prefixJob, j.ID), j.encode())
+	if r.State == queue.Pending {
+		c.wait(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r})
+	} else {
+		c.setRecord(j.ID, r)
+	}
+	if outcome == nil {
+		return r, queue.Outcome{}, nil
+	}
+	c.set(idKey(prefixOutcome, j.ID), encodeOutcome(*outcome))
+	return r, *outcome, nil
+}
+
+// dependOn makes the job a dependent of its dependencies, and returns what they are now.
+func (c *change) dependOn(j *job) ([]queue.Dependency, error) {
+	if len(j.Dependencies) == 0 {
+		return nil, nil
+	}
+	if c.records == nil {
+		c.records = make(map[uuid.UUID]record)
+	}
+	dependencies := make([]queue.Dependency, len(j.Dependencies))
+	for i, id := range j.Dependencies {
+		r, err := c.readRecord(id)
+		if errors.Is(err, queue.ErrNotExist) {
+			return nil, &queue.DependencyError{ID: id}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read dependency %s: %w", id, err)
+		}
+		if !r.hasDependents && !r.State.Over() {
+			r.hasDependents = true
+			c.setRecord(id, r)
+		}
+		c.set(dependentKey(id, j.place), encodeDependent(j.ID, r.State.Over()))
+		dependencies[i] = queue.Dependency{ID: id, State: r.State}
+	}
+	return dependencies, nil
+}

@@ -1,0 +1,97 @@
+package embedded
+
+import (
+	"encoding/binary"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// The key space. Numbers are big-endian, so that keys sort as numbers do; a lane is its
+// channel and its type, each after its length, so that no lane is a prefix of another.
+//
+//	m <name>                    what the store knows of itself
+//	j <job>                     what was given at Enqueue, and the job's place in line
+//	s <job>                     the job's record: everything that changes but the outcome
+//	o <job>                     the outcome, once the job is over and has one
+//	q <lane> <place>         -> job    the ready index: every pending job
+//	d <job> <place>          -> dependent    the job's dependents, and each one's place
+//	l <token>                -> job    leases that are not over
+//	e <token>                   leases that are over
+//	w <job>                     jobs that are over and whose dependents are still being told
+const (
+	prefixMeta       = 'm'
+	prefixJob        = 'j'
+	prefixRecord     = 's'
+	prefixOutcome    = 'o'
+	prefixReady      = 'q'
+	prefixDependent  = 'd'
+	prefixLease      = 'l'
+	prefixEndedLease = 'e'
+	prefixSettlement = 'w'
+)
+
+var (
+	keyFormat   = []byte{prefixMeta, 'f'} // the version of this layout
+	keySequence = []byte{prefixMeta, 's'} // no place above it was given out
+)
+
+// idKey returns the key of one thing that has a UUID.
+func idKey(prefix byte, id uuid.UUID) []byte {
+	key := make([]byte, 0, 1+len(id))
+	return append(append(key, prefix), id[:]...)
+}
+
+// readyPrefix returns what the ready keys of one lane begin with.
+func readyPrefix(lane queue.Lane) []byte {
+	key := make([]byte, 0, 3+len(lane.Channel)+len(lane.Type)+8)
+	key = append(key, prefixReady, byte(len(lane.Channel)))
+	key = append(key, lane.Channel...)
+	key = append(key, byte(len(lane.Type)))
+	return append(key, lane.Type...)
+}
+
+func readyKey(lane queue.Lane, place uint64) []byte {
+	return binary.BigEndian.AppendUint64(readyPrefix(lane), place)
+}
+
+// laneOfReadyKey is the inverse of readyKey.
+func laneOfReadyKey(key []byte) (lane queue.Lane, place uint64, ok bool) {
+	channel, rest, ok := cutName(key[1:])
+	if !ok {
+		return lane, 0, false
+	}
+	jobType, rest, ok := cutName(rest)
+	if !ok || len(rest) != 8 {
+		return lane, 0, false
+	}
+	return queue.Lane{Channel: string(channel), Type: string(jobType)}, binary.BigEndian.Uint64(rest), true
+}
+
+func cutName(b []byte) (name, rest []byte, ok bool) {
+	if len(b) == 0 || len(b) <= int(b[0]) {
+		return nil, nil, false
+	}
+	return b[1 : 1+b[0]], b[1+b[0]:], true
+}
+
+func dependentKey(dependency uuid.UUID, place uint64) []byte {
+	key := make([]byte, 0, 1+len(dependency)+8)
+	key = append(append(key, prefixDependent), dependency[:]...)
+	return binary.BigEndian.AppendUint64(key, place)
+}
+
+func placeOfDependentKey(key []byte) uint64 { return binary.BigEndian.Uint64(key[len(key)-8:]) }
+
+// after returns the smallest key that is greater than every key with the prefix.
+func after(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		end[i]++
+		if end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}

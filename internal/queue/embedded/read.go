@@ -1,0 +1,114 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// get returns a copy of a key's value.
+func (s *Store) get(key []byte) (value []byte, found bool, err error) {
+	found, err = s.view(key, func(v []byte) error {
+		value = append([]byte(nil), v...)
+		return nil
+	})
+	return value, found, err
+}
+
+// view calls use with a key's value, which is valid only until use returns.
+func (s *Store) view(key []byte, use func([]byte) error) (found bool, err error) {
+	value, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, readError(err)
+	}
+	err = use(value)
+	if closeErr := closer.Close(); err == nil && closeErr != nil {
+		err = readError(closeErr)
+	}
+	return true, err
+}
+
+// readError tells damage, which concerns what was asked for only, from other accidents.
+func readError(err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: %w", queue.ErrDamaged, err)
+	}
+	return fmt.Errorf("read the store: %w", err)
+}
+
+// readJob returns what was given at Enqueue; withArgs false leaves Args nil. ErrNotExist.
+func (s *Store) readJob(id uuid.UUID, withArgs bool) (j job, err error) {
+	found, err := s.view(idKey(prefixJob, id), func(value []byte) error {
+		j, err = decodeJob(id, value, withArgs)
+		return err
+	})
+	if err == nil && !found {
+		err = queue.ErrNotExist
+	}
+	return j, err
+}
+
+// readRecord returns the job's record as it was committed last. ErrNotExist.
+func (s *Store) readRecord(id uuid.UUID) (r record, err error) {
+	found, err := s.view(idKey(prefixRecord, id), func(value []byte) error {
+		r, err = decodeRecord(id, value)
+		return err
+	})
+	if err == nil && !found {
+		err = queue.ErrNotExist
+	}
+	return r, err
+}
+
+// readOutcome returns the job's outcome; an empty one if it has none.
+func (s *Store) readOutcome(id uuid.UUID) (o queue.Outcome, err error) {
+	_, err = s.view(idKey(prefixOutcome, id), func(value []byte) error {
+		o, err = decodeOutcome(id, value)
+		return err
+	})
+	return o, err
+}
+
+// readEndedLease returns what is remembered of a lease that is over. ErrNotExist if no lease
+// ever had the token.
+func (s *Store) readEndedLease(token uuid.UUID) (l queue.EndedLease, err error) {
+	found, err := s.view(idKey(prefixEndedLease, token), func(value []byte) error {
+		l, err = decodeEndedLease(value)
+		return err
+	})
+	if err == nil && !found {
+		err = queue.ErrNotExist
+	}
+	return l, err
+}
+
+// scan calls use with the keys and values from lower up to, not including, upper, in order,
+// until use returns false or an error. Keys and values are valid only until use returns.
+func (s *Store) scan(lower, upper []byte, use func(key, value []byte) (bool, error)) (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return readError(err)
+	}
+	defer func() {
+		if closeErr := it.Close(); err == nil && closeErr != nil {
+			err = readError(closeErr)
+		}
+	}()
+	for valid := it.First(); valid; valid = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return readError(err)
+		}
+		if more, err := use(it.Key(), value); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}

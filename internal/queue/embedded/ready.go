@@ -1,0 +1,194 @@
+package embedded
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+const (
+	// windowRefill is how many ready jobs of a lane are read from disk at once.
+	windowRefill = 256
+	// windowLimit bounds how many are kept in memory.
+	windowLimit = 2 * windowRefill
+)
+
+// readyJob is one entry of the ready index.
+type readyJob struct {
+	place uint64
+	id    uuid.UUID
+}
+
+// lane is the part of one lane's ready index that is in memory: a window over its front.
+//
+// What holds, under Store.mu: window has every ready job of the lane whose place is at most
+// end, in order. If more is false the lane has no others; if it is true, there may be others
+// on disk, all of them after end. So a refill begins after end and never walks over what was
+// consumed: the front of a queue on disk is a field of tombstones.
+type lane struct {
+	name   queue.Lane
+	window []readyJob
+	end    uint64
+	more   bool
+}
+
+// add takes notice of a job that has become ready and stands on disk.
+func (l *lane) add(j readyJob) {
+	if j.place > l.end {
+		if l.more {
+			return // a refill will find it
+		}
+		l.end = j.place
+	}
+	at, found := l.find(j.place)
+	if found {
+		return
+	}
+	l.window = slices.Insert(l.window, at, j)
+	if len(l.window) > windowLimit {
+		l.window = append([]readyJob(nil), l.window[:windowRefill]...)
+		l.end = l.window[windowRefill-1].place
+		l.more = true
+	}
+}
+
+// remove takes notice of a job that is not ready any more.
+func (l *lane) remove(place uint64) {
+	at, found := l.find(place)
+	switch {
+	case !found: // beyond the window
+	case at == 0:
+		l.window = l.window[1:]
+	default:
+		l.window = slices.Delete(l.window, at, at+1)
+	}
+}
+
+func (l *lane) find(place uint64) (at int, found bool) {
+	// The ends first: nearly all jobs are added at the back and removed at the front.
+	switch n := len(l.window); {
+	case n == 0 || place > l.window[n-1].place:
+		return n, false
+	case place == l.window[0].place:
+		return 0, true
+	}
+	return slices.BinarySearchFunc(l.window, place, func(j readyJob, place uint64) int {
+		switch {
+		case j.place < place:
+			return -1
+		case j.place > place:
+			return 1
+		default:
+			return 0
+		}
+	})
+}
+
+// empty reports whether the lane has no ready job, so that it need not be remembered.
+func (l *lane) empty() bool { return len(l.window) == 0 && !l.more }
+
+// addReady notices in memory that a job of the lane is ready. s.mu is held.
+func (s *Store) addReady(name queue.Lane, j readyJob) {
+	l := s.lanes[name]
+	if l == nil {
+		l = &lane{name: name}
+		s.lanes[name] = l
+	}
+	l.add(j)
+}
+
+// removeReady notices in memory that a job of the lane is not ready any more. s.mu is held.
+func (s *Store) removeReady(name queue.Lane, place uint64) {
+	l := s.lanes[name]
+	if l == nil {
+		return
+	}
+	l.remove(place)
+	if l.empty() {
+		delete(s.lanes, name)
+	}
+}
+
+// firstReady returns the job that has the lowest place of all that are ready in the lanes,
+// and its lane; nil if there is none. s.mu is held.
+func (s *Store) firstReady(names []queue.Lane) (*lane, readyJob, error) {
+	var first *lane
+	for _, name := range names {
+		l := s.lanes[name]
+		if l == nil {
+			continue
+		}
+		if err := s.refill(l); err != nil {
+			return nil, readyJob{}, err
+		}
+		if len(l.window) > 0 && (first == nil || l.window[0].place < first.window[0].place) {
+			first = l
+		}
+	}
+	if first == nil {
+		return nil, readyJob{}, nil
+	}
+	return first, first.window[0], nil
+}
+
+// refill reads on from disk if the window is used up. s.mu is held.
+func (s *Store) refill(l *lane) error {
+	if len(l.window) > 0 || !l.more {
+		return nil
+	}
+	window := make([]readyJob, 0, windowRefill)
+	prefix := readyPrefix(l.name)
+	err := s.scan(readyKey(l.name, l.end+1), after(prefix), func(key, value []byte) (bool, error) {
+		_, place, ok := laneOfReadyKey(key)
+		id, err := uuid.FromBytes(value)
+		if !ok || err != nil {
+			// The job cannot be found by this entry; the others can.
+			s.log.Error(queue.ErrDamaged, "An entry of the ready index is damaged; it is passed over",
+				"channel", l.name.Channel, "type", l.name.Type)
+			return true, nil
+		}
+		window = append(window, readyJob{place: place, id: id})
+		return len(window) < windowRefill, nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the ready jobs of channel %s, type %s: %w", l.name.Channel, l.name.Type, err)
+	}
+	l.window = window
+	l.more = len(window) == windowRefill
+	if len(window) > 0 {
+		l.end = window[len(window)-1].place
+	}
+	if l.empty() {
+		delete(s.lanes, l.name)
+	}
+	return nil
+}
+
+// loadLanes finds out which lanes have ready jobs, by leaping from each to the next.
+func (s *Store) loadLanes() error {
+	it := []byte{prefixReady}
+	end := after(it)
+	for {
+		var found *queue.Lane
+		err := s.scan(it, end, func(key, _ []byte) (bool, error) {
+			name, _, ok := laneOfReadyKey(key)
+			if !ok {
+				s.log.Error(queue.ErrDamaged, "An entry of the ready index is damaged; it is passed over")
+				return true, nil
+			}
+			found = &name
+			return false, nil
+		})
+		if err != nil {
+			return fmt.Errorf("find the lanes that have ready jobs: %w", err)
+		}
+		if found == nil {
+			return nil
+		}
+		s.lanes[*found] = &lane{name: *found, more: true}
+		it = after(readyPrefix(*found))
+	}
+}

@@ -1,0 +1,128 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// RequeueOrFinishJob implements queue.JobQueue.
+func (s *Store) RequeueOrFinishJob(_ context.Context, token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	return s.requeueOrFinish(token, maxRetries, outcome)
+}
+
+func (s *Store) requeueOrFinish(token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error) {
+	if outcome.Error == nil && len(outcome.Result) == 0 {
+		outcome.Result = jsonNull
+	}
+	return s.endLease(token, ending{
+		outcome: outcome,
+		rule: func(r queue.Record, now time.Time) (queue.Record, queue.End, error) {
+			return r.RequeueOrFinish(maxRetries, outcome, now)
+		},
+		again: func(ended queue.EndedLease) (queue.State, error) { return ended.Report(outcome) },
+	})
+}
+
+// Release gives the lease's job back: it is pending again, at its old place in line, and
+// nothing is counted against it. It returns the state that the job is in then. The same again
+// is answered the same; if the job was canceled meanwhile there is nothing to give back, and
+// that is no error. ErrLeaseLost if the lease is over otherwise, ErrNotExist.
+func (s *Store) Release(_ context.Context, token uuid.UUID) (queue.State, error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	return s.endLease(token, ending{
+		rule: func(r queue.Record, _ time.Time) (queue.Record, queue.End, error) {
+			next, err := r.Release()
+			return next, queue.EndReleased, err
+		},
+		again: queue.EndedLease.Release,
+	})
+}
+
+// ending is one way to end a lease.
+type ending struct {
+	outcome queue.Outcome // what the job is left with, if it is over then
+	// rule says what becomes of the job.
+	rule func(queue.Record, time.Time) (queue.Record, queue.End, error)
+	// again answers when the lease is over already.
+	again func(queue.EndedLease) (queue.State, error)
+}
+
+// endLease ends the lease that has the token, and returns the state its job is in then. The
+// token fences the change: a lease that is over changes nothing.
+func (s *Store) endLease(token uuid.UUID, e ending) (state queue.State, err error) {
+	err = s.settle(func(c *change) error {
+		l := s.leases.get(token)
+		if l == nil {
+			ended, err := s.readEndedLease(token)
+			if err != nil {
+				return err
+			}
+			state, err = e.again(ended)
+			return err
+		}
+		r, err := c.readRecord(l.jobID)
+		if err != nil {
+			return fmt.Errorf("read the record of a leased job: %w", err)
+		}
+		next, end, err := e.rule(r.Record, c.now)
+		if err != nil {
+			return fmt.Errorf("end the lease of job %s: %w", l.jobID, err)
+		}
+		r.Record = next
+		state = next.State
+		c.endLease(token, queue.EndedLease{
+			JobID: l.jobID, Attempt: next.Attempt, End: end, State: state, Digest: e.outcome.Digest(),
+		})
+		if state == queue.Pending {
+			c.wait(waitingJob{id: l.jobID, lane: l.lane, place: l.place, record: r})
+			return nil
+		}
+		c.finish(l.jobID, r, &e.outcome)
+		return nil
+	})
+	return state, err
+}
+
+// CancelJob implements queue.JobQueue.
+func (s *Store) CancelJob(_ context.Context, id uuid.UUID) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.settle(func(c *change) error {
+		r, err := c.readRecord(id)
+		if err != nil {
+			return err
+		}
+		before := r.Record
+		if r.Record, err = before.Cancel(c.now); err != nil || before.State.Over() {
+			return err
+		}
+		switch before.State {
+		case queue.Running:
+			c.endLease(before.Token, queue.EndedLease{
+				JobID: id, Attempt: before.Attempt, End: queue.EndCanceled, State: queue.Canceled,
+			})
+		case queue.Pending:
+			j, err := s.readJob(id, false)
+			if err != nil {
+				return err
+			}
+			c.leaveLine(waitingJob{id: id, lane: j.Lane(), place: j.place})
+		}
+		c.finish(id, r, nil)
+		return nil
+	})
+}

@@ -1,0 +1,162 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// settleStep bounds how many dependents one change tells, so that a big graph does not keep
+// every other caller waiting for the mutex.
+const settleStep = 256
+
+// settlement is a job that is over and whose dependents are being told. What a step could
+// not finish is kept on disk, so that a crash in between is made good by the next start.
+type settlement struct {
+	id     uuid.UUID
+	state  queue.State
+	told   uint64 // the dependents up to this place have been told
+	stored bool   // a w key stands for it
+}
+
+// settle makes a change, tells the dependents of every job that is over by it, and theirs,
+// in steps of bounded size, and waits until all of it is durable. It is a list that is
+// worked off, not a recursion: chains may be deep.
+func (s *Store) settle(build func(*change) error) error {
+	var pending []settlement
+	group, err := s.change(func(c *change) error {
+		if err := build(c); err != nil {
+			return err
+		}
+		return c.settleSome(&pending)
+	})
+	for err == nil && len(pending) > 0 {
+		group, err = s.change(func(c *change) error { return c.settleSome(&pending) })
+	}
+	if err != nil || group == nil {
+		return s.answer(err)
+	}
+	return s.durable(group)
+}
+
+// resumeSettlements finishes what a crash interrupted.
+func (s *Store) resumeSettlements() error {
+	var pending []settlement
+	err := s.scan([]byte{prefixSettlement}, []byte{prefixSettlement + 1}, func(key, value []byte) (bool, error) {
+		id, err := uuid.FromBytes(key[1:])
+		if err != nil || len(value) != 9 {
+			return false, fmt.Errorf("the settlement of job %s: %w", id, queue.ErrDamaged)
+		}
+		pending = append(pending, settlement{
+			id: id, state: queue.State(value[0]), told: binary.BigEndian.Uint64(value[1:]), stored: true,
+		})
+		return true, nil
+	})
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	return s.settle(func(c *change) error {
+		c.settlements = pending
+		return nil
+	})
+}
+
+// finish ends a job, with an outcome if it has one.
+func (c *change) finish(id uuid.UUID, r record, outcome *queue.Outcome) {
+	c.setRecord(id, r)
+	if outcome != nil {
+		c.set(idKey(prefixOutcome, id), encodeOutcome(*outcome))
+	}
+	c.over = append(c.over, id)
+	if r.hasDependents {
+		c.settlements = append(c.settlements, settlement{id: id, state: r.State})
+	}
+}
+
+// settleSome tells at most settleStep dependents of the jobs in pending, and of those that
+// are over by this change, and leaves in pending what is still to do.
+func (c *change) settleSome(pending *[]settlement) error {
+	c.settlements = append(*pending, c.settlements...)
+	if len(c.settlements) == 0 {
+		return nil
+	}
+	if c.records == nil {
+		c.records = make(map[uuid.UUID]record)
+	}
+	for budget := settleStep; len(c.settlements) > 0 && budget > 0; {
+		told, done, err := c.tellDependents(&c.settlements[0], budget)
+		if err != nil {
+			return err
+		}
+		budget -= told
+		if !done {
+			break
+		}
+		if c.settlements[0].stored {
+			c.delete(idKey(prefixSettlement, c.settlements[0].id))
+		}
+		c.settlements = c.settlements[1:]
+	}
+	for i := range c.settlements {
+		if left := &c.settlements[i]; i == 0 || !left.stored {
+			value := binary.BigEndian.AppendUint64([]byte{byte(left.state)}, left.told)
+			c.set(idKey(prefixSettlement, left.id), value)
+			left.stored = true
+		}
+	}
+	*pending = c.settlements
+	return nil
+}
+
+// tellDependents tells at most limit dependents of a job that is over, and whether those were
+// the last. It counts a job without any as one, so that a chain costs its budget too.
+func (c *change) tellDependents(of *settlement, limit int) (told int, done bool, err error) {
+	s := c.store
+	from := dependentKey(of.id, of.told+1)
+	err = s.scan(from, after(idKey(prefixDependent, of.id)), func(key, value []byte) (bool, error) {
+		if told == limit {
+			return false, nil
+		}
+		told++
+		place := placeOfDependentKey(key)
+		of.told = place
+		dependent, settled, err := decodeDependent(of.id, value)
+		if err == nil && !settled {
+			err = c.tell(dependent, of, place)
+		}
+		if errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotExist) {
+			s.log.Error(err, "A dependent cannot be read; it will not run", "job", of.id.String(), "dependent", dependent.String())
+			err = nil
+		}
+		return true, err
+	})
+	return max(told, 1), told < limit, err
+}
+
+// tell tells one dependent that one of its dependencies is over.
+func (c *change) tell(id uuid.UUID, dependency *settlement, place uint64) error {
+	r, err := c.readRecord(id)
+	if err != nil || r.State != queue.Blocked {
+		return err
+	}
+	j, err := c.store.readJob(id, false)
+	if err != nil {
+		return err
+	}
+	var outcome *queue.Outcome
+	r.Record, outcome = r.Settle(j.RunIf, dependency.id, dependency.state, c.now)
+	switch {
+	case r.State.Over():
+		c.finish(id, r, outcome)
+	case r.State == queue.Pending:
+		c.records[id] = r
+		c.wait(waitingJob{id: id, lane: j.Lane(), place: place, record: r})
+	default:
+		c.setRecord(id, r)
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package embedded
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// Job implements queue.JobQueue.
+func (s *Store) Job(_ context.Context, id uuid.UUID) (queue.Job, error) {
+	if err := s.enter(); err != nil {
+		return queue.Job{}, err
+	}
+	defer s.leave()
+	j, err := s.readJob(id, true)
+	return j.Job, s.answer(err)
+}
+
+// JobStatus implements queue.JobQueue.
+func (s *Store) JobStatus(_ context.Context, id uuid.UUID) (queue.Status, error) {
+	if err := s.enter(); err != nil {
+		return queue.Status{}, err
+	}
+	defer s.leave()
+	status, err := s.readStatus(id)
+	return status, s.answer(err)
+}
+
+// Await blocks until the job is over or ctx ends, and returns the job's status as it is then:
+// the end of ctx is no error. ErrNotExist.
+func (s *Store) Await(ctx context.Context, id uuid.UUID) (queue.Status, error) {
+	over, unsubscribe := s.over.Subscribe(id)
+	defer unsubscribe()
+	status, err := s.JobStatus(ctx, id)
+	if err != nil || status.State.Over() {
+		return status, err
+	}
+	select {
+	case <-over:
+	case <-ctx.Done():
+	case <-s.closing:
+	}
+	return s.JobStatus(ctx, id)
+}
+
+// readStatus reads the record first: what it says is there is there, because a change is
+// visible as a whole, and what is over does not change any more.
+func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) {
+	r, err := s.readRecord(id)
+	if err != nil {
+		return queue.Status{}, err
+	}
+	j, err := s.readJob(id, false)
+	if err != nil {
+		return queue.Status{}, err
+	}
+	var outcome queue.Outcome
+	if r.State.Over() {
+		if outcome, err = s.readOutcome(id); err != nil {
+			return queue.Status{}, err
+		}
+	}
+	status := statusOf(&j.Job, &r, outcome)
+	prefix := idKey(prefixDependent, id)
+	err = s.scan(prefix, after(prefix), func(_, value []byte) (bool, error) {
+		dependent, _, err := decodeDependent(id, value)
+		status.Dependents = append(status.Dependents, dependent)
+		return true, err
+	})
+	return status, err
+}
+
+// statusOf returns the status of a job whose dependents are not known yet.
+func statusOf(j *queue.Job, r *record, outcome queue.Outcome) queue.Status {
+	return queue.Status{
+		ID:           j.ID,
+		Type:         j.Type,
+		Channel:      j.Channel,
+		State:        r.State,
+		Result:       outcome.Result,
+		Error:        outcome.Error,
+		Queued:       r.Queued,
+		Started:      r.Started,
+		Finished:     r.Finished,
+		Canceled:     r.State == queue.Canceled,
+		Attempt:      r.Attempt,
+		Retries:      r.Retries,
+		Worker:       r.Worker,
+		Dependencies: j.Dependencies,
+	}
+}

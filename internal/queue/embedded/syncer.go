@@ -1,0 +1,115 @@
+package embedded
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// syncer turns the waits of many committers into few syncs of the log.
+//
+// A committer joins the next group after its commit; the sync of that group begins after the
+// join, so it covers the commit. While one sync is under way the next group gathers.
+type syncer struct {
+	sync    func() error // makes durable all that was committed before the call
+	failed  <-chan struct{}
+	onError func(error)
+
+	mu   sync.Mutex // guards next
+	next *syncGroup // joined since the newest sync began; nil if nobody has
+
+	kick chan struct{} // holds one token while next is waiting to be noticed
+	stop chan struct{}
+	done chan struct{}
+
+	committed atomic.Uint64 // commits so far
+	synced    atomic.Uint64 // as many of them are known to be on disk
+}
+
+// syncGroup is all whose commits are made durable by one sync.
+type syncGroup struct {
+	done chan struct{} // closed when the sync has succeeded
+}
+
+func newSyncer(sync func() error, failed <-chan struct{}, onError func(error)) *syncer {
+	return &syncer{
+		sync:    sync,
+		failed:  failed,
+		onError: onError,
+		kick:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+}
+
+func (y *syncer) start() { go y.run() }
+
+// close stops the goroutine after the sync of everybody who has joined, and waits for it.
+func (y *syncer) close() {
+	close(y.stop)
+	<-y.done
+}
+
+func (y *syncer) run() {
+	defer close(y.done)
+	for {
+		select {
+		case <-y.kick:
+			if !y.syncNext() {
+				return
+			}
+		case <-y.stop:
+			y.syncNext()
+			return
+		}
+	}
+}
+
+// syncNext syncs for the group that has gathered; false if the log has failed.
+func (y *syncer) syncNext() bool {
+	y.mu.Lock()
+	group := y.next
+	y.next = nil
+	y.mu.Unlock()
+	if group == nil {
+		return true
+	}
+	committed := y.committed.Load()
+	if err := y.sync(); err != nil {
+		y.onError(err)
+		return false
+	}
+	y.synced.Store(committed)
+	close(group.done)
+	return true
+}
+
+// join returns the group whose sync covers everything committed until now. Committers call it
+// under the store's mutex, after their commit.
+func (y *syncer) join() *syncGroup {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.next == nil {
+		y.next = &syncGroup{done: make(chan struct{})}
+		y.kick <- struct{}{} // never blocks: it is empty whenever next is nil
+	}
+	return y.next
+}
+
+// wait blocks until the group's sync is done; false if the log has failed before.
+func (y *syncer) wait(group *syncGroup) bool {
+	select {
+	case <-group.done:
+		return true
+	case <-y.failed:
+		return false
+	}
+}
+
+// waitForSeen blocks until everything is on disk that a caller may have read by now; false if
+// the log has failed.
+func (y *syncer) waitForSeen() bool {
+	if y.synced.Load() >= y.committed.Load() {
+		return true
+	}
+	return y.wait(y.join())
+}

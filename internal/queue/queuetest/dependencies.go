@@ -1,0 +1,187 @@
+package queuetest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+var dependencyTests = map[string]func(*testing.T, *fixture){
+	"fan-in: a job runs when all are over, and is handed their results in order": func(t *testing.T, f *fixture) {
+		var dependencies []uuid.UUID
+		for i := range 20 {
+			dependencies = append(dependencies, f.enqueue1(t, fmt.Sprintf("part-%d", i)))
+		}
+		for i := range dependencies[:10] { // an order that is not that of their creation
+			dependencies[i], dependencies[19-i] = dependencies[19-i], dependencies[i]
+		}
+		merge := f.enqueue1(t, "merge", dependencies...)
+		require.Equal(t, dependencies, f.status(t, merge).Dependencies, "ORIGIN 6: order is kept")
+		for i := range dependencies {
+			f.requireState(t, merge, queue.Blocked)
+			f.requireNothingReady(t, "merge")
+			f.finish(t, f.dequeue(t, fmt.Sprintf("part-%d", i)).Token, fmt.Sprint(i))
+		}
+		l := f.dequeue(t, "merge")
+		require.Len(t, l.Dependencies, 20)
+		for i, d := range l.Dependencies {
+			want := queue.Dependency{ID: dependencies[i], Type: fmt.Sprintf("part-%d", 19-i), State: queue.Finished, Result: args("%d", 19-i)}
+			require.Equal(t, want, d)
+		}
+	},
+	"fan-out: all dependents are released, in the order they were added": func(t *testing.T, f *fixture) {
+		first := f.enqueue1(t, "first")
+		var dependents []uuid.UUID
+		for range 6 {
+			jobs := make100("second")
+			for i := range jobs {
+				jobs[i].Dependencies = []uuid.UUID{first}
+			}
+			dependents = append(dependents, f.enqueue(t, jobs...)...)
+		}
+		require.Equal(t, dependents, f.status(t, first).Dependents)
+		f.requireNothingReady(t, "second")
+		f.finish(t, f.dequeue(t, "first").Token, `1`)
+		require.Equal(t, dependents, f.runToEnd(t, "second"))
+	},
+	"diamond": func(t *testing.T, f *fixture) {
+		top := f.enqueue1(t, "work")
+		left, right := f.enqueue1(t, "work", top), f.enqueue1(t, "work", top)
+		bottom := f.enqueue1(t, "work", left, right)
+		require.Equal(t, []uuid.UUID{top, left, right, bottom}, f.runToEnd(t, "work"))
+	},
+	"a dependency that is over already does not block": func(t *testing.T, f *fixture) {
+		first := f.enqueue1(t, "first")
+		f.finish(t, f.dequeue(t, "first").Token, `1`)
+		second := f.enqueue1(t, "second", first)
+		f.requireState(t, second, queue.Pending)
+		require.Equal(t, []uuid.UUID{second}, f.status(t, first).Dependents)
+		require.Equal(t, second, f.dequeue(t, "second").JobID)
+	},
+	"some over already, some not": func(t *testing.T, f *fixture) {
+		done, open := f.enqueue1(t, "first"), f.enqueue1(t, "first")
+		f.finish(t, f.dequeue(t, "first").Token, `1`)
+		second := f.enqueue1(t, "second", open, done)
+		f.requireState(t, second, queue.Blocked)
+		f.finish(t, f.dequeue(t, "first").Token, `2`)
+		l := f.dequeue(t, "second")
+		require.Equal(t, []string{"2", "1"}, []string{string(l.Dependencies[0].Result), string(l.Dependencies[1].Result)})
+	},
+	// ORIGIN 9.
+	"a dependency named twice counts once": func(t *testing.T, f *fixture) {
+		a, b := f.enqueue1(t, "first"), f.enqueue1(t, "first")
+		second := f.enqueue1(t, "second", b, a, b)
+		require.Equal(t, []uuid.UUID{b, a}, f.status(t, second).Dependencies)
+		require.Equal(t, []uuid.UUID{second}, f.status(t, b).Dependents)
+		f.finish(t, f.dequeue(t, "first").Token, `1`)
+		f.requireState(t, second, queue.Blocked)
+		f.finish(t, f.dequeue(t, "first").Token, `1`)
+		f.dequeue(t, "second")
+		f.requireNothingReady(t, "second")
+	},
+	// ORIGIN 11.
+	"a failure fails the dependents, transitively and at once": func(t *testing.T, f *fixture) {
+		first := f.enqueue1(t, "first")
+		second := f.enqueue1(t, "second", first)
+		third := f.enqueue1(t, "third", second)
+		f.fail(t, f.dequeue(t, "first").Token, "broken")
+		for id, cause := range map[uuid.UUID]uuid.UUID{second: first, third: second} {
+			status := f.status(t, id)
+			require.Equal(t, queue.Failed, status.State)
+			require.Equal(t, queue.ReasonDependencyFailed, status.Error.Reason)
+			require.JSONEq(t, fmt.Sprintf(`{"dependency": %q}`, cause), string(status.Error.Details))
+			require.False(t, status.Finished.IsZero())
+			require.Zero(t, status.Attempt)
+		}
+		f.requireNothingReady(t, "second", "third")
+	},
+	"all_finished runs whatever became of them": func(t *testing.T, f *fixture) {
+		failed, canceled, finished := f.enqueue1(t, "first"), f.enqueue1(t, "first"), f.enqueue1(t, "first")
+		id := f.enqueue(t, queue.NewJob{
+			Type: "second", Dependencies: []uuid.UUID{canceled, failed, finished}, RunIf: queue.AllFinished,
+		})[0]
+		f.fail(t, f.dequeue(t, "first").Token, "broken")
+		f.cancel(t, canceled)
+		f.requireState(t, id, queue.Blocked)
+		f.finish(t, f.dequeue(t, "first").Token, `1`)
+		require.Equal(t, []queue.Dependency{
+			{ID: canceled, Type: "first", State: queue.Canceled},
+			{ID: failed, Type: "first", State: queue.Failed, Error: &queue.JobError{Reason: "broken"}},
+			{ID: finished, Type: "first", State: queue.Finished, Result: args("1")},
+		}, f.dequeue(t, "second").Dependencies)
+	},
+	"a dependency that failed or was canceled already decides at once": func(t *testing.T, f *fixture) {
+		failed, canceled := f.enqueue1(t, "first"), f.enqueue1(t, "first")
+		f.fail(t, f.dequeue(t, "first").Token, "broken")
+		f.cancel(t, canceled)
+		f.requireState(t, f.enqueue1(t, "second", failed), queue.Failed)
+		f.requireState(t, f.enqueue1(t, "second", canceled), queue.Canceled)
+		f.requireState(t, f.enqueue1(t, "second", canceled, failed), queue.Canceled)
+		f.requireState(t, f.enqueue1(t, "second", failed, canceled), queue.Failed)
+		f.requireState(t, f.enqueue1(t, "second", f.enqueue1(t, "open"), failed), queue.Failed)
+		f.requireNothingReady(t, "second")
+		finished := f.enqueue(t, queue.NewJob{Type: "third", Dependencies: []uuid.UUID{failed, canceled}, RunIf: queue.AllFinished})[0]
+		f.requireState(t, finished, queue.Pending)
+	},
+	"the first dependency to end badly decides": func(t *testing.T, f *fixture) {
+		a, b := f.enqueue1(t, "first"), f.enqueue1(t, "first")
+		id := f.enqueue1(t, "second", a, b)
+		f.cancel(t, b)
+		before := f.status(t, id)
+		require.Equal(t, queue.Canceled, before.State)
+		f.fail(t, f.dequeue(t, "first").Token, "broken")
+		require.Equal(t, before, f.status(t, id))
+	},
+	"a job lost for good fails its dependents": func(t *testing.T, f *fixture) {
+		first := f.enqueue1(t, "first")
+		second := f.enqueue1(t, "second", first)
+		f.lose(t, f.dequeue(t, "first").Token, 0)
+		f.requireState(t, second, queue.Failed)
+	},
+	"a requeued dependency is not over": func(t *testing.T, f *fixture) {
+		first := f.enqueue1(t, "first")
+		second := f.enqueue1(t, "second", first)
+		f.lose(t, f.dequeue(t, "first").Token, 1)
+		f.requireState(t, second, queue.Blocked)
+		f.finish(t, f.dequeue(t, "first").Token, `1`)
+		f.requireState(t, second, queue.Pending)
+	},
+	"a deep chain runs, and fails, to its end": func(t *testing.T, f *fixture) {
+		chain := func() []uuid.UUID {
+			ids := []uuid.UUID{f.enqueue1(t, "link")}
+			for len(ids) < 1000 {
+				ids = append(ids, f.enqueue1(t, "link", ids[len(ids)-1]))
+			}
+			return ids
+		}
+		ids := chain()
+		require.Equal(t, ids, f.runToEnd(t, "link"))
+		ids = chain()
+		f.fail(t, f.dequeue(t, "link").Token, "broken")
+		for _, id := range ids {
+			f.requireState(t, id, queue.Failed)
+		}
+	},
+	"a wide layered graph is settled by one failure": func(t *testing.T, f *fixture) {
+		root := f.enqueue1(t, "work")
+		layer := []uuid.UUID{root}
+		var all []uuid.UUID
+		for range 4 {
+			jobs := make100("work")
+			for i := range jobs {
+				jobs[i].Dependencies = layer
+			}
+			layer = f.enqueue(t, jobs...)
+			all = append(all, layer...)
+		}
+		f.fail(t, f.dequeue(t, "work").Token, "broken")
+		for _, id := range all {
+			f.requireState(t, id, queue.Failed)
+		}
+		f.requireNothingReady(t, "work")
+	},
+}
