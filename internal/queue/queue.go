@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,16 +89,27 @@ func (r DequeueRequest) Lanes() []Lane {
 	if len(channels) == 0 {
 		channels = []string{DefaultChannel}
 	}
-	lanes := make([]Lane, 0, len(channels)*len(r.Types))
-	seen := make(map[Lane]bool, cap(lanes))
+	types := distinct(r.Types)
+	channels = distinct(channels)
+	lanes := make([]Lane, 0, len(channels)*len(types))
 	for _, channel := range channels {
-		for _, jobType := range r.Types {
-			lane := Lane{Channel: channel, Type: jobType}
-			if !seen[lane] {
-				seen[lane] = true
-				lanes = append(lanes, lane)
-			}
+		for _, jobType := range types {
+			lanes = append(lanes, Lane{Channel: channel, Type: jobType})
 		}
 	}
 	return lanes
+}
+
+// distinct returns names without repetitions; it costs their number squared, which is bounded.
+func distinct(names []string) []string {
+	if len(names) < 2 {
+		return names
+	}
+	once := make([]string, 0, len(names))
+	for _, name := range names {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
 }

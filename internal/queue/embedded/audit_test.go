@@ -67,8 +67,10 @@ func (s *Store) audit(t queuetest.TB) {
 			require.Equal(t, jobs[dependent].place, placeOfDependentKey(key))
 			require.Contains(t, jobs[dependent].Dependencies, id)
 			edges[edge{id, dependent}] = true
-		case prefixLease:
-			leases[uuid.UUID(value)] = uuid.UUID(key[1:])
+		case prefixRunning:
+			id := uuid.UUID(value)
+			require.Equal(t, runningKey(nil, jobs[id].place), key)
+			leases[id] = records[id].Token
 		case prefixEndedLease:
 			l, err := decodeEndedLease(value)
 			require.NoError(t, err)
@@ -144,6 +146,17 @@ func (s *Store) audit(t queuetest.TB) {
 	}
 	for lane, l := range s.lanes {
 		require.True(t, l.more || len(readyInLane[lane]) > 0, "lane %v is empty", lane)
+	}
+	for id, token := range leases {
+		l := s.leases.get(token)
+		require.NotNil(t, l, "the lease of job %s is not in memory", id)
+		require.Equal(t, id, l.jobID)
+		require.Equal(t, records[id], l.record)
+	}
+	for id, r := range records {
+		if cached, ok := s.records.get(id); ok {
+			require.Equal(t, r, cached)
+		}
 	}
 	require.Len(t, s.leases.byToken, len(leases))
 	require.Equal(t, len(leases), s.leases.byBeat.Len())

@@ -12,6 +12,9 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue/wait"
 )
 
+// keepValueBuffer is the size, in bytes, above which a buffer is not kept for the next change.
+const keepValueBuffer = 64 << 10
+
 // change is one atomic change of the store: what goes to disk, and what memory must be told
 // of it once it has been committed. Until then an error leaves no trace of it.
 type change struct {
@@ -22,18 +25,27 @@ type change struct {
 	sequence uint64 // Store.sequence as it will be
 	ceiling  uint64 // Store.ceiling as it will be
 
-	// records holds what this change has made of records that it may meet again; nil where
+	key, value []byte // buffers that keys and values are made in
+
+	// overlay holds what this change has made of records that it may meet again; nil where
 	// it cannot.
-	records map[uuid.UUID]record
+	overlay map[uuid.UUID]record
 	// settlements are the jobs whose dependents are still to be told.
 	settlements []settlement
 
+	records  []changedRecord
 	waiting  []waitingJob // jobs that are ready for whoever is first in line
 	unready  []waitingJob // jobs that were in line and are not any more
 	granted  []*lease     // leases that begin
 	ended    []uuid.UUID  // tokens of leases that end
 	over     []uuid.UUID  // jobs that are over
 	handover []handover   // those of them that go to callers in line
+}
+
+// changedRecord is a job's record as the change makes it.
+type changedRecord struct {
+	id     uuid.UUID
+	record record
 }
 
 // waitingJob is a job that is, or was, in line.
@@ -66,7 +78,8 @@ func (s *Store) change(build func(*change) error) (*syncGroup, error) {
 	if s.failure.failed() {
 		return nil, queue.ErrUnavailable
 	}
-	c := &change{store: s, batch: s.db.NewBatch(), now: s.now(), sequence: s.sequence, ceiling: s.ceiling}
+	c := &s.current
+	c.begin(s)
 	if err := build(c); err != nil {
 		return nil, closeBatch(c.batch, err)
 	}
@@ -82,6 +95,19 @@ func (s *Store) change(build func(*change) error) (*syncGroup, error) {
 	group := s.syncer.join()
 	c.handOver(group)
 	return group, closeBatch(c.batch, nil)
+}
+
+// begin makes c a change that changes nothing yet. It keeps the buffers of the one before.
+func (c *change) begin(s *Store) {
+	*c = change{
+		store: s, batch: s.db.NewBatch(), now: s.now(), sequence: s.sequence, ceiling: s.ceiling,
+		key: c.key, value: c.value,
+		records: c.records[:0], waiting: c.waiting[:0], unready: c.unready[:0],
+		granted: c.granted[:0], ended: c.ended[:0], over: c.over[:0], handover: c.handover[:0],
+	}
+	if cap(c.value) > keepValueBuffer {
+		c.value = nil
+	}
 }
 
 func closeBatch(batch *pebble.Batch, err error) error {
@@ -113,6 +139,9 @@ func (s *Store) apply(batch *pebble.Batch) (err error) {
 func (c *change) remember() {
 	s := c.store
 	s.sequence, s.ceiling = c.sequence, c.ceiling
+	for i := range c.records {
+		s.remember(c.records[i].id, c.records[i].record)
+	}
 	for _, j := range c.unready {
 		s.removeReady(j.lane, j.place)
 	}
@@ -130,32 +159,71 @@ func (c *change) remember() {
 	}
 }
 
-// set and delete build the batch. A batch that is not indexed cannot fail.
+// The methods that follow build the batch, which copies its keys and values, so that all of
+// them can be made in the same two buffers.
+
+func (c *change) setRecord(id uuid.UUID, r record) {
+	c.set(idKey(c.key[:0], prefixRecord, id), r.encode(c.value[:0]))
+	c.records = append(c.records, changedRecord{id: id, record: r})
+	if c.overlay != nil {
+		c.overlay[id] = r
+	}
+}
+
+func (c *change) setJob(j *job) {
+	c.set(idKey(c.key[:0], prefixJob, j.ID), j.encode(c.value[:0]))
+}
+
+func (c *change) setOutcome(id uuid.UUID, o queue.Outcome) {
+	c.set(idKey(c.key[:0], prefixOutcome, id), encodeOutcome(c.value[:0], o))
+}
+
+func (c *change) setDependent(dependency uuid.UUID, j *job, settled bool) {
+	c.set(dependentKey(c.key[:0], dependency, j.place), encodeDependent(c.value[:0], j.ID, settled))
+}
+
+func (c *change) setReady(j waitingJob) {
+	c.set(readyKey(c.key[:0], j.lane, j.place), append(c.value[:0], j.id[:]...))
+}
+
+func (c *change) setRunning(place uint64, id uuid.UUID) {
+	c.set(runningKey(c.key[:0], place), append(c.value[:0], id[:]...))
+}
+
 func (c *change) set(key, value []byte) {
+	c.key, c.value = key, value
 	if err := c.batch.Set(key, value, nil); err != nil {
-		panic(err)
+		panic(err) // a batch without an index cannot fail
 	}
 }
 
 func (c *change) delete(key []byte) {
+	c.key = key
 	if err := c.batch.Delete(key, nil); err != nil {
 		panic(err)
 	}
 }
 
-func (c *change) setRecord(id uuid.UUID, r record) {
-	c.set(idKey(prefixRecord, id), r.encode())
-	if c.records != nil {
-		c.records[id] = r
+// meetAgain prepares the change for meeting records that it has changed itself.
+func (c *change) meetAgain() {
+	if c.overlay == nil {
+		c.overlay = make(map[uuid.UUID]record)
 	}
 }
 
 // readRecord returns the record with what this change has made of it.
 func (c *change) readRecord(id uuid.UUID) (record, error) {
-	if r, ok := c.records[id]; ok {
+	if r, ok := c.overlay[id]; ok {
 		return r, nil
 	}
-	return c.store.readRecord(id)
+	if r, ok := c.store.records.get(id); ok {
+		return r, nil
+	}
+	r, err := c.store.readRecord(id)
+	if err == nil && r.State != queue.Running {
+		c.store.records.put(id, r)
+	}
+	return r, err
 }
 
 // nextPlace gives out the next place in line.
@@ -163,7 +231,7 @@ func (c *change) nextPlace() uint64 {
 	c.sequence++
 	if c.sequence > c.ceiling {
 		c.ceiling += sequenceStride
-		c.set(keySequence, binary.BigEndian.AppendUint64(nil, c.ceiling))
+		c.set(append(c.key[:0], keySequence...), binary.BigEndian.AppendUint64(c.value[:0], c.ceiling))
 	}
 	return c.sequence
 }
@@ -181,7 +249,7 @@ func (c *change) serveLine() {
 		waiter, ok := c.store.line.Take(j.lane)
 		if !ok {
 			c.setRecord(j.id, j.record)
-			c.set(readyKey(j.lane, j.place), j.id[:])
+			c.setReady(j)
 			left = append(left, j)
 			continue
 		}
@@ -206,7 +274,7 @@ func (c *change) claim(j waitingJob, by claimant) (grant, error) {
 
 // leaveLine takes a job out of the ready index.
 func (c *change) leaveLine(j waitingJob) {
-	c.delete(readyKey(j.lane, j.place))
+	c.delete(readyKey(c.key[:0], j.lane, j.place))
 	c.unready = append(c.unready, j)
 }
 
@@ -218,17 +286,32 @@ func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 	}
 	j.record.Record = next
 	c.setRecord(j.id, j.record)
-	c.set(idKey(prefixLease, token), j.id[:])
+	c.setRunning(j.place, j.id)
 	// The beat carries monotonic time, which the stored time does not.
-	c.granted = append(c.granted, &lease{token: token, jobID: j.id, lane: j.lane, place: j.place, beat: c.store.clock()})
+	c.granted = append(c.granted, &lease{
+		token: token, jobID: j.id, lane: j.lane, place: j.place, record: j.record, beat: c.store.clock(),
+	})
 	return grant{token: token, jobID: j.id, attempt: next.Attempt}, nil
 }
 
-// endLease ends the live lease of a job and remembers how.
-func (c *change) endLease(token uuid.UUID, ended queue.EndedLease) {
-	c.delete(idKey(prefixLease, token))
-	c.set(idKey(prefixEndedLease, token), encodeEndedLease(ended))
-	c.ended = append(c.ended, token)
+// endLease ends a lease and remembers how.
+func (c *change) endLease(l *lease, ended queue.EndedLease) {
+	c.delete(runningKey(c.key[:0], l.place))
+	c.set(idKey(c.key[:0], prefixEndedLease, l.token), encodeEndedLease(c.value[:0], ended))
+	c.ended = append(c.ended, l.token)
+}
+
+// remember keeps a record that is on disk: with its lease, which every report will ask for,
+// or in the cache. s.mu is held.
+func (s *Store) remember(id uuid.UUID, r record) {
+	if r.State != queue.Running {
+		s.records.put(id, r)
+		return
+	}
+	s.records.forget(id)
+	if l := s.leases.get(r.Token); l != nil {
+		l.record = r
+	}
 }
 
 // handOver wakes the callers whose lease this change granted.

@@ -120,8 +120,10 @@ func (d *decoder) done(what string, id uuid.UUID) error {
 	return nil
 }
 
-func (j *job) encode() []byte {
-	e := make(encoder, 0, 64+len(j.Channel)+len(j.Type)+len(j.Args)+16*len(j.Dependencies))
+// The functions that encode values append to a buffer of the caller's, which may be nil.
+
+func (j *job) encode(buffer []byte) []byte {
+	e := encoder(buffer)
 	e.uint(j.place)
 	e.string(j.Channel)
 	e.string(j.Type)
@@ -169,8 +171,8 @@ func decodeJob(id uuid.UUID, value []byte, withArgs bool) (job, error) {
 	return j, d.done("job", id)
 }
 
-func (r *record) encode() []byte {
-	e := make(encoder, 0, 64+len(r.Worker))
+func (r *record) encode(buffer []byte) []byte {
+	e := encoder(buffer)
 	e.byte(byte(r.State))
 	e.bool(r.hasDependents)
 	e.uint(r.Attempt)
@@ -203,8 +205,8 @@ func decodeRecord(id uuid.UUID, value []byte) (record, error) {
 	return r, d.done("record of job", id)
 }
 
-func encodeOutcome(o queue.Outcome) []byte {
-	var e encoder
+func encodeOutcome(buffer []byte, o queue.Outcome) []byte {
+	e := encoder(buffer)
 	e.bool(o.Error != nil)
 	if o.Error == nil {
 		e.rest(o.Result)
@@ -229,8 +231,8 @@ func decodeOutcome(id uuid.UUID, value []byte) (queue.Outcome, error) {
 	return o, d.done("outcome of job", id)
 }
 
-func encodeEndedLease(l queue.EndedLease) []byte {
-	var e encoder
+func encodeEndedLease(buffer []byte, l queue.EndedLease) []byte {
+	e := encoder(buffer)
 	e.id(l.JobID)
 	e.uint(l.Attempt)
 	e.byte(byte(l.End))
@@ -255,8 +257,8 @@ func decodeEndedLease(value []byte) (queue.EndedLease, error) {
 	return l, d.done("ended lease of job", l.JobID)
 }
 
-func encodeDependent(id uuid.UUID, settled bool) []byte {
-	var e encoder
+func encodeDependent(buffer []byte, id uuid.UUID, settled bool) []byte {
+	e := encoder(buffer)
 	e.id(id)
 	e.bool(settled)
 	return e

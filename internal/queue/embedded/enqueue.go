@@ -84,7 +84,7 @@ func (c *change) enqueue(j *job) (record, queue.Outcome, error) {
 	var r record
 	var outcome *queue.Outcome
 	r.Record, outcome = queue.Admit(j.RunIf, dependencies, c.now)
-	c.set(idKey(prefixJob, j.ID), j.encode())
+	c.setJob(j)
 	if r.State == queue.Pending {
 		c.wait(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r})
 	} else {
@@ -93,7 +93,7 @@ func (c *change) enqueue(j *job) (record, queue.Outcome, error) {
 	if outcome == nil {
 		return r, queue.Outcome{}, nil
 	}
-	c.set(idKey(prefixOutcome, j.ID), encodeOutcome(*outcome))
+	c.setOutcome(j.ID, *outcome)
 	return r, *outcome, nil
 }
 
@@ -102,9 +102,7 @@ func (c *change) dependOn(j *job) ([]queue.Dependency, error) {
 	if len(j.Dependencies) == 0 {
 		return nil, nil
 	}
-	if c.records == nil {
-		c.records = make(map[uuid.UUID]record)
-	}
+	c.meetAgain()
 	dependencies := make([]queue.Dependency, len(j.Dependencies))
 	for i, id := range j.Dependencies {
 		r, err := c.readRecord(id)
@@ -118,7 +116,7 @@ func (c *change) dependOn(j *job) ([]queue.Dependency, error) {
 			r.hasDependents = true
 			c.setRecord(id, r)
 		}
-		c.set(dependentKey(id, j.place), encodeDependent(j.ID, r.State.Over()))
+		c.setDependent(id, j, r.State.Over())
 		dependencies[i] = queue.Dependency{ID: id, State: r.State}
 	}
 	return dependencies, nil

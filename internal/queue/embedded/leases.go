@@ -12,19 +12,20 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// lease is what is kept in memory of a lease that is not over. Only its beat changes.
+// lease is what is kept in memory of a lease that is not over.
 type lease struct {
-	token uuid.UUID
-	jobID uuid.UUID
-	lane  queue.Lane
-	place uint64 // the job's place in line, to put it back there
-	beat  time.Time
+	token  uuid.UUID
+	jobID  uuid.UUID
+	lane   queue.Lane
+	place  uint64    // the job's place in line, to put it back there
+	record record    // the job's; guarded by Store.mu
+	beat   time.Time // guarded by leaseTable.mu
 }
 
 // leaseTable holds the leases that are not over. Leases are added and removed under Store.mu
 // as well, so that a change that found its lease here is fenced by it.
 type leaseTable struct {
-	mu      sync.Mutex // guards what follows, and every lease's beat
+	mu      sync.Mutex // guards what follows
 	byToken map[uuid.UUID]*list.Element
 	byBeat  list.List // of *lease, oldest beat first
 }
@@ -47,7 +48,7 @@ func (t *leaseTable) remove(token uuid.UUID) {
 	}
 }
 
-// get returns the lease, or nil. The caller must not look at its beat.
+// get returns the lease, or nil.
 func (t *leaseTable) get(token uuid.UUID) *lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,21 +90,30 @@ func (t *leaseTable) stale(limit time.Time) []uuid.UUID {
 // was closed nobody could send one.
 func (s *Store) loadLeases() error {
 	now := s.clock()
-	return s.scan([]byte{prefixLease}, []byte{prefixLease + 1}, func(key, value []byte) (bool, error) {
-		token, tokenErr := uuid.FromBytes(key[1:])
-		id, idErr := uuid.FromBytes(value)
-		if tokenErr != nil || idErr != nil {
-			s.log.Error(queue.ErrDamaged, "The entry of a lease is damaged; it is passed over")
-			return true, nil
-		}
-		j, err := s.readJob(id, false)
+	return s.scan([]byte{prefixRunning}, []byte{prefixRunning + 1}, func(_, value []byte) (bool, error) {
+		id, err := uuid.FromBytes(value)
 		if err != nil {
-			s.log.Error(err, "The job of a lease cannot be read; the lease is passed over", "job", id.String())
+			s.log.Error(queue.ErrDamaged, "The entry of a running job is damaged; it is passed over")
 			return true, nil
 		}
-		s.leases.add(&lease{token: token, jobID: id, lane: j.Lane(), place: j.place, beat: now})
+		if err := s.loadLease(id, now); err != nil {
+			s.log.Error(err, "A running job cannot be read; its lease is passed over", "job", id.String())
+		}
 		return true, nil
 	})
+}
+
+func (s *Store) loadLease(id uuid.UUID, now time.Time) error {
+	j, err := s.readJob(id, false)
+	if err != nil {
+		return err
+	}
+	r, err := s.readRecord(id)
+	if err != nil {
+		return err
+	}
+	s.leases.add(&lease{token: r.Token, jobID: id, lane: j.Lane(), place: j.place, record: r, beat: now})
+	return nil
 }
 
 // IdFromToken implements queue.JobQueue.

@@ -45,7 +45,7 @@ func readError(err error) error {
 
 // readJob returns what was given at Enqueue; withArgs false leaves Args nil. ErrNotExist.
 func (s *Store) readJob(id uuid.UUID, withArgs bool) (j job, err error) {
-	found, err := s.view(idKey(prefixJob, id), func(value []byte) error {
+	found, err := s.view(idKey(nil, prefixJob, id), func(value []byte) error {
 		j, err = decodeJob(id, value, withArgs)
 		return err
 	})
@@ -57,7 +57,7 @@ func (s *Store) readJob(id uuid.UUID, withArgs bool) (j job, err error) {
 
 // readRecord returns the job's record as it was committed last. ErrNotExist.
 func (s *Store) readRecord(id uuid.UUID) (r record, err error) {
-	found, err := s.view(idKey(prefixRecord, id), func(value []byte) error {
+	found, err := s.view(idKey(nil, prefixRecord, id), func(value []byte) error {
 		r, err = decodeRecord(id, value)
 		return err
 	})
@@ -69,7 +69,7 @@ func (s *Store) readRecord(id uuid.UUID) (r record, err error) {
 
 // readOutcome returns the job's outcome; an empty one if it has none.
 func (s *Store) readOutcome(id uuid.UUID) (o queue.Outcome, err error) {
-	_, err = s.view(idKey(prefixOutcome, id), func(value []byte) error {
+	_, err = s.view(idKey(nil, prefixOutcome, id), func(value []byte) error {
 		o, err = decodeOutcome(id, value)
 		return err
 	})
@@ -79,7 +79,7 @@ func (s *Store) readOutcome(id uuid.UUID) (o queue.Outcome, err error) {
 // readEndedLease returns what is remembered of a lease that is over. ErrNotExist if no lease
 // ever had the token.
 func (s *Store) readEndedLease(token uuid.UUID) (l queue.EndedLease, err error) {
-	found, err := s.view(idKey(prefixEndedLease, token), func(value []byte) error {
+	found, err := s.view(idKey(nil, prefixEndedLease, token), func(value []byte) error {
 		l, err = decodeEndedLease(value)
 		return err
 	})

@@ -1,9 +1,11 @@
 package embedded
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/uuid"
 
 	"github.com/longshore-queue/longshore/internal/queue"
@@ -140,8 +142,8 @@ func (s *Store) refill(l *lane) error {
 		return nil
 	}
 	window := make([]readyJob, 0, windowRefill)
-	prefix := readyPrefix(l.name)
-	err := s.scan(readyKey(l.name, l.end+1), after(prefix), func(key, value []byte) (bool, error) {
+	prefix := readyPrefix(nil, l.name)
+	err := s.scan(readyKey(nil, l.name, l.end+1), after(prefix), func(key, value []byte) (bool, error) {
 		_, place, ok := laneOfReadyKey(key)
 		id, err := uuid.FromBytes(value)
 		if !ok || err != nil {
@@ -163,6 +165,35 @@ func (s *Store) refill(l *lane) error {
 	}
 	if l.empty() {
 		delete(s.lanes, l.name)
+	}
+	return s.cacheRecords(window)
+}
+
+// cacheRecords reads the records of a window's jobs ahead of their claims: together, because
+// they are neighbours on disk, for a fraction of what as many single reads cost. s.mu is held.
+func (s *Store) cacheRecords(window []readyJob) (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixRecord}, UpperBound: []byte{prefixRecord + 1}})
+	if err != nil {
+		return readError(err)
+	}
+	defer func() {
+		if closeErr := it.Close(); err == nil && closeErr != nil {
+			err = readError(closeErr)
+		}
+	}()
+	var key []byte
+	for _, j := range window {
+		key = idKey(key[:0], prefixRecord, j.id)
+		if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
+			continue // the claim finds out why
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			continue
+		}
+		if r, err := decodeRecord(j.id, value); err == nil {
+			s.records.put(j.id, r)
+		}
 	}
 	return nil
 }
@@ -189,6 +220,6 @@ func (s *Store) loadLanes() error {
 			return nil
 		}
 		s.lanes[*found] = &lane{name: *found, more: true}
-		it = after(readyPrefix(*found))
+		it = after(readyPrefix(nil, *found))
 	}
 }

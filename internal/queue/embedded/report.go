@@ -72,17 +72,14 @@ func (s *Store) endLease(token uuid.UUID, e ending) (state queue.State, err erro
 			state, err = e.again(ended)
 			return err
 		}
-		r, err := c.readRecord(l.jobID)
-		if err != nil {
-			return fmt.Errorf("read the record of a leased job: %w", err)
-		}
+		r := l.record
 		next, end, err := e.rule(r.Record, c.now)
 		if err != nil {
 			return fmt.Errorf("end the lease of job %s: %w", l.jobID, err)
 		}
 		r.Record = next
 		state = next.State
-		c.endLease(token, queue.EndedLease{
+		c.endLease(l, queue.EndedLease{
 			JobID: l.jobID, Attempt: next.Attempt, End: end, State: state, Digest: e.outcome.Digest(),
 		})
 		if state == queue.Pending {
@@ -112,7 +109,11 @@ func (s *Store) CancelJob(_ context.Context, id uuid.UUID) error {
 		}
 		switch before.State {
 		case queue.Running:
-			c.endLease(before.Token, queue.EndedLease{
+			l := s.leases.get(before.Token)
+			if l == nil {
+				return fmt.Errorf("the lease of job %s: %w", id, queue.ErrDamaged)
+			}
+			c.endLease(l, queue.EndedLease{
 				JobID: id, Attempt: before.Attempt, End: queue.EndCanceled, State: queue.Canceled,
 			})
 		case queue.Pending:

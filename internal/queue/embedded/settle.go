@@ -69,7 +69,7 @@ func (s *Store) resumeSettlements() error {
 func (c *change) finish(id uuid.UUID, r record, outcome *queue.Outcome) {
 	c.setRecord(id, r)
 	if outcome != nil {
-		c.set(idKey(prefixOutcome, id), encodeOutcome(*outcome))
+		c.setOutcome(id, *outcome)
 	}
 	c.over = append(c.over, id)
 	if r.hasDependents {
@@ -84,9 +84,7 @@ func (c *change) settleSome(pending *[]settlement) error {
 	if len(c.settlements) == 0 {
 		return nil
 	}
-	if c.records == nil {
-		c.records = make(map[uuid.UUID]record)
-	}
+	c.meetAgain()
 	for budget := settleStep; len(c.settlements) > 0 && budget > 0; {
 		told, done, err := c.tellDependents(&c.settlements[0], budget)
 		if err != nil {
@@ -97,14 +95,14 @@ func (c *change) settleSome(pending *[]settlement) error {
 			break
 		}
 		if c.settlements[0].stored {
-			c.delete(idKey(prefixSettlement, c.settlements[0].id))
+			c.delete(idKey(c.key[:0], prefixSettlement, c.settlements[0].id))
 		}
 		c.settlements = c.settlements[1:]
 	}
 	for i := range c.settlements {
 		if left := &c.settlements[i]; i == 0 || !left.stored {
-			value := binary.BigEndian.AppendUint64([]byte{byte(left.state)}, left.told)
-			c.set(idKey(prefixSettlement, left.id), value)
+			value := binary.BigEndian.AppendUint64(append(c.value[:0], byte(left.state)), left.told)
+			c.set(idKey(c.key[:0], prefixSettlement, left.id), value)
 			left.stored = true
 		}
 	}
@@ -116,8 +114,8 @@ func (c *change) settleSome(pending *[]settlement) error {
 // the last. It counts a job without any as one, so that a chain costs its budget too.
 func (c *change) tellDependents(of *settlement, limit int) (told int, done bool, err error) {
 	s := c.store
-	from := dependentKey(of.id, of.told+1)
-	err = s.scan(from, after(idKey(prefixDependent, of.id)), func(key, value []byte) (bool, error) {
+	from := dependentKey(nil, of.id, of.told+1)
+	err = s.scan(from, after(idKey(nil, prefixDependent, of.id)), func(key, value []byte) (bool, error) {
 		if told == limit {
 			return false, nil
 		}
@@ -153,7 +151,7 @@ func (c *change) tell(id uuid.UUID, dependency *settlement, place uint64) error 
 	case r.State.Over():
 		c.finish(id, r, outcome)
 	case r.State == queue.Pending:
-		c.records[id] = r
+		c.overlay[id] = r
 		c.wait(waitingJob{id: id, lane: j.Lane(), place: place, record: r})
 	default:
 		c.setRecord(id, r)

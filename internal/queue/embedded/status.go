@@ -63,7 +63,7 @@ func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) {
 		}
 	}
 	status := statusOf(&j.Job, &r, outcome)
-	prefix := idKey(prefixDependent, id)
+	prefix := idKey(nil, prefixDependent, id)
 	err = s.scan(prefix, after(prefix), func(_, value []byte) (bool, error) {
 		dependent, _, err := decodeDependent(id, value)
 		status.Dependents = append(status.Dependents, dependent)

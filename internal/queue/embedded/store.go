@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// cacheSize bounds what Pebble keeps of its files in memory, in bytes.
-	cacheSize = 32 << 20
+	// cacheSize bounds what Pebble keeps in memory, in bytes: blocks of its files, and the
+	// changes that are not in a file yet.
+	cacheSize = 128 << 20
 	// memTableSize bounds the changes that are not in a file yet, in bytes. Replaying them
 	// is what opening waits for.
 	memTableSize = 32 << 20
@@ -63,6 +64,8 @@ type Store struct {
 	// it, to updating what is kept in memory of it. The disk is never waited for under it.
 	mu       sync.Mutex
 	lanes    map[queue.Lane]*lane // guarded by mu; a lane that is absent has no ready job
+	records  recordCache          // guarded by mu
+	current  change               // guarded by mu; the change that is being made
 	sequence uint64               // guarded by mu; the newest place given out
 	ceiling  uint64               // guarded by mu; no place above it was promised on disk
 }

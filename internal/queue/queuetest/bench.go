@@ -1,0 +1,123 @@
+package queuetest
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// benchArgs is one JSON string of 200 bytes, quotes included.
+var benchArgs = json.RawMessage(`"` + strings.Repeat("x", 198) + `"`)
+
+// benchBatch is how many jobs a benchmark prepares in one call.
+const benchBatch = 1000
+
+// Benchmark measures an engine: each operation alone, by 64 callers and by one, and full
+// cycles; in operations a second beside Go's nanoseconds.
+func Benchmark(b *testing.B, open func(t TB) Harness) {
+	for _, callers := range []struct {
+		name string
+		n    int
+	}{{"callers=64", 64}, {"callers=1", 1}} {
+		for name, operation := range benchmarks {
+			b.Run(name+"/"+callers.name, func(b *testing.B) {
+				h := open(b)
+				defer h.Close(b)
+				operation(b, h.Queue(), callers.n)
+			})
+		}
+	}
+}
+
+var benchmarks = map[string]func(*testing.B, Queue, int){
+	"Enqueue": func(b *testing.B, q Queue, callers int) {
+		measure(b, callers, func(ctx context.Context, _ int) error {
+			_, err := q.Enqueue(ctx, []queue.NewJob{{Type: "bench", Args: benchArgs}})
+			return err
+		})
+	},
+	"Dequeue": func(b *testing.B, q Queue, callers int) {
+		Fill(b, q, "bench", b.N)
+		measure(b, callers, func(ctx context.Context, _ int) error {
+			_, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{"bench"}})
+			return err
+		})
+	},
+	"Finish": func(b *testing.B, q Queue, callers int) {
+		Fill(b, q, "bench", b.N)
+		tokens := make([]uuid.UUID, b.N)
+		prepare(b, 64, b.N, func(ctx context.Context, i int) error {
+			l, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{"bench"}})
+			tokens[i] = l.Token
+			return err
+		})
+		measure(b, callers, func(ctx context.Context, i int) error {
+			_, err := q.RequeueOrFinishJob(ctx, tokens[i], 0, queue.Outcome{Result: json.RawMessage(`{"ok":true}`)})
+			return err
+		})
+	},
+	"Cycle": func(b *testing.B, q Queue, callers int) {
+		measure(b, callers, func(ctx context.Context, _ int) error {
+			if _, err := q.Enqueue(ctx, []queue.NewJob{{Type: "bench", Args: benchArgs}}); err != nil {
+				return err
+			}
+			l, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{"bench"}})
+			if err != nil {
+				return err
+			}
+			_, err = q.RequeueOrFinishJob(ctx, l.Token, 0, queue.Outcome{Result: json.RawMessage(`{"ok":true}`)})
+			return err
+		})
+	},
+}
+
+// Fill enqueues n jobs of a type, in big calls.
+func Fill(t TB, q Queue, jobType string, n int) {
+	t.Helper()
+	for done := 0; done < n; done += benchBatch {
+		jobs := make([]queue.NewJob, min(benchBatch, n-done))
+		for i := range jobs {
+			jobs[i] = queue.NewJob{Type: jobType, Args: benchArgs}
+		}
+		_, err := q.Enqueue(context.Background(), jobs)
+		require.NoError(t, err)
+	}
+}
+
+// measure runs an operation b.N times, by that many callers.
+func measure(b *testing.B, callers int, operation func(ctx context.Context, i int) error) {
+	b.Helper()
+	b.ReportAllocs()
+	b.ResetTimer()
+	prepare(b, callers, b.N, operation)
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
+func prepare(b *testing.B, callers, n int, operation func(ctx context.Context, i int) error) {
+	b.Helper()
+	var next atomic.Int64
+	group, ctx := errgroup.WithContext(context.Background())
+	for range callers {
+		group.Go(func() error {
+			for {
+				i := next.Add(1) - 1
+				if i >= int64(n) {
+					return nil
+				}
+				if err := operation(ctx, int(i)); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	require.NoError(b, group.Wait())
+}
