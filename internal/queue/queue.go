@@ -29,7 +29,8 @@ type JobQueue interface {
 
 	// Dequeue leases the job that became part of the queue first among all the pending ones
 	// of any of the types and any of the channels, and blocks until there is one or ctx
-	// ends: ErrDequeueTimeout. Waiting callers are served in the order they came, and each
+	// ends: ErrDequeueTimeout. It looks before it waits, also when ctx is over already, which
+	// is how to ask without waiting. Waiting callers are served in the order they came, and each
 	// job is handed to one of them.
 	//
 	// A lease may be returned although ctx has just ended; a caller that cannot use it

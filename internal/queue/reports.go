@@ -64,7 +64,8 @@ func (l EndedLease) Beat() (canceled bool, err error) {
 	return false, ErrLeaseLost
 }
 
-// Digest tells outcomes apart, without keeping them. Two are the same if every byte is.
+// Digest tells outcomes apart, without keeping them. Two are the same if every byte is; no
+// result is null.
 func (o Outcome) Digest() [sha256.Size]byte {
 	h := sha256.New()
 	part := func(b []byte) {
@@ -75,7 +76,11 @@ func (o Outcome) Digest() [sha256.Size]byte {
 	}
 	if o.Error == nil {
 		part([]byte("result"))
-		part(o.Result)
+		if len(o.Result) == 0 {
+			part([]byte("null"))
+		} else {
+			part(o.Result)
+		}
 	} else {
 		part([]byte("error"))
 		part([]byte(o.Error.Reason))

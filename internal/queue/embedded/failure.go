@@ -11,6 +11,7 @@ import (
 type failure struct {
 	once sync.Once
 	down chan struct{} // closed when the store has failed
+	err  error         // why; to be read after down was closed
 	log  queue.SimpleLogger
 	tell func(error) // nil, or whom to tell
 }
@@ -23,12 +24,39 @@ func newFailure(log queue.SimpleLogger, tell func(error)) *failure {
 // called from within Pebble, which may hold any of its locks.
 func (f *failure) fail(err error) {
 	f.once.Do(func() {
+		f.err = err
 		close(f.down)
 		f.log.Error(err, "The store has failed and accepts nothing any more")
 		if f.tell != nil {
 			go f.tell(err)
 		}
 	})
+}
+
+// watch calls f, which calls Pebble, on a goroutine of its own, and returns what it returns;
+// or, if the store fails by it or meanwhile, why it did. Pebble panics where it cannot go on.
+func watch[T any](failure *failure, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				failure.fail(fmt.Errorf("pebble: %v", r))
+			}
+		}()
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-failure.down:
+		var none T
+		return none, failure.err
+	}
 }
 
 func (f *failure) failed() bool {
@@ -54,9 +82,9 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.log.Error(nil, "Pebble: "+fmt.Sprintf(format, args...))
 }
 
-// Fatalf fails the store. Pebble relies on its not returning, so the goroutine ends here: it
-// is the syncer's, or one of Pebble's own. Callers do not hang with it, because all they wait
-// for is the syncer, and they watch for the failure as well.
+// Fatalf fails the store. Pebble relies on its not returning, so its goroutine waits here for
+// the end of the process. Callers do not hang with it: whatever of Pebble's may call Fatalf is
+// called on another goroutine than theirs, and they watch for the failure as well.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.failure.fail(fmt.Errorf("pebble: "+format, args...))
 	select {}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -197,7 +198,7 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 func (s *Store) buildLease(g grant) (queue.Lease, error) {
 	j, err := s.readJob(g.jobID, true)
 	if err != nil {
-		return queue.Lease{}, fmt.Errorf("read leased job %s: %w", g.jobID, err)
+		return queue.Lease{}, fmt.Errorf("read leased job %s: %w", g.jobID, mustExist(err))
 	}
 	l := queue.Lease{
 		Token:   g.token,
@@ -218,14 +219,22 @@ func (s *Store) buildLease(g grant) (queue.Lease, error) {
 	return l, nil
 }
 
+// mustExist makes damage of the absence of what a record says is there.
+func mustExist(err error) error {
+	if errors.Is(err, queue.ErrNotExist) {
+		return fmt.Errorf("it is missing: %w", queue.ErrDamaged)
+	}
+	return err
+}
+
 func (s *Store) readDependency(id uuid.UUID) (queue.Dependency, error) {
 	r, err := s.readRecord(id)
 	if err != nil {
-		return queue.Dependency{}, err
+		return queue.Dependency{}, mustExist(err)
 	}
 	j, err := s.readJob(id, false)
 	if err != nil {
-		return queue.Dependency{}, err
+		return queue.Dependency{}, mustExist(err)
 	}
 	o, err := s.readOutcome(id)
 	if err != nil {

@@ -104,7 +104,9 @@ func open(fs vfs.FS, directory string, options Options) (*Store, error) {
 		return nil, fmt.Errorf("lock %s: %w (%w)", directory, ErrInUse, err)
 	}
 	failure := newFailure(options.Logger, options.OnFailure)
-	db, err := openPebble(fs, directory, lock, pebbleLogger{failure: failure, log: options.Logger})
+	db, err := watch(failure, func() (*pebble.DB, error) {
+		return openPebble(fs, directory, lock, pebbleLogger{failure: failure, log: options.Logger})
+	})
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -165,7 +167,14 @@ func (s *Store) loadFormat() error {
 	case err != nil:
 		return fmt.Errorf("read the store's format: %w", err)
 	case !found:
-		if err := s.db.Set(keyFormat, []byte{formatVersion}, pebble.Sync); err != nil {
+		group, err := s.change(func(c *change) error {
+			c.set(append(c.key[:0], keyFormat...), append(c.value[:0], formatVersion))
+			return nil
+		})
+		if err == nil {
+			err = s.durable(group)
+		}
+		if err != nil {
 			return fmt.Errorf("write the store's format: %w", err)
 		}
 		return nil
@@ -191,7 +200,7 @@ func (s *Store) loadSequence() error {
 }
 
 // Close waits for the calls that are under way, ends those that wait for a job, and closes
-// the store. It may be called again.
+// the store. It may be called again. It returns an error if the store has failed before.
 func (s *Store) Close() error {
 	s.life.Lock()
 	if s.closed {
@@ -201,20 +210,24 @@ func (s *Store) Close() error {
 	s.closed = true
 	close(s.closing)
 	s.life.Unlock()
-	if s.failure.failed() {
-		// Pebble may hold any of its locks for ever; all that is left to do is to let others
-		// open the directory, which the end of the process does as well.
-		return s.lock.Close()
+	err := s.closePebble()
+	if lockErr := s.lock.Close(); lockErr != nil {
+		err = errors.Join(err, fmt.Errorf("unlock the store: %w", lockErr))
 	}
-	s.syncer.close()
-	var errs []error
-	if err := s.db.Close(); err != nil {
-		errs = append(errs, fmt.Errorf("close the store: %w", err))
+	return err
+}
+
+// closePebble closes the database, unless the store has failed, before or by it: then Pebble
+// may hold any of its locks for ever, and all that is left to do is to let others open the
+// directory, which the end of the process does as well.
+func (s *Store) closePebble() error {
+	if s.failure.failed() || !s.syncer.close() {
+		return queue.ErrUnavailable
 	}
-	if err := s.lock.Close(); err != nil {
-		errs = append(errs, fmt.Errorf("unlock the store: %w", err))
+	if _, err := watch(s.failure, func() (struct{}, error) { return struct{}{}, s.db.Close() }); err != nil {
+		return fmt.Errorf("close the store: %w", err)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Ready returns nil if the store is open and working, else queue.ErrUnavailable. It does not

@@ -43,10 +43,16 @@ func newSyncer(sync func() error, failed <-chan struct{}, onError func(error)) *
 
 func (y *syncer) start() { go y.run() }
 
-// close stops the goroutine after the sync of everybody who has joined, and waits for it.
-func (y *syncer) close() {
+// close stops the goroutine after the sync of everybody who has joined, and waits for it;
+// false if the log has failed.
+func (y *syncer) close() bool {
 	close(y.stop)
-	<-y.done
+	select {
+	case <-y.done:
+		return true
+	case <-y.failed:
+		return false
+	}
 }
 
 func (y *syncer) run() {
