@@ -274,8 +274,9 @@ type JobError struct {
 	// Details Anything else that helps.
 	Details json.RawMessage `json:"details,omitempty"`
 
-	// Reason A short word for programs, such as `exit-code`. Longshore itself uses
-	// `heartbeat-lost` and `dependency-failed`.
+	// Reason A short word for programs, such as `exit-code`. `heartbeat-lost`,
+	// `dependency-failed` and `damaged` (the store cannot read the job or what it
+	// depends on) are given by the server; a worker cannot report them.
 	//
 	//
 	// Example: exit-code
@@ -396,11 +397,10 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
-// Reported Example: {"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","state":"finished"}
+// Reported What became of the job by the report.
+//
+// Example: {"state":"finished"}
 type Reported struct {
-	// Id The id of the job.
-	Id openapi_types.UUID `json:"id"`
-
 	// State `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
 	// `running`: leased. `finished`, `failed`, `canceled`: over.
 	//

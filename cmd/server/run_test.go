@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// beServer in the environment makes the test binary the server.
+const beServer = "TEST_BE_SERVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beServer) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestBadUsage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args, env []string
+		named     string
+	}{
+		{[]string{"--no-such-flag"}, nil, "--no-such-flag"},
+		{[]string{"argument"}, nil, "argument"},
+		{[]string{"--heartbeat-timeout=-1s"}, nil, "--heartbeat-timeout"},
+		{[]string{"--heartbeat-timeout=0"}, nil, "--heartbeat-timeout"},
+		{[]string{"--heartbeat-timeout=soon"}, nil, "--heartbeat-timeout"},
+		{[]string{"--reap-interval=0s"}, nil, "--reap-interval"},
+		{[]string{"--max-wait=-1ns"}, nil, "--max-wait"},
+		{[]string{"--max-retries=-1"}, nil, "--max-retries"},
+		{[]string{"--max-retries=1001"}, nil, "--max-retries"},
+		{[]string{"--max-body-bytes=0"}, nil, "--max-body-bytes"},
+		{[]string{"--shutdown-timeout=-1s"}, nil, "--shutdown-timeout"},
+		{[]string{"--log-level=loud"}, nil, "--log-level"},
+		{[]string{"--log-format=xml"}, nil, "--log-format"},
+		{[]string{"--listen="}, nil, "--listen"},
+		{[]string{"--store="}, nil, "--store"},
+		{nil, []string{"LONGSHORE_MAX_WAIT=-5s"}, "--max-wait"},
+		{nil, []string{"LONGSHORE_REAP_INTERVAL=often"}, "--reap-interval"},
+	} {
+		t.Run(strings.Join(append(c.args, c.env...), " "), func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			require.Equal(t, exitUsage, run(t.Context(), c.args, c.env, &stdout, &stderr), stderr.String())
+			require.Contains(t, stderr.String(), c.named)
+			require.Empty(t, stdout.String())
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitClean, run(t.Context(), []string{"--version"}, nil, &stdout, &stderr))
+	require.Regexp(t, `^longshore-server \S+ \(commit \S+, go1\.\S+ \w+/\w+\)\n$`, stdout.String())
+	require.Empty(t, stderr.String())
+}
+
+func TestHelpNamesEveryVariable(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
+	help := strings.Join(strings.Fields(stdout.String()), " ")
+	for _, flag := range []string{
+		"listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
+		"max-body-bytes", "shutdown-timeout", "log-level", "log-format",
+	} {
+		require.Contains(t, help, "--"+flag)
+		require.Contains(t, help, "($"+variableOf(flag)+")")
+	}
+	require.NotContains(t, help, "LONGSHORE_VERSION")
+	require.Empty(t, stderr.String())
+}
+
+func TestFlagsAndVariables(t *testing.T) {
+	t.Parallel()
+	var stdout bytes.Buffer
+	defaults, err := parse(nil, nil, &stdout)
+	require.NoError(t, err)
+	require.Equal(t, flags{
+		Listen: "127.0.0.1:8080", Store: "./longshore-data", HeartbeatTimeout: 2 * time.Minute,
+		ReapInterval: 30 * time.Second, MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
+		ShutdownTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "json",
+	}, defaults)
+
+	env := []string{
+		"LONGSHORE_LISTEN=:1", "LONGSHORE_STORE=memory", "LONGSHORE_HEARTBEAT_TIMEOUT=1s",
+		"LONGSHORE_REAP_INTERVAL=2s", "LONGSHORE_MAX_RETRIES=3", "LONGSHORE_MAX_WAIT=4s",
+		"LONGSHORE_MAX_BODY_BYTES=5", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
+		"LONGSHORE_LOG_FORMAT=text", "LONGSHORE_VERSION=true", "LONGSHORE_UNKNOWN=1", "PATH=/bin",
+	}
+	fromEnv, err := parse(nil, env, &stdout)
+	require.NoError(t, err)
+	want := flags{
+		Listen: ":1", Store: "memory", HeartbeatTimeout: time.Second, ReapInterval: 2 * time.Second,
+		MaxRetries: 3, MaxWait: 4 * time.Second, MaxBodyBytes: 5, ShutdownTimeout: 6 * time.Second,
+		LogLevel: "debug", LogFormat: "text",
+	}
+	require.Equal(t, want, fromEnv)
+
+	both, err := parse([]string{"--max-retries=7"}, append(env, "LONGSHORE_LISTEN="), &stdout)
+	require.NoError(t, err)
+	want.MaxRetries = 7
+	require.Equal(t, want, both, "a flag goes before its variable, and an empty variable is none")
+}
+
+// output keeps what is written, and tells of each line.
+type output struct {
+	mu    sync.Mutex // guards text
+	text  bytes.Buffer
+	lines chan map[string]any
+}
+
+func newOutput() *output { return &output{lines: make(chan map[string]any, 100)} }
+
+// Write takes one line of JSON at a time, as a logger writes it.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var fields map[string]any
+	if json.Unmarshal(p, &fields) == nil {
+		o.lines <- fields
+	}
+	return o.text.Write(p)
+}
+
+// await returns the next line with the message.
+func (o *output) await(t *testing.T, msg string) map[string]any {
+	t.Helper()
+	patience := time.NewTimer(10 * time.Second)
+	defer patience.Stop()
+	for {
+		select {
+		case fields := <-o.lines:
+			if fields["msg"] == msg {
+				return fields
+			}
+		case <-patience.C:
+			require.FailNow(t, "not logged: "+msg)
+		}
+	}
+}
+
+func TestServerRunsUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stderr := newOutput()
+	code := make(chan int, 1)
+	go func() {
+		var stdout bytes.Buffer
+		code <- run(ctx, []string{"--listen=127.0.0.1:0", "--store=memory"}, nil, &stdout, stderr)
+	}()
+	address := stderr.await(t, "listening")["address"].(string)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + address + "/readyz")
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	stop()
+	require.Equal(t, exitClean, <-code)
+	stderr.await(t, "stopped")
+}
+
+func TestServerThatCannotStart(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, taken.Close()) }()
+	var stdout bytes.Buffer
+	stderr := newOutput()
+	code := run(t.Context(), []string{"--store=memory", "--listen=" + taken.Addr().String()}, nil, &stdout, stderr)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stderr.await(t, "server not started")["error"], "address already in use")
+}
+
+// process is a server in a process of its own.
+func process(t *testing.T, args ...string) (*exec.Cmd, *output) {
+	t.Helper()
+	stderr := newOutput()
+	command := exec.CommandContext(t.Context(), os.Args[0], append(args, "--listen=127.0.0.1:0")...)
+	command.Env = append(os.Environ(), beServer+"=1")
+	pipe, err := command.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		for lines := bufio.NewScanner(pipe); lines.Scan(); {
+			_, _ = stderr.Write(lines.Bytes())
+		}
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		<-copied
+	})
+	return command, stderr
+}
+
+func TestSignalStopsInOrder(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		command, stderr := process(t, "--store="+t.TempDir())
+		stderr.await(t, "listening")
+		require.NoError(t, command.Process.Signal(signal))
+		stderr.await(t, "stopped")
+		require.NoError(t, command.Wait())
+	}
+}
+
+// A second signal does not wait for a request that is not done.
+func TestSecondSignalEndsNow(t *testing.T) {
+	t.Parallel()
+	command, stderr := process(t, "--store=memory")
+	address := stderr.await(t, "listening")["address"].(string)
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	// The server says 100 Continue when it has begun to wait for the body, which never comes.
+	_, err = conn.Write([]byte("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+		"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n"))
+	require.NoError(t, err)
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, line, "100 Continue")
+	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
+	stderr.await(t, "stopping; a second signal ends the server now")
+	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
+	var exit *exec.ExitError
+	require.ErrorAs(t, command.Wait(), &exit)
+	require.Equal(t, exitFailed, exit.ExitCode())
+}
+
+// A request that outlives the time for stopping is cut off, and that is a failure.
+func TestShutdownTimeout(t *testing.T) {
+	t.Parallel()
+	command, stderr := process(t, "--store=memory", "--shutdown-timeout=10ms")
+	address := stderr.await(t, "listening")["address"].(string)
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	_, err = conn.Write([]byte("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+		"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n"))
+	require.NoError(t, err)
+	_, err = bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
+	stderr.await(t, "server not stopped in order")
+	var exit *exec.ExitError
+	require.ErrorAs(t, command.Wait(), &exit)
+	require.Equal(t, exitFailed, exit.ExitCode())
+}

@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/sirupsen/logrus"
+
+	"github.com/longshore-queue/longshore/internal/api/oapi"
+)
+
+// Defaults of Options.
+const (
+	DefaultHeartbeatTimeout = 120 * time.Second
+	DefaultMaxWait          = 60 * time.Second
+	DefaultMaxBodyBytes     = 1 << 20
+	DefaultBodyTimeout      = 30 * time.Second
+)
+
+// parameterName is a parameter in one of Echo's routes.
+var parameterName = regexp.MustCompile(`:(\w+)`)
+
+// releaseTimeout bounds the release of a lease whose holder went away before it had it.
+const releaseTimeout = 5 * time.Second
+
+// Options are the settings of an API. The zero value of each field is its default.
+type Options struct {
+	// Logger gets one line a request at info level, and what went wrong at error level.
+	// Nothing is logged without it.
+	Logger *logrus.Logger
+	// HeartbeatTimeout is told to workers: how long a lease lasts without a heartbeat.
+	HeartbeatTimeout time.Duration
+	// MaxWait caps wait_seconds.
+	MaxWait time.Duration
+	// MaxBodyBytes is how long a request's body may be.
+	MaxBodyBytes int64
+	// BodyTimeout is how long a client may take to send a body.
+	BodyTimeout time.Duration
+	// Stopping ends when the server begins to shut down. Whoever waits is answered then,
+	// nobody is made to wait any more, and no more leases are granted by waiting.
+	Stopping context.Context
+}
+
+// API answers the requests of the contract. It is an http.Handler.
+type API struct {
+	queue     Queue
+	options   Options
+	log       *logrus.Logger
+	echo      *echo.Echo
+	document  document
+	catalogue catalogue
+	routes    map[string]string // from Echo's way of writing a route to the contract's
+}
+
+// New returns an API in front of the queue. It starts nothing.
+func New(queue Queue, options Options) (*API, error) {
+	if queue == nil {
+		return nil, errors.New("api: a queue is required")
+	}
+	if err := options.complete(); err != nil {
+		return nil, err
+	}
+	document, err := loadDocument()
+	if err != nil {
+		return nil, err
+	}
+	bodies, err := newBodies(options.MaxBodyBytes, options.BodyTimeout)
+	if err != nil {
+		return nil, err
+	}
+	a := &API{queue: queue, options: options, log: options.Logger, document: document, catalogue: newCatalogue(), routes: make(map[string]string)}
+
+	a.echo = echo.New()
+	a.echo.Binder = bodies
+	a.echo.Logger.SetOutput(io.Discard) // it knows neither levels nor what is secret; edge logs
+	a.echo.HTTPErrorHandler = func(err error, c echo.Context) { a.fail(c, err) }
+	a.echo.Use(a.edge)
+	oapi.RegisterHandlers(a.echo, oapi.NewStrictHandler(a, nil))
+	for _, route := range a.echo.Routes() {
+		a.routes[route.Path] = parameterName.ReplaceAllString(route.Path, "{$1}")
+	}
+	return a, nil
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		// Every GET is also a HEAD. net/http, which keeps its own idea of the request, drops
+		// the body of the answer.
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
+	}
+	a.echo.ServeHTTP(w, r)
+}
+
+// complete fills in defaults, and refuses what makes no sense.
+func (o *Options) complete() error {
+	for _, option := range []struct {
+		name  string
+		value *time.Duration
+		unset time.Duration
+	}{
+		{"HeartbeatTimeout", &o.HeartbeatTimeout, DefaultHeartbeatTimeout},
+		{"MaxWait", &o.MaxWait, DefaultMaxWait},
+		{"BodyTimeout", &o.BodyTimeout, DefaultBodyTimeout},
+	} {
+		if *option.value < 0 {
+			return fmt.Errorf("api: %s is negative", option.name)
+		}
+		if *option.value == 0 {
+			*option.value = option.unset
+		}
+	}
+	if o.MaxBodyBytes < 0 {
+		return errors.New("api: MaxBodyBytes is negative")
+	}
+	if o.MaxBodyBytes == 0 {
+		o.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	if o.Stopping == nil {
+		o.Stopping = context.Background()
+	}
+	if o.Logger == nil {
+		o.Logger = logrus.New()
+		o.Logger.SetOutput(io.Discard)
+		o.Logger.SetLevel(logrus.PanicLevel)
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/sirupsen/logrus"
+)
+
+const headerRequestID = "X-Request-Id"
+
+// errGone: the client went away before it was answered. Should it be there in spite of that,
+// having closed only its own half of the connection, it learns that it got nothing.
+var errGone = &requestError{code: codeUnavailable, detail: "the client closed its half of the connection"}
+
+// edge is the one middleware: each further one would cost every request a closure. It names
+// the request, refuses what is wrong with its URL, calls the handler, turns its error or
+// panic into a problem, and writes the access log.
+func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		started := time.Now()
+		c.Response().Header().Set(headerRequestID, requestID(c.Request()))
+		code, aborted := "", false
+		if err := a.call(next, c); err != nil {
+			code, aborted = a.fail(c, err)
+		}
+		// The level is looked at first, since the fields are most of the work.
+		if a.log.IsLevelEnabled(logrus.InfoLevel) {
+			a.access(c, started, code, aborted)
+		}
+		return nil
+	}
+}
+
+// call calls the handler, and turns its panic into an error.
+func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(p) // net/http's own way of ending a connection
+		default:
+			err = &panicError{value: p, stack: debug.Stack()}
+		}
+	}()
+	if c.Request().URL.RawPath != "" {
+		// A path is escaped beyond need to have the router and the handlers read it in two
+		// ways. No path of the contract needs an escape.
+		return &requestError{code: codeRouteNotFound}
+	}
+	if err := checkParameters(c); err != nil {
+		return err
+	}
+	return next(c)
+}
+
+// fail answers with the problem that the error is, and logs the error if it is the server's.
+// It returns the code it answered with, and whether the client was left without a whole
+// answer.
+func (a *API) fail(c echo.Context, err error) (code string, aborted bool) {
+	if c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
+		err = errGone
+	}
+	k, shown := a.catalogue.explain(err, strings.HasPrefix(c.Path(), "/v1/leases/"))
+	w := c.Response()
+	id := w.Header().Get(headerRequestID)
+	var panicked *panicError
+	if !errors.As(err, &panicked) && w.Committed {
+		return "", true // the answer was being written: the connection broke
+	}
+	if k.code == codeInternal {
+		entry := a.log.WithError(err).WithFields(logrus.Fields{"request_id": id, "route": a.route(c)})
+		if panicked != nil {
+			entry = entry.WithField("stack", string(panicked.stack))
+		}
+		entry.Error("request failed")
+	}
+	if w.Committed {
+		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
+	}
+	if k.code == codeJobNotFound {
+		shown.detail = "no job has the id " + c.Param("id") // not a secret, unlike a token
+	}
+	document, err := problem(k, shown, id)
+	if err != nil {
+		a.log.WithError(err).WithField("request_id", id).Error("problem not written")
+		return k.code, true
+	}
+	if k.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	if k.status == http.StatusMethodNotAllowed {
+		allowHead(w.Header())
+	}
+	if err := write(w, k.status, "application/problem+json", document); err != nil {
+		return k.code, true
+	}
+	return k.code, errors.Is(err, errGone)
+}
+
+// allowHead completes the header that Echo made of the routes: GET implies HEAD here.
+func allowHead(header http.Header) {
+	if allow := header.Get(echo.HeaderAllow); strings.Contains(allow, http.MethodGet) {
+		header.Set(echo.HeaderAllow, allow+", "+http.MethodHead)
+	}
+}
+
+// access writes the line of one request. It holds the route and not the path: the paths of
+// leases hold tokens.
+func (a *API) access(c echo.Context, started time.Time, code string, aborted bool) {
+	r, w := c.Request(), c.Response()
+	fields := logrus.Fields{
+		"method":      shorten(r.Method),
+		"route":       a.route(c),
+		"status":      w.Status,
+		"bytes":       w.Size,
+		"duration_ms": float64(time.Since(started).Microseconds()) / 1000,
+		"request_id":  w.Header().Get(headerRequestID),
+		"remote_ip":   remoteIP(r),
+	}
+	if code != "" {
+		fields["code"] = code
+	}
+	if aborted {
+		fields["aborted"] = true
+	}
+	a.log.WithFields(fields).Info("request")
+}
+
+// route is the template of the path, as the contract writes it; "" if there is none.
+func (a *API) route(c echo.Context) string {
+	if c.Request().URL.RawPath != "" {
+		return ""
+	}
+	return a.routes[c.Path()]
+}
+
+// remoteIP is the peer's own address. Headers that claim another are not believed.
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// requestID is the client's id for the request if that is fit to be logged and repeated,
+// else a new one.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get(headerRequestID); fitRequestID(id) {
+		return id
+	}
+	const digits = 16
+	id := strconv.FormatUint(rand.Uint64(), 16)
+	return strings.Repeat("0", digits-len(id)) + id
+}
+
+func fitRequestID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '.' || c == '_' || c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// panicError is a handler's panic. It is an internal error whatever was panicked with.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }

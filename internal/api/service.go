@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"go.yaml.in/yaml/v3"
+
+	contract "github.com/longshore-queue/longshore/api"
+	"github.com/longshore-queue/longshore/internal/api/oapi"
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// document is the contract in the two forms that it is served in.
+type document struct {
+	yaml []byte
+	json []byte
+}
+
+func loadDocument() (document, error) {
+	d := document{yaml: []byte(contract.Contract())}
+	var tree map[string]any
+	if err := yaml.Unmarshal(d.yaml, &tree); err != nil {
+		return document{}, fmt.Errorf("api: read the contract: %w", err)
+	}
+	var err error
+	if d.json, err = json.Marshal(tree); err != nil {
+		return document{}, fmt.Errorf("api: write the contract as JSON: %w", err)
+	}
+	return d, nil
+}
+
+// VisitGetOpenAPIJSONResponse writes the document as JSON.
+func (d document) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error {
+	return write(w, http.StatusOK, "application/json", d.json)
+}
+
+// VisitGetOpenAPIYAMLResponse writes the document as YAML.
+func (d document) VisitGetOpenAPIYAMLResponse(w http.ResponseWriter) error {
+	return write(w, http.StatusOK, "application/yaml", d.yaml)
+}
+
+// GetOpenAPIJSON answers GET /openapi.json.
+func (a *API) GetOpenAPIJSON(context.Context, oapi.GetOpenAPIJSONRequestObject) (oapi.GetOpenAPIJSONResponseObject, error) {
+	return a.document, nil
+}
+
+// GetOpenAPIYAML answers GET /openapi.yml.
+func (a *API) GetOpenAPIYAML(context.Context, oapi.GetOpenAPIYAMLRequestObject) (oapi.GetOpenAPIYAMLResponseObject, error) {
+	return a.document, nil
+}
+
+// GetHealth answers GET /healthz: that it does is all there is to say.
+func (a *API) GetHealth(context.Context, oapi.GetHealthRequestObject) (oapi.GetHealthResponseObject, error) {
+	return oapi.GetHealth200JSONResponse{Status: oapi.Ok}, nil
+}
+
+// GetReadiness answers GET /readyz.
+func (a *API) GetReadiness(ctx context.Context, _ oapi.GetReadinessRequestObject) (oapi.GetReadinessResponseObject, error) {
+	if a.stopping() {
+		return nil, queue.ErrUnavailable
+	}
+	if err := a.queue.Ready(ctx); err != nil {
+		return nil, err
+	}
+	return oapi.GetReadiness200JSONResponse{Status: oapi.Ok}, nil
+}
+
+// ListErrors answers GET /v1/errors.
+func (a *API) ListErrors(context.Context, oapi.ListErrorsRequestObject) (oapi.ListErrorsResponseObject, error) {
+	list := oapi.ListErrors200JSONResponse{Errors: make([]oapi.ErrorDescription, len(a.catalogue.kinds))}
+	for i, k := range a.catalogue.kinds {
+		list.Errors[i] = k.view()
+	}
+	return list, nil
+}
+
+// GetError answers GET /v1/errors/{code}.
+func (a *API) GetError(_ context.Context, request oapi.GetErrorRequestObject) (oapi.GetErrorResponseObject, error) {
+	k, found := a.catalogue.find(request.Code)
+	if !found {
+		return nil, &requestError{code: codeErrorNotFound}
+	}
+	return oapi.GetError200JSONResponse(k.view()), nil
+}

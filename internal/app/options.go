@@ -1,0 +1,72 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// InMemory is the Store that keeps nothing.
+const InMemory = "memory"
+
+// Options say what a server is to be. Zero durations and sizes are not defaults here: the
+// flags of cmd/server have those.
+type Options struct {
+	// Listen is the TCP address to listen on, as host:port. Port 0 takes any that is free.
+	Listen string
+	// Store is a directory, made if it is not there, or InMemory.
+	Store string
+	// HeartbeatTimeout is how long a lease lasts without a heartbeat.
+	HeartbeatTimeout time.Duration
+	// ReapInterval is how often silent leases are looked for.
+	ReapInterval time.Duration
+	// MaxRetries is how often a job whose worker went silent goes back in line, unless the
+	// job has a number of its own.
+	MaxRetries uint64
+	// MaxWait caps the wait_seconds of requests.
+	MaxWait time.Duration
+	// MaxBodyBytes is how long a request's body may be.
+	MaxBodyBytes int64
+	// Logger gets everything; nil for nobody.
+	Logger *logrus.Logger
+}
+
+// OptionError tells which option is not acceptable, and why.
+type OptionError struct {
+	Option string // as the field of Options is called
+	Reason string
+}
+
+func (e *OptionError) Error() string { return e.Option + " " + e.Reason }
+
+// validate returns an *OptionError for the first option that makes no sense.
+func (o Options) validate() error {
+	if o.Listen == "" {
+		return &OptionError{"Listen", "must not be empty"}
+	}
+	if o.Store == "" {
+		return &OptionError{"Store", "must not be empty"}
+	}
+	for _, d := range []struct {
+		option string
+		value  time.Duration
+	}{
+		{"HeartbeatTimeout", o.HeartbeatTimeout},
+		{"ReapInterval", o.ReapInterval},
+		{"MaxWait", o.MaxWait},
+	} {
+		if d.value <= 0 {
+			return &OptionError{d.option, fmt.Sprintf("must be more than 0, not %s", d.value)}
+		}
+	}
+	if o.MaxRetries > queue.MaxRetriesLimit {
+		return &OptionError{"MaxRetries", fmt.Sprintf("must be at most %d, not %d", queue.MaxRetriesLimit, o.MaxRetries)}
+	}
+	if o.MaxBodyBytes <= 0 {
+		return &OptionError{"MaxBodyBytes", fmt.Sprintf("must be more than 0, not %d", o.MaxBodyBytes)}
+	}
+	return nil
+}

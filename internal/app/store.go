@@ -1,0 +1,42 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/queue/embedded"
+	"github.com/longshore-queue/longshore/internal/reaper"
+)
+
+// store is what the parts of a server need of an engine.
+type store interface {
+	api.Queue
+	reaper.Queue
+	// Close ends the engine, and everybody who waits for it. Calls that come later are
+	// answered with queue.ErrUnavailable.
+	Close() error
+}
+
+// openStore opens the engine that the options name.
+func (a *App) openStore() (store, error) {
+	options := embedded.Options{
+		Logger:    engineLogger{a.log},
+		OnFailure: func(err error) { a.fail(fmt.Errorf("the store failed: %w", err)) },
+	}
+	if a.options.Store == InMemory {
+		s, err := embedded.OpenMemory(options)
+		if err != nil {
+			return nil, fmt.Errorf("open a store in memory: %w", err)
+		}
+		return s, nil
+	}
+	s, err := embedded.Open(a.options.Store, options)
+	if errors.Is(err, embedded.ErrInUse) {
+		return nil, fmt.Errorf("open the store: %s is in use by another server", a.options.Store)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the store in %s: %w", a.options.Store, err)
+	}
+	return s, nil
+}
