@@ -1,0 +1,75 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+)
+
+// adoptAll takes up the leases of an earlier process, each in a slot of its own, before
+// anything is polled. Those that there are no slots for are given back.
+func (w *Worker) adoptAll(tokens []Token) {
+	n := min(len(tokens), cap(w.slots))
+	for _, token := range tokens[:n] {
+		w.slots <- struct{}{}
+		w.start(func() { w.adopt(token, true) })
+	}
+	if rest := tokens[n:]; len(rest) > 0 {
+		w.log.Info("more leases to adopt than slots; giving some back", "leases", strconv.Itoa(len(rest)))
+		w.runs.Go(func() {
+			for _, token := range rest {
+				w.report(&Lease{Token: token}, release())
+			}
+		})
+	}
+}
+
+// adopt runs the job of a lease of which only the token is known, if it is still alive.
+func (w *Worker) adopt(token Token, adopted bool) {
+	lease, refreshed, err := w.revive(token)
+	switch {
+	case err == nil:
+		if adopted {
+			w.log.Info("adopted a lease", about(lease)...)
+		}
+		w.work(lease, refreshed, adopted)
+	case ended(err) != nil || errors.Is(err, ErrCanceled):
+		w.forget(token)
+	case errors.Is(err, ErrAnswerTooLong):
+		w.log.Error(err, "a lease is too long to be read; its job fails")
+		w.report(&Lease{Token: token}, fail(ReasonUnreadable, message(err.Error())))
+	default:
+		w.report(&Lease{Token: token}, release())
+	}
+}
+
+// revive looks at the lease and refreshes it, until both have succeeded, the lease is over,
+// polling ends, or ReportTimeout has passed. It returns when the refreshing was sent: looking
+// does not count as a heartbeat, and the last one may be long ago.
+func (w *Worker) revive(token Token) (*Lease, time.Time, error) {
+	ctx, cancel := context.WithTimeout(w.polling, w.options.ReportTimeout)
+	defer cancel()
+	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
+	for {
+		sent := time.Now()
+		answer, err := w.calls.heartbeat(ctx, token, w.options.RequestTimeout)
+		if err == nil && answer.Canceled {
+			return nil, sent, ErrCanceled
+		}
+		var lease *Lease
+		if err == nil {
+			lease, err = w.calls.lease(ctx, token)
+		}
+		if err == nil && lease.Token != token {
+			err = errors.New("the answer is not the lease that was asked for")
+		}
+		if err == nil || ended(err) != nil || errors.Is(err, ErrAnswerTooLong) {
+			return lease, sent, err
+		}
+		if sleep(ctx, backoff.pause(err)) != nil {
+			return nil, sent, err
+		}
+		w.log.Error(err, "taking up a lease failed; trying again")
+	}
+}

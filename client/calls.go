@@ -1,0 +1,189 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The reasons for which a run is over before its handler is: the cause of the handler's
+// context, found with errors.Is(context.Cause(ctx), ...).
+var (
+	// ErrCanceled: somebody canceled the job. Nothing about this run is accepted any more.
+	ErrCanceled = errors.New("the job was canceled")
+	// ErrLeaseLost: the server took the lease back, or could not be reached for as long as
+	// it needs to do so. The job may be running elsewhere; nothing is reported.
+	ErrLeaseLost = errors.New("the lease was lost")
+	// ErrDraining: the worker is stopping and its drain timeout has passed. Unless the
+	// handler returns a result all the same, the job is given back at no cost.
+	ErrDraining = errors.New("the worker is draining")
+	// ErrKilled: Worker.Kill was called. Nothing is reported or given back.
+	ErrKilled = errors.New("the worker was killed")
+)
+
+// decode reads the answer of a generated method, which must have the status wanted.
+func decode[T any](resp *http.Response, err error, want int) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != want {
+		return nil, &Problem{
+			Status: resp.StatusCode,
+			Title:  http.StatusText(resp.StatusCode),
+			Detail: fmt.Sprintf("want status %d", want),
+		}
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	value := new(T)
+	if err := json.Unmarshal(body, value); err != nil {
+		return nil, fmt.Errorf("decode the answer: %w", err)
+	}
+	return value, nil
+}
+
+// marshal encodes without escaping <, > and &: a report that holds HTML would grow sixfold
+// and might no longer fit.
+func marshal(value any) (json.RawMessage, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+// calls are a worker's requests. Each is bounded in time and made once.
+type calls struct {
+	api     ClientInterface
+	timeout time.Duration // of one request, on top of what a poll waits
+}
+
+// unreadError is a lease that was granted, but whose answer could not be read: without its
+// token, which stands in a header too, the job would wait until the lease is taken back.
+type unreadError struct {
+	token Token
+	err   error
+}
+
+func (e *unreadError) Error() string { return "read a granted lease: " + e.err.Error() }
+func (e *unreadError) Unwrap() error { return e.err }
+
+// dequeue asks for a job and waits for one up to wait. It returns nil when there was none.
+func (c calls) dequeue(ctx context.Context, request DequeueRequest, wait time.Duration) (*Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+c.timeout)
+	defer cancel()
+	seconds := wait.Seconds()
+	request.WaitSeconds = &seconds
+	resp, err := c.api.Dequeue(ctx, request)
+	if err == nil && resp.StatusCode == http.StatusNoContent {
+		return nil, resp.Body.Close()
+	}
+	lease, err := decode[Lease](resp, err, http.StatusCreated)
+	if err != nil && resp != nil && resp.StatusCode == http.StatusCreated {
+		if token, parseErr := uuid.Parse(path.Base(resp.Header.Get("Location"))); parseErr == nil {
+			return nil, &unreadError{token: token, err: err}
+		}
+	}
+	if err == nil && lease.Token == uuid.Nil {
+		return nil, errors.New("the answer is not a lease")
+	}
+	return lease, err
+}
+
+// lease looks at a lease without refreshing it.
+func (c calls) lease(ctx context.Context, token Token) (*Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	resp, err := c.api.GetLease(ctx, token)
+	return decode[Lease](resp, err, http.StatusOK)
+}
+
+// heartbeat refreshes the lease. It takes no longer than limit.
+func (c calls) heartbeat(ctx context.Context, token Token, limit time.Duration) (*HeartbeatAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(limit, c.timeout))
+	defer cancel()
+	resp, err := c.api.Heartbeat(ctx, token, Nothing{})
+	return decode[HeartbeatAnswer](resp, err, http.StatusOK)
+}
+
+// send makes a report.
+func (c calls) send(ctx context.Context, token Token, r report) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	const kind = "application/json"
+	var resp *http.Response
+	var err error
+	switch body := bytes.NewReader(r.body); r.verb {
+	case verbFinish:
+		resp, err = c.api.FinishLeaseWithBody(ctx, token, kind, body)
+	case verbFail:
+		resp, err = c.api.FailLeaseWithBody(ctx, token, kind, body)
+	case verbRelease:
+		resp, err = c.api.ReleaseLeaseWithBody(ctx, token, kind, body)
+	}
+	_, err = decode[Reported](resp, err, http.StatusOK)
+	return err
+}
+
+// ended says what err, of a call under a lease, means for the lease: ErrCanceled or
+// ErrLeaseLost if the server says that it is over, nil if that is not known. A bare 404 or 409
+// does not count: a proxy whose server is away gives those too.
+func ended(err error) error {
+	var problem *Problem
+	if !errors.As(err, &problem) {
+		return nil
+	}
+	switch problem.Code {
+	case CodeJobCanceled:
+		return ErrCanceled
+	case CodeLeaseLost, CodeLeaseNotFound, CodeAlreadyReported:
+		return ErrLeaseLost
+	default:
+		return nil
+	}
+}
+
+// unacceptable reports whether the server refuses the request for what is in it, so that the
+// same request has no use.
+func unacceptable(err error) bool {
+	var problem *Problem
+	if !errors.As(err, &problem) {
+		return false
+	}
+	switch problem.Status {
+	case http.StatusRequestEntityTooLarge: // a proxy's limit counts too
+		return true
+	case http.StatusBadRequest, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return problem.Code != ""
+	default:
+		return false
+	}
+}
+
+// hopeless reports whether a question will be refused again: the server understood it and
+// does not want it.
+func hopeless(err error) bool {
+	var problem *Problem
+	if !errors.As(err, &problem) || problem.Code == "" {
+		return false
+	}
+	switch problem.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	default:
+		return problem.Status >= 400 && problem.Status < 500
+	}
+}

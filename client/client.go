@@ -1,0 +1,149 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// DefaultMaxAnswerBytes is how long an answer may be unless Options say otherwise. A lease
+// carries the results of all dependencies of its job, so it may be much longer than one body
+// that a server accepts.
+const DefaultMaxAnswerBytes = 64 << 20
+
+// ErrAnswerTooLong ends the reading of an answer that is longer than Options.MaxAnswerBytes.
+var ErrAnswerTooLong = errors.New("the server's answer is too long")
+
+// Options are the settings of a client. The zero value works.
+type Options struct {
+	// HTTPClient sends the requests; nil is a client of this one's own. It is copied, and
+	// the copy follows no redirects: a redirected POST would change its meaning or carry a
+	// token to another place. Its Timeout must be 0 or longer than the longest poll.
+	HTTPClient *http.Client
+	// UserAgent is sent with every request; empty is "longshore-client".
+	UserAgent string
+	// MaxAnswerBytes is how long an answer may be; 0 is DefaultMaxAnswerBytes.
+	MaxAnswerBytes int64
+}
+
+// New returns a client of the server at baseURL, such as "https://queue.example:8080". It
+// sends nothing.
+//
+// In contrast to a client made by NewClientWithResponses, its calls return an error for every
+// answer that is not 2xx; errors.As finds the server's *Problem in it, and RetryAfter how long
+// the server asks to wait. The tokens of leases are cut out of errors.
+func New(baseURL string, options Options) (*ClientWithResponses, error) {
+	base, err := url.Parse(baseURL)
+	if err != nil {
+		var outer *url.Error
+		if errors.As(err, &outer) {
+			err = outer.Err // without the address: it may hold a password
+		}
+		return nil, fmt.Errorf("parse the server's address: %w", err)
+	}
+	switch {
+	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
+		return nil, fmt.Errorf("the server's address %q must look like http://host:port", base.Redacted())
+	case base.RawQuery != "" || base.Fragment != "":
+		return nil, fmt.Errorf("the server's address %q must not have a query or a fragment", base.Redacted())
+	}
+	sender := &sender{agent: options.UserAgent, maxAnswer: options.MaxAnswerBytes}
+	if options.HTTPClient != nil {
+		sender.http = *options.HTTPClient
+	} else if transport, ok := http.DefaultTransport.(*http.Transport); ok {
+		own := transport.Clone()
+		own.MaxIdleConnsPerHost = 32 // all requests go to one host: 2 would close most connections
+		sender.http.Transport = own
+	}
+	sender.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if sender.agent == "" {
+		sender.agent = "longshore-client"
+	}
+	if sender.maxAnswer <= 0 {
+		sender.maxAnswer = DefaultMaxAnswerBytes
+	}
+	return NewClientWithResponses(base.String(), WithHTTPClient(sender))
+}
+
+// sender is the one place that all requests of a client pass through.
+type sender struct {
+	http      http.Client
+	agent     string
+	maxAnswer int64
+}
+
+// Do sends the request. An answer that is not 2xx is an error, and its body is closed.
+func (s *sender) Do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", s.agent)
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return nil, redact(req, err)
+	}
+	resp.Body = &boundedBody{ReadCloser: resp.Body, left: s.maxAnswer}
+	if err := refusal(req, resp); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// boundedBody fails a read past its bound; io.LimitReader would show a cut answer as a whole
+// one.
+type boundedBody struct {
+	io.ReadCloser
+	left int64 // bytes that may still be read
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, ErrAnswerTooLong
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return n - 1, ErrAnswerTooLong
+	}
+	return n, err
+}
+
+// leasePath is what comes before a token in the path of a request.
+const leasePath = "/v1/leases/"
+
+// tokenIn returns the token in a path, or "".
+func tokenIn(path string) string {
+	_, rest, found := strings.Cut(path, leasePath)
+	if !found {
+		return ""
+	}
+	token, _, _ := strings.Cut(rest, "/")
+	return token
+}
+
+// hide cuts the token of the request out of text that others wrote.
+func hide(req *http.Request, text string) string {
+	token := tokenIn(req.URL.Path)
+	if token == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, token, "{token}")
+}
+
+// redact returns an error of http.Client without the token that its text would show: a
+// *url.Error contains the whole URL. What it wraps can still be found by errors.Is, unless
+// that shows the token too.
+func redact(req *http.Request, err error) error {
+	cause := err
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		cause = outer.Err
+	}
+	if text := cause.Error(); hide(req, text) != text {
+		cause = errors.New(hide(req, text))
+	}
+	return &url.Error{Op: req.Method, URL: hide(req, req.URL.Redacted()), Err: cause}
+}

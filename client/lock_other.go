@@ -1,0 +1,11 @@
+//go:build !unix
+
+package client
+
+import (
+	"errors"
+	"os"
+)
+
+// lockFile refuses: without a lock two workers could adopt the same leases.
+func lockFile(*os.File) error { return errors.ErrUnsupported }

@@ -1,0 +1,160 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/client"
+)
+
+// faultsOf makes the first n requests of one kind fail in one way.
+func faultsOf(op string, n int, f fault) func(string, int) fault {
+	return func(this string, nth int) fault {
+		if this == op && nth <= n {
+			return f
+		}
+		return fault{}
+	}
+}
+
+func TestAReportIsRepeatedAsItIsUntilItIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]fault{
+		"requests are lost":     {lost: true},
+		"answers are lost":      {cut: true},
+		"answers are cut short": {cutBody: true},
+		"requests hang":         {hang: true},
+		"a proxy knows nothing": {status: http.StatusNotFound},
+		"a proxy answers":       {status: http.StatusBadGateway},
+		"the server fails":      {status: http.StatusInternalServerError, code: "internal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			within(t, func(t *testing.T, f *fixture) {
+				f.server.faults = faultsOf("finish", 3, broken)
+				j := f.server.add("t", `null`)
+				f.start(func(context.Context, *client.Run) (any, error) { return map[string]int{"b": 1, "a": 2}, nil })
+				f.pass(100 * time.Second)
+				require.Equal(t, `finish {"result":{"a":2,"b":1}}`, f.server.reported(j))
+				reports := f.server.seen("finish")
+				require.Len(t, reports, 4)
+				for _, r := range reports {
+					require.Equal(t, reports[0].body, r.body)
+				}
+			})
+		})
+	}
+}
+
+func TestAReportWaitsAsLongAsTheServerAsks(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = faultsOf("fail", 1, fault{status: http.StatusServiceUnavailable, code: client.CodeUnavailable, after: "20"})
+		f.server.add("t", `null`)
+		f.start(func(context.Context, *client.Run) (any, error) { return nil, errors.New("no") })
+		f.pass(time.Minute)
+		at := f.since(f.server.seen("fail"))
+		require.Len(t, at, 2)
+		require.GreaterOrEqual(t, at[1]-at[0], 20*time.Second)
+		require.LessOrEqual(t, at[1]-at[0], 30*time.Second)
+	})
+}
+
+func TestTheLeaseIsKeptWhileItsReportIsRepeated(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, _ int) fault {
+			if op == "finish" && time.Since(f.begun) < 300*time.Second {
+				return fault{lost: true}
+			}
+			return fault{}
+		}
+		j := f.server.add("t", `null`)
+		f.start(lasting(0))
+		f.pass(340 * time.Second)
+		require.Equal(t, client.Finished, f.server.state(j))
+		require.GreaterOrEqual(t, len(f.server.seen("heartbeat")), 7)
+	})
+}
+
+// The report was accepted and its answer lost. Heartbeats say that the lease is over; only
+// the report's own answer says that it was accepted.
+func TestAHeartbeatDoesNotEndTheRepeatingOfAReport(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.pause = 1
+		f.server.faults = faultsOf("finish", 6, fault{cut: true})
+		f.server.add("t", `null`)
+		f.start(lasting(0))
+		f.pass(2 * time.Minute)
+		require.Len(t, f.server.seen("finish"), 7)
+		require.NotContains(t, f.log.text(), "too late")
+	})
+}
+
+func TestAReportThatComesTooLateIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*fakeJob){
+		"lost":     func(j *fakeJob) { j.lost = true },
+		"canceled": func(j *fakeJob) { j.canceled = true },
+		"reported": func(j *fakeJob) { j.report = "finish something else" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			within(t, func(t *testing.T, f *fixture) {
+				j := f.server.add("t", `null`)
+				f.start(lasting(10 * time.Second))
+				f.pass(time.Second)
+				f.server.set(j, change)
+				f.pass(time.Minute)
+				require.Len(t, f.server.seen("finish"), 1)
+				require.Empty(t, f.server.seen("fail"))
+			})
+		})
+	}
+}
+
+func TestAReportThatTheServerDoesNotAcceptFailsTheJobInstead(t *testing.T) {
+	t.Parallel()
+	for name, refused := range map[string]fault{
+		"too large for the server": {status: http.StatusRequestEntityTooLarge, code: "body-too-large"},
+		"too large for a proxy":    {status: http.StatusRequestEntityTooLarge},
+		"too deep":                 {status: http.StatusBadRequest, code: client.CodeInvalidRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			within(t, func(t *testing.T, f *fixture) {
+				f.server.faults = faultsOf("finish", 1, refused)
+				j := f.server.add("t", `null`)
+				f.start(func(context.Context, *client.Run) (any, error) { return strings.Repeat("x", 1000), nil })
+				f.pass(time.Second)
+				require.Equal(t, client.Failed, f.server.state(j))
+				require.Contains(t, f.server.reported(j), `"reason":"report-refused"`)
+				require.Contains(t, f.server.reported(j), `"code":"`+refused.code+`"`)
+			})
+		})
+	}
+}
+
+func TestAReportIsGivenUpAfterItsTimeout(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, _ int) fault {
+			return fault{lost: op == "finish"}
+		}
+		f.server.add("t", `"first"`)
+		f.server.add("t", `"second"`)
+		f.start(lasting(0), func(o *client.WorkerOptions) { o.ReportTimeout = 5 * time.Minute })
+		f.pass(5*time.Minute - time.Second)
+		require.Len(t, f.server.seen("dequeue"), 1)
+		f.pass(2 * time.Second)
+		require.Len(t, f.server.seen("dequeue"), 2, "the slot is free again")
+		require.Less(t, len(f.server.seen("finish")), 40, "attempts are paced")
+	})
+}

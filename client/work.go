@@ -1,0 +1,158 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// outcome is what a handler came to.
+type outcome struct {
+	report   report
+	isResult bool
+}
+
+// work runs the job of a live lease and reports what became of it. granted is when the lease
+// was last known to be alive.
+func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
+	token := lease.Token
+	handle, known := w.options.Handlers[lease.Type]
+	switch {
+	case lease.Canceled:
+		w.forget(token)
+		return
+	case !known, w.polling.Err() != nil:
+		// Adopted by a worker that was told to do other things, or granted while it stopped.
+		w.report(lease, release())
+		return
+	}
+	w.keep(token)
+
+	ctx, end := context.WithCancelCause(w.handling)
+	defer end(nil)
+	// The heart beats on while the report is repeated, so that the lease does not end before
+	// the server can be reached again. Then its verdict is of no use: the report's answer is.
+	heartCtx, stopHeart := context.WithCancel(w.sending)
+	var heart sync.WaitGroup
+	heart.Go(func() {
+		c := newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds)
+		if err := w.beat(heartCtx, token, granted, c); err != nil {
+			end(err)
+		}
+	})
+	defer heart.Wait()
+	defer stopHeart()
+
+	outcomes := make(chan outcome, 1)
+	go call(ctx, handle, runOf(lease, adopted), func(r report, isResult bool) {
+		outcomes <- outcome{report: r, isResult: isResult}
+	})
+	var out outcome
+	select {
+	case out = <-outcomes:
+	case <-w.waiting.Done():
+		w.stuck.Add(1)
+		out.report = release()
+	}
+
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrCanceled), errors.Is(cause, ErrLeaseLost):
+		w.log.Info("a run ended early", about(lease, "cause", cause.Error())...)
+		w.forget(token)
+		return
+	case errors.Is(cause, ErrKilled):
+		return // the token stays, for a later process
+	case cause != nil && !out.isResult:
+		// The worker stops. An error may be due to that, so the job gets another chance.
+		out.report = release()
+	}
+	w.report(lease, out.report)
+}
+
+func runOf(lease *Lease, adopted bool) *Run {
+	return &Run{
+		JobID:        lease.Id,
+		Type:         lease.Type,
+		Channel:      lease.Channel,
+		Args:         lease.Args,
+		Attempt:      lease.Attempt,
+		Dependencies: lease.Dependencies,
+		Adopted:      adopted,
+	}
+}
+
+// about are a log line's fields: which run it is about, and more.
+func about(lease *Lease, more ...string) []string {
+	return append([]string{
+		"job", lease.Id.String(),
+		"type", lease.Type,
+		"attempt", strconv.FormatInt(lease.Attempt, 10),
+	}, more...)
+}
+
+// report says the same thing until the server acknowledges it or says that the lease is over,
+// for ReportTimeout at most. What the server finds unacceptable is replaced, once, by a
+// failure that says so.
+func (w *Worker) report(lease *Lease, r report) {
+	ctx, cancel := context.WithTimeout(w.sending, w.options.ReportTimeout)
+	defer cancel()
+	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
+	replaced := r.verb == verbRelease
+	for {
+		if w.alive.Err() != nil {
+			return // Kill ends sending too, but a moment later
+		}
+		err := w.calls.send(ctx, lease.Token, r)
+		fields := about(lease, "report", r.verb.String())
+		switch {
+		case err == nil:
+			w.log.Info("reported a run", fields...)
+			w.forget(lease.Token)
+			return
+		case ended(err) != nil:
+			w.log.Info("a report came too late", append(fields, "answer", err.Error())...)
+			w.forget(lease.Token)
+			return
+		case unacceptable(err) && !replaced:
+			w.log.Error(err, "the server refuses a report; the job fails", fields...)
+			replaced = true
+			r = refusedReport(err)
+			continue
+		}
+		pause := backoff.pause(err)
+		if sleep(ctx, pause) != nil {
+			w.log.Error(err, "gave up a report; the server will take the lease back", fields...)
+			if w.sending.Err() == nil {
+				w.forget(lease.Token)
+			}
+			return // when the worker stops, a later process may still adopt the lease
+		}
+		w.log.Error(err, "repeating a report", fields...)
+	}
+}
+
+// refusedReport fails the job because of the server's answer to a report.
+func refusedReport(err error) report {
+	details := message(err.Error())
+	var problem *Problem
+	if errors.As(err, &problem) {
+		details["code"] = problem.Code
+	}
+	return fail(ReasonRefused, details)
+}
+
+// keep and forget maintain the store. Its failure does not stop a run: adoption is a comfort,
+// and without it the server takes the lease back and hands the job out again.
+func (w *Worker) keep(token Token) {
+	if err := w.options.Tokens.Keep(token); err != nil {
+		w.log.Error(err, "keeping a token failed")
+	}
+}
+
+func (w *Worker) forget(token Token) {
+	if err := w.options.Tokens.Forget(token); err != nil {
+		w.log.Error(err, "forgetting a token failed")
+	}
+}

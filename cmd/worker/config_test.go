@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/command"
+)
+
+func TestFlagsAndVariables(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	c, code, ok := parse(
+		[]string{"--run", "a=echo x,y=z", "--run=b=true", "--channel", "one", "--channel=two", "--concurrency=3"},
+		[]string{"LONGSHORE_CONCURRENCY=9", "LONGSHORE_SERVER=https://queue.example", "LONGSHORE_DRAIN_TIMEOUT=2m", "LONGSHORE_LOG_FORMAT=", "PATH=/bin"},
+		&stdout, &stderr)
+	require.True(t, ok, stderr.String())
+	require.Equal(t, exitClean, code)
+	require.Equal(t, map[string]string{"a": "echo x,y=z", "b": "true"}, c.commands)
+	require.Equal(t, []string{"one", "two"}, c.Channel)
+	require.Equal(t, 3, c.Concurrency, "a flag is above its variable")
+	require.Equal(t, "https://queue.example", c.Server)
+	require.Equal(t, 2*time.Minute, c.DrainTimeout)
+	require.Equal(t, 10*time.Second, c.KillGrace)
+	require.Equal(t, "json", c.LogFormat, "an empty variable counts as unset")
+	require.NotEmpty(t, c.Name)
+	require.Equal(t, command.DefaultMaxOutputBytes, c.MaxOutputBytes)
+}
+
+func TestVariablesOfRepeatableFlagsHoldOneALine(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	c, _, ok := parse(nil, []string{"LONGSHORE_RUN=a=echo 1, 2\n\n b=true\n", "LONGSHORE_CHANNEL=one\ntwo"}, &stdout, &stderr)
+	require.True(t, ok, stderr.String())
+	require.Equal(t, map[string]string{"a": "echo 1, 2", "b": "true"}, c.commands)
+	require.Equal(t, []string{"one", "two"}, c.Channel)
+}
+
+func TestBadUsageSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"nothing to run":       {nil, "--run"},
+		"a type alone":         {[]string{"--run", "a"}, "TYPE=COMMAND"},
+		"no command":           {[]string{"--run", "a= "}, "TYPE=COMMAND"},
+		"no type":              {[]string{"--run", "=a"}, "TYPE=COMMAND"},
+		"a type twice":         {[]string{"--run", "a=x", "--run", "a=y"}, "twice"},
+		"a wrong duration":     {[]string{"--run", "a=x", "--drain-timeout", "soon"}, "drain-timeout"},
+		"a negative duration":  {[]string{"--run", "a=x", "--drain-timeout=-1s"}, "drain-timeout"},
+		"a negative grace":     {[]string{"--run", "a=x", "--kill-grace=-1s"}, "kill-grace"},
+		"no concurrency":       {[]string{"--run", "a=x", "--concurrency", "0"}, "concurrency"},
+		"no output":            {[]string{"--run", "a=x", "--max-output-bytes", "0"}, "max-output-bytes"},
+		"an unknown level":     {[]string{"--run", "a=x", "--log-level", "loud"}, "log-level"},
+		"an unknown flag":      {[]string{"--run", "a=x", "--walk"}, "--walk"},
+		"an argument":          {[]string{"--run", "a=x", "b"}, "unexpected argument b"},
+		"an impossible type":   {[]string{"--run", "a b=x"}, "not a type"},
+		"an impossible server": {[]string{"--run", "a=x", "--server", "queue:8080"}, "http://host:port"},
+		"a hidden password":    {[]string{"--run", "a=x", "--server", "http://u:secret@%zz"}, "address"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			require.Equal(t, exitUsage, run(t.Context(), test.args, nil, &stdout, &stderr))
+			require.Contains(t, stderr.String(), test.want)
+			require.NotContains(t, stderr.String(), "secret")
+			require.Empty(t, stdout.String())
+		})
+	}
+}
+
+func TestHelpAndVersionEndTheProgramWell(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
+	require.Contains(t, stdout.String(), "--drain-timeout")
+	require.Contains(t, stdout.String(), "$LONGSHORE_DRAIN_TIMEOUT")
+	stdout.Reset()
+	require.Equal(t, exitClean, run(t.Context(), []string{"--version"}, nil, &stdout, &stderr))
+	require.Regexp(t, `^longshore-worker \S+ \(commit \S+, go\S+ \w+/\w+\)\n$`, stdout.String())
+	require.Empty(t, stderr.String())
+}

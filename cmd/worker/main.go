@@ -1,0 +1,39 @@
+// Command worker asks a Longshore server for jobs and runs them as shell commands.
+//
+// This package reads flags, the environment and signals, and says what became of it all by
+// its exit code: 0 after a clean drain, 1 when something failed, 2 for bad usage. How jobs
+// are asked for and reported is package client's business, how commands are run
+// internal/command's.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes.
+const (
+	exitClean  = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run is the whole program. It blocks until the worker has drained after SIGTERM or SIGINT,
+// or until a second one has ended it at once; a third has the system's default effect.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	config, code, ok := parse(args, env, stdout, stderr)
+	if !ok {
+		return code
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	return work(ctx, config, env, stderr, signals)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// asMain makes the test's binary be the worker.
+const asMain = "TEST_AS_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// execute starts the worker as a process.
+func execute(t *testing.T, server *fakeServer, args ...string) (*exec.Cmd, *lockedBuffer) {
+	t.Helper()
+	log := &lockedBuffer{}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(environ(), asMain+"=1", "LONGSHORE_SERVER="+server.URL)
+	cmd.Stdout, cmd.Stderr = log, log
+	require.NoError(t, cmd.Start())
+	return cmd, log
+}
+
+func TestTheProcessDrainsOnSIGTERM(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	server.add("t", `[1]`)
+	cmd, log := execute(t, server, "--run", "t=cat")
+	require.Equal(t, `finish {"result":[1]}`, <-server.reports)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait(), log.String())
+	require.Contains(t, log.String(), `"msg":"drained"`)
+}
+
+func TestTheProcessTakesItsCommandsWithItOnASecondSignal(t *testing.T) {
+	t.Parallel()
+	server, path := newServer(t), fifo(t)
+	server.add("t", `null`)
+	cmd, _ := execute(t, server, "--run", "t=trap '' TERM INT; exec 3>'"+path+"'; echo ready >&3; sleep 1000")
+	pipe := held(t, path)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.Error(t, cmd.Wait())
+	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
+	gone(t, pipe)
+	require.Empty(t, server.reports)
+}
+
+func TestTheProcessEndsWith2WhenItIsCalledWrongly(t *testing.T) {
+	t.Parallel()
+	cmd, log := execute(t, newServer(t))
+	require.Error(t, cmd.Wait())
+	require.Equal(t, exitUsage, cmd.ProcessState.ExitCode())
+	require.Contains(t, log.String(), "--run")
+}
