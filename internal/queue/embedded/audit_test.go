@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -63,9 +64,9 @@ func (s *Store) audit(t queuetest.TB) {
 			id := uuid.UUID(key[1:17])
 			dependent, _, err := decodeDependent(id, value)
 			require.NoError(t, err)
-			require.Contains(t, jobs, dependent)
-			require.Equal(t, jobs[dependent].place, placeOfDependentKey(key))
-			require.Contains(t, jobs[dependent].Dependencies, id)
+			if j, ok := jobs[dependent]; !ok || j.place != placeOfDependentKey(key) || !slices.Contains(j.Dependencies, id) {
+				t.Fatalf("job %s is not the dependent of %s that the index says", dependent, id)
+			}
 			edges[edge{id, dependent}] = true
 		case prefixRunning:
 			id := uuid.UUID(value)
@@ -74,8 +75,9 @@ func (s *Store) audit(t queuetest.TB) {
 		case prefixEndedLease:
 			l, err := decodeEndedLease(value)
 			require.NoError(t, err)
-			require.Contains(t, jobs, l.JobID)
-			require.LessOrEqual(t, l.Attempt, records[l.JobID].Attempt)
+			if r, ok := records[l.JobID]; !ok || l.Attempt > r.Attempt {
+				t.Fatalf("attempt %d of job %s never was", l.Attempt, l.JobID)
+			}
 			ended[l.JobID]++
 		case prefixSettlement:
 			t.Fatalf("a settlement was left behind")
@@ -90,7 +92,9 @@ func (s *Store) audit(t queuetest.TB) {
 		r, ok := records[id]
 		require.True(t, ok, "job %s has no record", id)
 		for _, dependency := range j.Dependencies {
-			require.True(t, edges[edge{dependency, id}], "dependency %s of job %s does not know it", dependency, id)
+			if !edges[edge{dependency, id}] {
+				t.Fatalf("dependency %s of job %s does not know it", dependency, id)
+			}
 			if !records[dependency].State.Over() {
 				open[id]++
 				dependents[dependency]++

@@ -3,6 +3,8 @@ package embedded
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -68,24 +70,33 @@ func (f *failure) failed() bool {
 	}
 }
 
+// complaintInterval is the least time between two of Pebble's complaints in the log. It tries
+// again at once what failed, and on a full disk it complains thousands of times a second.
+const complaintInterval = 5 * time.Second
+
 // pebbleLogger is how Pebble speaks to us.
 type pebbleLogger struct {
 	failure *failure
 	log     queue.SimpleLogger
+	last    atomic.Int64 // when it complained last, in nanoseconds since the epoch
 }
 
 // Infof drops what Pebble tells of its housekeeping.
-func (pebbleLogger) Infof(string, ...any) {}
+func (*pebbleLogger) Infof(string, ...any) {}
 
 // Errorf passes on what Pebble could not do but will try again, such as a compaction.
-func (l pebbleLogger) Errorf(format string, args ...any) {
+func (l *pebbleLogger) Errorf(format string, args ...any) {
+	now, last := time.Now().UnixNano(), l.last.Load()
+	if now-last < int64(complaintInterval) || !l.last.CompareAndSwap(last, now) {
+		return
+	}
 	l.log.Error(nil, "Pebble: "+fmt.Sprintf(format, args...))
 }
 
 // Fatalf fails the store. Pebble relies on its not returning, so its goroutine waits here for
 // the end of the process. Callers do not hang with it: whatever of Pebble's may call Fatalf is
 // called on another goroutine than theirs, and they watch for the failure as well.
-func (l pebbleLogger) Fatalf(format string, args ...any) {
+func (l *pebbleLogger) Fatalf(format string, args ...any) {
 	l.failure.fail(fmt.Errorf("pebble: "+format, args...))
 	select {}
 }

@@ -105,7 +105,7 @@ func open(fs vfs.FS, directory string, options Options) (*Store, error) {
 	}
 	failure := newFailure(options.Logger, options.OnFailure)
 	db, err := watch(failure, func() (*pebble.DB, error) {
-		return openPebble(fs, directory, lock, pebbleLogger{failure: failure, log: options.Logger})
+		return openPebble(fs, directory, lock, &pebbleLogger{failure: failure, log: options.Logger})
 	})
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -127,7 +127,7 @@ func open(fs vfs.FS, directory string, options Options) (*Store, error) {
 	return s, nil
 }
 
-func openPebble(fs vfs.FS, directory string, lock *pebble.Lock, logger pebbleLogger) (*pebble.DB, error) {
+func openPebble(fs vfs.FS, directory string, lock *pebble.Lock, logger *pebbleLogger) (*pebble.DB, error) {
 	cache := pebble.NewCache(cacheSize)
 	defer cache.Unref() // the DB holds it from here on
 	db, err := pebble.Open(directory, &pebble.Options{
