@@ -207,6 +207,12 @@ func (l *countingLogger) Error(error, string, ...string) {
 	l.errors++
 }
 
+func (l *countingLogger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.errors
+}
+
 func TestStubbornLeasesHideNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -225,7 +231,7 @@ func TestStubbornLeasesHideNoOther(t *testing.T) {
 		require.Len(t, q.reaped, 999, "all but the one that cannot be looked up")
 		q.broken = true
 		q.mu.Unlock()
-		require.Equal(t, 1+1+998, logger.errors)
+		require.Equal(t, 1+1+998, logger.count())
 
 		// A queue that is not available ends nothing: the next look finds it again.
 		advance(reaper.DefaultInterval)

@@ -129,7 +129,7 @@ func (s *Store) audit(t queuetest.TB) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	require.LessOrEqual(t, highest, s.sequence)
-	if value, found, err := s.get(keySequence); found {
+	if value, found, err := s.get([]byte(keySequence)); found {
 		require.NoError(t, err)
 		require.Equal(t, binary.BigEndian.Uint64(value), s.ceiling)
 	}

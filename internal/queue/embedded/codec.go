@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 // another one is refused.
 const formatVersion = 1
 
-var jsonNull = json.RawMessage("null")
+const jsonNull = "null"
 
 // job is what a j key holds.
 type job struct {

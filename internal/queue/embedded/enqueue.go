@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,7 +70,7 @@ func newJob(n queue.NewJob) (job, error) {
 		MaxRetries:   n.MaxRetries,
 	}}
 	if len(j.Args) == 0 {
-		j.Args = jsonNull
+		j.Args = json.RawMessage(jsonNull)
 	}
 	return j, nil
 }

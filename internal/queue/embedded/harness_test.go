@@ -1,10 +1,11 @@
 package embedded
 
 import (
+	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,10 +96,9 @@ func TestInMemory(t *testing.T) {
 func TestOnDisk(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
+	var stores atomic.Int64
 	queuetest.Test(t, func(t queuetest.TB) queuetest.Harness {
-		directory, err := os.MkdirTemp(root, "store")
-		require.NoError(t, err)
-		return newHarness(t, vfs.Default, filepath.Join(directory, "data"))
+		return newHarness(t, vfs.Default, filepath.Join(root, fmt.Sprint(stores.Add(1))))
 	})
 }
 

@@ -32,9 +32,10 @@ const (
 	prefixSettlement = 'w'
 )
 
-var (
-	keyFormat   = []byte{prefixMeta, 'f'} // the version of this layout
-	keySequence = []byte{prefixMeta, 's'} // no place above it was given out
+// What the store knows of itself.
+const (
+	keyFormat   = string(prefixMeta) + "f" // the version of this layout
+	keySequence = string(prefixMeta) + "s" // no place above it was given out
 )
 
 // The functions that make keys append to a buffer of the caller's, which may be nil.

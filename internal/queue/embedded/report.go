@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -21,7 +22,7 @@ func (s *Store) RequeueOrFinishJob(_ context.Context, token uuid.UUID, maxRetrie
 
 func (s *Store) requeueOrFinish(token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error) {
 	if outcome.Error == nil && len(outcome.Result) == 0 {
-		outcome.Result = jsonNull
+		outcome.Result = json.RawMessage(jsonNull)
 	}
 	return s.endLease(token, ending{
 		outcome: outcome,
@@ -122,6 +123,7 @@ func (s *Store) CancelJob(_ context.Context, id uuid.UUID) error {
 				return err
 			}
 			c.leaveLine(waitingJob{id: id, lane: j.Lane(), place: j.place})
+		default: // a blocked one stands nowhere
 		}
 		c.finish(id, r, nil)
 		return nil

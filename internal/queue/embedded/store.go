@@ -28,7 +28,7 @@ const (
 	sequenceStride = 1 << 16
 )
 
-// ErrInUse: another process, or this one, has the directory open.
+// ErrInUse is returned by Open if another process, or this one, has the directory open.
 var ErrInUse = errors.New("the store's directory is in use by another server")
 
 // Options are what a Store may be given. The zero value works.
@@ -162,7 +162,7 @@ func (s *Store) load() error {
 }
 
 func (s *Store) loadFormat() error {
-	value, found, err := s.get(keyFormat)
+	value, found, err := s.get([]byte(keyFormat))
 	switch {
 	case err != nil:
 		return fmt.Errorf("read the store's format: %w", err)
@@ -185,7 +185,7 @@ func (s *Store) loadFormat() error {
 }
 
 func (s *Store) loadSequence() error {
-	value, found, err := s.get(keySequence)
+	value, found, err := s.get([]byte(keySequence))
 	if err != nil {
 		return fmt.Errorf("read the highest place: %w", err)
 	}

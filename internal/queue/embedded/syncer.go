@@ -10,7 +10,7 @@ import (
 // A committer joins the next group after its commit; the sync of that group begins after the
 // join, so it covers the commit. While one sync is under way the next group gathers.
 type syncer struct {
-	sync    func() error // makes durable all that was committed before the call
+	syncLog func() error // makes durable all that was committed before the call
 	failed  <-chan struct{}
 	onError func(error)
 
@@ -30,9 +30,9 @@ type syncGroup struct {
 	done chan struct{} // closed when the sync has succeeded
 }
 
-func newSyncer(sync func() error, failed <-chan struct{}, onError func(error)) *syncer {
+func newSyncer(syncLog func() error, failed <-chan struct{}, onError func(error)) *syncer {
 	return &syncer{
-		sync:    sync,
+		syncLog: syncLog,
 		failed:  failed,
 		onError: onError,
 		kick:    make(chan struct{}, 1),
@@ -80,7 +80,7 @@ func (y *syncer) syncNext() bool {
 		return true
 	}
 	committed := y.committed.Load()
-	if err := y.sync(); err != nil {
+	if err := y.syncLog(); err != nil {
 		y.onError(err)
 		return false
 	}

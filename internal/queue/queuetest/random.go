@@ -2,7 +2,6 @@ package queuetest
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -227,5 +226,5 @@ func requireError(r *rapid.T, want, got error) {
 		require.NoError(r, got)
 		return
 	}
-	require.ErrorIs(r, got, want, fmt.Sprintf("want %v", want))
+	require.ErrorIs(r, got, want)
 }

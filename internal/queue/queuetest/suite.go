@@ -56,6 +56,8 @@ type TB interface {
 }
 
 // Test runs the conformance suite against the harnesses that open makes, one for each test.
+//
+//nolint:tparallel // the engine's own test, which calls this, is parallel
 func Test(t *testing.T, open func(t TB) Harness) {
 	t.Helper()
 	groups := []struct {

@@ -1,0 +1,202 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+func TestADirectoryInUseIsRefused(t *testing.T) {
+	t.Parallel()
+	directory := filepath.Join(t.TempDir(), "made", "on the way")
+	first, err := Open(directory, Options{})
+	require.NoError(t, err)
+	_, err = Open(directory, Options{})
+	require.ErrorIs(t, err, ErrInUse)
+	require.ErrorContains(t, err, directory)
+	require.NoError(t, first.Close())
+	require.NoError(t, first.Close(), "closing again does no harm")
+	second, err := Open(directory, Options{})
+	require.NoError(t, err)
+	require.NoError(t, second.Close())
+}
+
+func TestAnotherFormatIsRefused(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	s, err := open(fs, "store", Options{})
+	require.NoError(t, err)
+	require.NoError(t, s.db.Set([]byte(keyFormat), []byte{formatVersion + 1}, pebble.Sync))
+	require.NoError(t, s.Close())
+	_, err = open(fs, "store", Options{})
+	require.ErrorContains(t, err, "the store has format 02")
+}
+
+// ORIGIN 5 and 12.
+func TestOneReadyJobWakesOneBlockedCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := OpenMemory(Options{})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		const callers = 200
+		var woken, timedOut atomic.Int64
+		for i := range callers {
+			go func() {
+				types := []string{"build", fmt.Sprint("other-", i)}
+				switch _, err := s.Dequeue(ctx, queue.DequeueRequest{Types: types}); {
+				case err == nil:
+					woken.Add(1)
+				case errors.Is(err, queue.ErrDequeueTimeout):
+					timedOut.Add(1)
+				}
+			}()
+			synctest.Wait() // it is in line before the next one comes
+		}
+		for i := range int64(20) {
+			_, err := s.Enqueue(ctx, []queue.NewJob{{Type: "build"}})
+			require.NoError(t, err)
+			synctest.Wait()
+			require.Equal(t, i+1, woken.Load())
+			require.Zero(t, timedOut.Load())
+		}
+		cancel()
+		synctest.Wait()
+		require.Equal(t, int64(callers-20), timedOut.Load())
+		s.audit(t)
+		require.NoError(t, s.Close())
+	})
+}
+
+func TestAnEnqueueAndTheClaimThatItWakesShareOneSync(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := OpenMemory(Options{})
+		require.NoError(t, err)
+		leased := make(chan uuid.UUID, 1)
+		go func() {
+			if l, err := s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}}); err == nil {
+				leased <- l.JobID
+			}
+		}()
+		synctest.Wait()
+		before := s.syncer.committed.Load()
+		statuses, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "build"}})
+		require.NoError(t, err)
+		require.Equal(t, statuses[0].ID, <-leased)
+		require.Equal(t, before+1, s.syncer.committed.Load(), "one change made both")
+		require.NoError(t, s.Close())
+	})
+}
+
+func TestADequeueEndsOnTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := OpenMemory(Options{})
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		_, err = s.Dequeue(ctx, queue.DequeueRequest{Types: []string{"build"}})
+		require.ErrorIs(t, err, queue.ErrDequeueTimeout)
+		require.Equal(t, time.Minute, time.Since(start))
+		require.NoError(t, s.Close())
+	})
+}
+
+func TestCloseEndsThoseWhoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := OpenMemory(Options{})
+		require.NoError(t, err)
+		statuses, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "other"}})
+		require.NoError(t, err)
+		ended := make(chan error, 2)
+		go func() {
+			_, err := s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
+			ended <- err
+		}()
+		go func() {
+			_, err := s.Await(t.Context(), statuses[0].ID)
+			ended <- err
+		}()
+		synctest.Wait()
+		require.NoError(t, s.Close())
+		require.ErrorIs(t, <-ended, queue.ErrUnavailable)
+		require.ErrorIs(t, <-ended, queue.ErrUnavailable)
+	})
+}
+
+func TestLanesThatAreEmptyAreForgotten(t *testing.T) {
+	t.Parallel()
+	s, err := OpenMemory(Options{})
+	require.NoError(t, err)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 100 {
+		jobType := fmt.Sprint("type-", i)
+		_, err := s.Dequeue(over, queue.DequeueRequest{Types: []string{jobType}})
+		require.ErrorIs(t, err, queue.ErrDequeueTimeout)
+		_, err = s.Enqueue(t.Context(), []queue.NewJob{{Type: jobType}})
+		require.NoError(t, err)
+		_, err = s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{jobType}})
+		require.NoError(t, err)
+	}
+	require.Empty(t, s.lanes)
+	require.NoError(t, s.Close())
+}
+
+func TestOpeningReadsNoBacklog(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewMem()
+	s, err := open(fs, "store", Options{})
+	require.NoError(t, err)
+	jobs := make([]queue.NewJob, 5*windowLimit)
+	for i := range jobs {
+		jobs[i] = queue.NewJob{Type: "build"}
+	}
+	statuses, err := s.Enqueue(t.Context(), jobs)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(s.lanes[queue.Lane{Channel: "default", Type: "build"}].window), windowLimit)
+	require.NoError(t, s.Close())
+
+	s, err = open(fs, "store", Options{})
+	require.NoError(t, err)
+	require.Len(t, s.lanes, 1)
+	require.Empty(t, s.lanes[queue.Lane{Channel: "default", Type: "build"}].window)
+	l, err := s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
+	require.NoError(t, err)
+	require.Equal(t, statuses[0].ID, l.JobID)
+	require.Len(t, s.lanes[queue.Lane{Channel: "default", Type: "build"}].window, windowRefill-1)
+	require.NoError(t, s.Close())
+}
+
+func TestRecordCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	var c recordCache
+	first := uuid.New()
+	c.put(first, record{})
+	for i := range 3 * recordCacheSize {
+		c.put(uuid.New(), record{})
+		if i%1000 == 0 {
+			_, ok := c.get(first)
+			require.True(t, ok, "what is used lives on")
+		}
+	}
+	require.LessOrEqual(t, len(c.young)+len(c.old), 2*recordCacheSize)
+	c.forget(first)
+	_, ok := c.get(first)
+	require.False(t, ok)
+}
