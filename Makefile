@@ -1,0 +1,84 @@
+# Everything that building, checking and releasing Longshore needs. `make help` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := bin
+GO  ?= go
+
+# The directory whose source files `make demo` counts.
+DIR = .
+# How long `make fuzz-short` gives to each target.
+FUZZTIME = 5s
+# How often `make bench` repeats each benchmark; benchstat wants 6 or more to compare.
+BENCHCOUNT = 1
+# Which benchmarks `make bench` runs.
+BENCH = .
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# Modules apart from the main one, which `./...` does not reach.
+NESTED := $(patsubst %/go.mod,%,$(wildcard bench/go.mod))
+
+export DIR
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/longshore-server and bin/longshore-worker
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/longshore-server ./cmd/server
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/longshore-worker ./cmd/worker
+
+.PHONY: generate
+generate: ## Write the code that comes from api/openapi.yml
+	$(GO) tool oapi-codegen -config internal/api/oapi/generate.yml api/openapi.yml
+	$(GO) tool oapi-codegen -config client/generate.yml api/openapi.yml
+
+.PHONY: verify
+verify: ## Fail if generated code, formatting or go.mod is not what it should be
+	@scripts/verify
+
+# The linter is built from the version that tools/go.mod pins.
+$(BIN)/golangci-lint: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -trimpath -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## Run the linters, tests included
+	$(BIN)/golangci-lint run ./...
+	@for module in $(NESTED); do (set -x; cd $$module && ../$(BIN)/golangci-lint run --config ../.golangci.yml ./...); done
+
+.PHONY: test
+test: ## Run every test with the race detector
+	$(GO) test -race -shuffle=on -timeout 15m ./...
+	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -race -shuffle=on -timeout 15m ./...); done
+
+.PHONY: fuzz-short
+fuzz-short: ## Run every fuzz target for a few seconds (FUZZTIME=5s)
+	@GO=$(GO) scripts/fuzz-short $(FUZZTIME)
+
+.PHONY: demo
+demo: build ## Watch it work: count the source files of DIR= while workers and server are killed
+	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o $(BIN)/longshore-demo ./examples/demo
+	@$(BIN)/longshore-demo -server $(BIN)/longshore-server -worker $(BIN)/longshore-worker -dir "$$DIR"
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 30m ./internal/queue/...
+	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 30m ./...); done
+
+.PHONY: ci
+ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo
+	@for target in verify lint test fuzz-short demo; do \
+		echo "=== make $$target"; start=$$SECONDS; \
+		$(MAKE) --no-print-directory $$target; \
+		echo "=== make $$target: done in $$((SECONDS - start)) s"; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN) bench/results

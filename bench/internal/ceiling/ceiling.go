@@ -1,0 +1,133 @@
+// Package ceiling serves POST /v1/jobs as the product does, less and less of it, to tell how
+// fast that can be at all on a machine.
+//
+// Each kind answers the same bytes, those that the product's own code makes of one job, but
+// for the request id where there is one. None stores anything.
+package ceiling
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"time"
+	"unsafe"
+
+	"github.com/labstack/echo/v4"
+	"github.com/sirupsen/logrus"
+
+	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/api/oapi" //nolint:depguard // the generated server is part of every ceiling
+)
+
+// The kinds of ceiling.
+const (
+	// Edge is the product's Echo with everything around a handler: net/http with the
+	// product's settings, routes, request id, panics, checks of path and query, access log,
+	// error handler, the strict reading of the body, and the generated strict server. The
+	// handler returns the same bytes at once.
+	Edge = "edge"
+	// Stock is a new Echo with nothing around the generated strict server: no middleware, and
+	// Echo's own binder. The handler is that of Edge.
+	Stock = "stock"
+	// NoStore is the product's API as it is, its handlers and its writing of JSON included, in
+	// front of a queue that does nothing.
+	NoStore = "no-store"
+)
+
+// Kinds lists them.
+func Kinds() []string { return []string{Edge, Stock, NoStore} }
+
+// What internal/app sets of http.Server.
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 120 * time.Second
+	maxHeaderBytes = 16 << 10
+)
+
+// stopTimeout is how long requests that are under way may take to end.
+const stopTimeout = 5 * time.Second
+
+// Serve serves a kind of ceiling on an address until ctx ends.
+func Serve(ctx context.Context, kind, address string, logger *logrus.Logger) error {
+	handler, err := newHandler(kind, logger)
+	if err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+	}
+	stopped := make(chan error, 1)
+	forget := context.AfterFunc(ctx, func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		stopped <- server.Shutdown(stopping)
+	})
+	err = server.Serve(listener)
+	if forget() {
+		return fmt.Errorf("serve: %w", err) // nobody stopped it
+	}
+	return <-stopped
+}
+
+func newHandler(kind string, logger *logrus.Logger) (http.Handler, error) {
+	product, err := api.New(nothing{}, api.Options{Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	if kind == NoStore {
+		return product, nil
+	}
+	answer, err := record()
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case Edge:
+		router, err := routerOf(product)
+		if err != nil {
+			return nil, err
+		}
+		// Registered again, a route replaces the one there was.
+		oapi.RegisterHandlers(router, oapi.NewStrictHandler(&constant{product, answer}, nil))
+		return product, nil
+	case Stock:
+		router := echo.New()
+		router.Logger.SetOutput(io.Discard)
+		answer.header.Set(echo.HeaderXRequestID, "0123456789abcdef") // it has no middleware to set it
+		oapi.RegisterHandlers(router, oapi.NewStrictHandler(&constant{product, answer}, nil))
+		return router, nil
+	default:
+		return nil, fmt.Errorf("%q is no kind of ceiling", kind)
+	}
+}
+
+// routerOf returns the Echo inside an API. The product has no use for giving it out, and a
+// copy of what is around its handlers would soon not be what is measured.
+func routerOf(product *api.API) (*echo.Echo, error) {
+	field := reflect.ValueOf(product).Elem().FieldByName("echo")
+	if !field.IsValid() || field.Type() != reflect.TypeFor[*echo.Echo]() {
+		return nil, fmt.Errorf("%T has no field echo any more; see where its router is now", product)
+	}
+	return *(**echo.Echo)(unsafe.Pointer(field.UnsafeAddr())), nil
+}
+
+// constant has the product's handlers, but one that does nothing.
+type constant struct {
+	oapi.StrictServerInterface
+	answer *answer
+}
+
+// CreateJob answers POST /v1/jobs.
+func (c *constant) CreateJob(context.Context, oapi.CreateJobRequestObject) (oapi.CreateJobResponseObject, error) {
+	return c.answer, nil
+}

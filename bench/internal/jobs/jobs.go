@@ -1,0 +1,43 @@
+// Package jobs makes the jobs that loads are made of: of one type, in the default channel,
+// with 200 bytes of args that do not compress much.
+package jobs
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+
+	"hash/fnv"
+)
+
+// Type is the type of all of them.
+const Type = "bench"
+
+// argsSize is how long the args are, as JSON, in bytes.
+const argsSize = 200
+
+// letters are what args are made of; none needs an escape.
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// Source makes jobs, the same ones whenever it has the same name. It is not safe for
+// concurrent use.
+type Source struct{ random *rand.Rand }
+
+// New returns the source of a name.
+func New(name string) *Source {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // which never fails
+	return &Source{random: rand.New(rand.NewPCG(h.Sum64(), 1))}
+}
+
+// Args makes the args of one more job: one string.
+func (s *Source) Args() json.RawMessage {
+	args := make(json.RawMessage, argsSize)
+	args[0], args[argsSize-1] = '"', '"'
+	for i := 1; i < argsSize-1; i++ {
+		args[i] = letters[s.random.IntN(len(letters))]
+	}
+	return args
+}
+
+// Body makes the body of a request that adds one more job.
+func (s *Source) Body() string { return `{"type":"` + Type + `","args":` + string(s.Args()) + `}` }

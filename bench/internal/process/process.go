@@ -1,0 +1,180 @@
+// Package process runs the servers that are measured, each as a process of its own, and asks
+// the system what they use.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/longshore-queue/longshore/bench/internal/wire"
+)
+
+const (
+	// startTimeout is how long a server may take until it is ready.
+	startTimeout = time.Minute
+	// stopTimeout is how long a server may take to end when it is asked to.
+	stopTimeout = 20 * time.Second
+	// pollInterval is how often a server that starts is asked whether it is ready: it cannot
+	// tell on its own without logging more than is to be measured.
+	pollInterval = time.Millisecond
+	// attempts is how often to try another port: somebody else may take the one that was free.
+	attempts = 3
+	// tailSize is how much of the log of a server that failed is shown, in bytes.
+	tailSize = 2 << 10
+)
+
+// Server is a running server.
+type Server struct {
+	// Address is where it listens, as host:port.
+	Address string
+	// Opened is how long it took from the start of the process until GET /readyz was 200.
+	Opened time.Duration
+
+	name   string
+	cmd    *exec.Cmd
+	log    string
+	done   chan struct{} // closed when it has ended
+	status error         // what Wait said; read it after done
+}
+
+// Program says what to run. The arguments --listen and its address are added. Its output goes
+// to the file Log, which is the cheapest that is like the real thing.
+type Program struct {
+	Name string
+	Path string
+	Args []string
+	Log  string
+	// Silent is a program that answers only POST /v1/jobs: it is ready when it listens.
+	Silent bool
+}
+
+// Start starts a server and waits until it is ready. When ctx ends it is killed.
+func Start(ctx context.Context, p Program) (*Server, error) {
+	var failed error
+	for range attempts {
+		s, err := start(ctx, p)
+		if err == nil || ctx.Err() != nil {
+			return s, err
+		}
+		failed = errors.Join(failed, err)
+	}
+	return nil, failed
+}
+
+func start(ctx context.Context, p Program) (*Server, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	output, err := os.OpenFile(p.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close() //nolint:errcheck // the server has its own
+	s := &Server{
+		Address: address,
+		name:    p.Name,
+		cmd:     exec.CommandContext(ctx, p.Path, append(slices.Clone(p.Args), "--listen", address)...),
+		log:     p.Log,
+		done:    make(chan struct{}),
+	}
+	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "LONGSHORE_") })
+	s.cmd.Stdout, s.cmd.Stderr = output, output
+	s.cmd.SysProcAttr = attributes()
+	begin := time.Now()
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	go func() {
+		s.status = s.cmd.Wait()
+		close(s.done)
+	}()
+	if err := s.waitReady(ctx, p.Silent); err != nil {
+		s.Kill()
+		return nil, err
+	}
+	s.Opened = time.Since(begin)
+	return s, nil
+}
+
+// freeAddress returns an address that nobody listens on now.
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+func (s *Server) waitReady(ctx context.Context, silent bool) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		if ready(ctx, s.Address, silent) {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-s.done:
+			return fmt.Errorf("%s ended before it was ready (%w); its log:\n%s", s.name, s.status, s.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s was not ready in time: %w; its log:\n%s", s.name, ctx.Err(), s.tail())
+		}
+	}
+}
+
+func ready(ctx context.Context, address string, silent bool) bool {
+	conn, err := wire.Dial(ctx, address)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if silent {
+		return true
+	}
+	r, err := conn.Do(wire.Get("/readyz"))
+	return err == nil && r.Status == http.StatusOK
+}
+
+// Stop asks the server to end, waits until it has, and kills it when that takes too long. It
+// is an error if it did not end in order.
+func (s *Server) Stop() error {
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it fails when the process has ended, which is seen next
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	select {
+	case <-s.done:
+	case <-timer.C:
+		s.Kill()
+	}
+	if s.status != nil {
+		return fmt.Errorf("%s ended with %w; its log:\n%s", s.name, s.status, s.tail())
+	}
+	return nil
+}
+
+// Kill ends the server at once, if it has not ended, and waits until it is gone.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// tail is the end of the server's log.
+func (s *Server) tail() string {
+	log, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(log[max(0, len(log)-tailSize):])
+}

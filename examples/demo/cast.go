@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// heartbeatTimeout and reapInterval are far shorter than a server's own, so that a dead
+	// worker is noticed while somebody watches.
+	heartbeatTimeout = 3 * time.Second
+	reapInterval     = 500 * time.Millisecond
+
+	startLimit  = 20 * time.Second // for a server to listen; much more than it needs
+	workerGrace = 3 * time.Second  // for a worker to end when it is told to
+	serverGrace = 5 * time.Second  // for a server to end when it is told to
+
+	workers     = 3
+	concurrency = 2 // commands at once of each worker
+)
+
+// cast is who takes part: a server, workers, and the temporary directory that is all they know.
+type cast struct {
+	settings settings
+	temp     string // absolute
+	dir      string // absolute
+	fail     func(error)
+
+	address string // host:port of the server, from its first start on
+	server  *process
+	workers map[string]*process // by name
+}
+
+// startServer starts the server and waits until it listens: the first time on a port that it
+// chooses, afterwards on the same one.
+func (c *cast) startServer(ctx context.Context) error {
+	listen := c.address
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	listening := make(chan string, 1)
+	server, err := start(ctx, program{
+		name: "the server",
+		path: c.settings.server,
+		args: []string{
+			"--listen", listen,
+			"--store", filepath.Join(c.temp, "store"),
+			"--heartbeat-timeout", heartbeatTimeout.String(),
+			"--reap-interval", reapInterval.String(),
+			"--log-format", "json",
+		},
+		line: func(line []byte) {
+			if address := listeningAddress(line); address != "" {
+				select {
+				case listening <- address:
+				default:
+				}
+			}
+		},
+	}, c.fail)
+	if err != nil {
+		return err
+	}
+	c.server = server
+	select {
+	case c.address = <-listening:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(startLimit):
+		return fmt.Errorf("the server did not say within %s that it listens; the end of its output:\n%s",
+			startLimit, server.output.tail())
+	}
+}
+
+// listeningAddress returns the address in the line of log that says that the server is ready,
+// and "" for any other line.
+func listeningAddress(line []byte) string {
+	var entry struct {
+		Message string `json:"msg"`
+		Address string `json:"address"`
+	}
+	if json.Unmarshal(line, &entry) != nil || !strings.EqualFold(entry.Message, "listening") {
+		return ""
+	}
+	return entry.Address
+}
+
+// startWorkers starts workers that run the two shell scripts.
+func (c *cast) startWorkers(ctx context.Context) error {
+	for n := 1; n <= workers; n++ {
+		name := fmt.Sprintf("worker-%d", n)
+		worker, err := start(ctx, program{
+			name: name,
+			path: c.settings.worker,
+			args: []string{
+				"--server", "http://" + c.address,
+				"--name", name,
+				"--concurrency", strconv.Itoa(concurrency),
+				"--drain-timeout", "1s",
+				"--run", `count=exec sh "$DEMO_TMP/count.sh"`,
+				"--run", `merge=exec sh "$DEMO_TMP/merge.sh"`,
+			},
+			dir: c.dir, // paths are relative to it
+			// TMPDIR, because a worker that is killed leaves its temporary files behind.
+			env: []string{"TMPDIR=" + c.temp, "DEMO_TMP=" + c.temp, "DEMO_WORKER=" + name},
+		}, c.fail)
+		if err != nil {
+			return err
+		}
+		c.workers[name] = worker
+	}
+	return nil
+}
+
+// busy says which worker is running the job that lingers, and which process its command is.
+type busy struct {
+	worker string
+	pid    int
+}
+
+// lingering returns what the command of the lingering job wrote down, once it runs.
+func (c *cast) lingering() (busy, bool) {
+	text, err := os.ReadFile(c.mark())
+	if err != nil {
+		return busy{}, false
+	}
+	var b busy
+	if _, err := fmt.Sscan(strings.TrimSpace(string(text)), &b.worker, &b.pid); err != nil {
+		return busy{}, false
+	}
+	return b, true
+}
+
+func (c *cast) mark() string { return filepath.Join(c.temp, "lingering") }
+
+// killWorker kills a worker and the command that it runs, as the end of their machine would.
+func (c *cast) killWorker(b busy) {
+	if worker := c.workers[b.worker]; worker != nil {
+		worker.kill()
+		delete(c.workers, b.worker)
+	}
+	killCommand(b)
+	_ = os.Remove(c.mark()) // its process id means nothing from now on
+}
+
+// killCommand kills the process group of a worker's command: the worker's own is another.
+func killCommand(b busy) {
+	if group, err := syscall.Getpgid(b.pid); err == nil && group != syscall.Getpgrp() {
+		killGroup(group, syscall.SIGKILL)
+	}
+}
+
+// leave ends everybody who is still there.
+func (c *cast) leave() {
+	if b, ok := c.lingering(); ok {
+		killCommand(b)
+	}
+	ended := make(chan struct{})
+	for _, worker := range c.workers {
+		go func() {
+			worker.stop(workerGrace)
+			ended <- struct{}{}
+		}()
+	}
+	for range c.workers {
+		<-ended
+	}
+	if c.server != nil {
+		c.server.stop(serverGrace)
+	}
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/longshore-queue/longshore/client"
+)
+
+// callers is how many requests are under way at once.
+const callers = 16
+
+// jobs are what was submitted: one job a source, in the same order, and the one that merges.
+type jobs struct {
+	client *client.ClientWithResponses
+	args   []json.RawMessage
+	ids    []client.JobId
+	merge  client.JobId
+	over   atomic.Int64 // counting jobs that are known to be over
+}
+
+// countArgs are the args of a counting job. See commands/count.sh, which depends on the order.
+type countArgs struct {
+	Path          string `json:"path"`
+	LingerSeconds int    `json:"linger_seconds,omitempty"`
+}
+
+// submit creates the jobs. The first one lingers at its first attempt, for so many seconds.
+func submit(ctx context.Context, c *client.ClientWithResponses, sources []source, linger int) (*jobs, error) {
+	j := &jobs{client: c, args: make([]json.RawMessage, len(sources)), ids: make([]client.JobId, len(sources))}
+	enqueue := func(ctx context.Context, i int) error {
+		args := countArgs{Path: sources[i].name}
+		if i == 0 {
+			args.LingerSeconds = linger
+		}
+		raw, err := json.Marshal(args)
+		if err != nil {
+			return err
+		}
+		job, err := c.Enqueue(ctx, client.NewJob{Type: "count", Args: raw})
+		if err != nil {
+			return err
+		}
+		j.args[i], j.ids[i] = raw, job.Id
+		return nil
+	}
+	// Alone, so that it is the first in line.
+	if err := enqueue(ctx, 0); err != nil {
+		return nil, err
+	}
+	err := each(ctx, len(sources)-1, func(ctx context.Context, i int) error { return enqueue(ctx, i+1) })
+	if err != nil {
+		return nil, err
+	}
+	// A file that cannot be read fails its job; the others are merged nevertheless.
+	runIf := client.AllFinished
+	job, err := c.Enqueue(ctx, client.NewJob{Type: "merge", Dependencies: &j.ids, RunIf: &runIf})
+	if err != nil {
+		return nil, err
+	}
+	j.merge = job.Id
+	return j, nil
+}
+
+// all returns every id: the counting jobs in order, then the merging one.
+func (j *jobs) all() []client.JobId {
+	return append(append([]client.JobId(nil), j.ids...), j.merge)
+}
+
+// look asks for every job, in the order of all.
+func (j *jobs) look(ctx context.Context) ([]client.Job, error) {
+	ids := j.all()
+	seen := make([]client.Job, len(ids))
+	err := each(ctx, len(ids), func(ctx context.Context, i int) error {
+		job, err := j.get(ctx, ids[i])
+		if err != nil {
+			return err
+		}
+		seen[i] = *job
+		return nil
+	})
+	return seen, err
+}
+
+func (j *jobs) get(ctx context.Context, id client.JobId) (*client.Job, error) {
+	answer, err := j.client.GetJobWithResponse(ctx, id, nil)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("look at job %s: %w", id, err)
+	case answer.JSON200 == nil:
+		return nil, fmt.Errorf("look at job %s: answered %s", id, answer.HTTPResponse.Status)
+	}
+	return answer.JSON200, nil
+}
+
+// await waits until every counting job is over, through a restart of the server.
+func (j *jobs) await(ctx context.Context) error {
+	return each(ctx, len(j.ids), func(ctx context.Context, i int) error {
+		if _, err := j.client.Wait(ctx, j.ids[i]); err != nil {
+			return err
+		}
+		j.over.Add(1)
+		return nil
+	})
+}
+
+// tally says how many of the jobs are in which state, in the order of a job's life.
+func tally(seen []client.Job) string {
+	var b bytes.Buffer
+	for _, state := range []client.JobState{
+		client.Blocked, client.Pending, client.Running, client.Finished, client.Failed, client.Canceled,
+	} {
+		n := 0
+		for i := range seen {
+			if seen[i].State == state {
+				n++
+			}
+		}
+		if n > 0 {
+			if b.Len() > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%d %s", n, state)
+		}
+	}
+	return b.String()
+}
+
+// kept returns an error for the first job that is not after the restart what it was before it.
+func (j *jobs) kept(before, after []client.Job) error {
+	for i := range after {
+		was, is := before[i], after[i]
+		switch {
+		case i < len(j.args) && !bytes.Equal(is.Args, j.args[i]):
+			return fmt.Errorf("job %s had the args %s, and has %s now", is.Id, j.args[i], is.Args)
+		case len(is.Dependencies) != len(was.Dependencies):
+			return fmt.Errorf("job %s had %d dependencies, and has %d now", is.Id, len(was.Dependencies), len(is.Dependencies))
+		case is.Attempt < was.Attempt:
+			return fmt.Errorf("job %s had %d attempts, and has %d now", is.Id, was.Attempt, is.Attempt)
+		case was.State.Over() && (is.State != was.State || !bytes.Equal(is.Result, was.Result)):
+			return fmt.Errorf("job %s was %s with %s, and is %s with %s now", is.Id, was.State, was.Result, is.State, is.Result)
+		}
+	}
+	return nil
+}
+
+// each calls do for 0 to n-1, a few at once, until one fails. It returns the first error.
+func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(callers, n) {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := do(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// newClient returns a client of the server, with a connection for each of the callers.
+func newClient(address string) (*client.ClientWithResponses, error) {
+	return client.New("http://"+address, client.Options{
+		HTTPClient: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}},
+		UserAgent:  "longshore-demo",
+	})
+}
+
+// poll calls look until it says that it saw what it was looking for.
+func poll(ctx context.Context, look func() (bool, error)) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if found, err := look(); found || err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// result is what commands/count.sh says.
+type result struct {
+	Worker string `json:"worker"`
+}
+
+// countedBy returns the name of the worker whose result a job has.
+func countedBy(job *client.Job) (string, error) {
+	var r result
+	if err := json.Unmarshal(job.Result, &r); err != nil {
+		return "", fmt.Errorf("read the result of job %s: %w", job.Id, err)
+	}
+	if r.Worker == "" {
+		return "", errors.New("the result names no worker")
+	}
+	return r.Worker, nil
+}

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/longshore-queue/longshore/client"
+)
+
+// lingerSeconds is how long the first attempt of the first job takes. It is killed long before.
+const lingerSeconds = 60
+
+//go:embed commands
+var commands embed.FS
+
+// story is a run of the demo.
+type story struct {
+	out   io.Writer
+	began time.Time
+	cast  *cast
+	jobs  *jobs
+
+	sources []source
+}
+
+// play runs the demo and cleans up after it. It returns nil when all agrees.
+func play(ctx context.Context, s settings, out io.Writer) (err error) {
+	dir, err := filepath.Abs(s.dir)
+	if err != nil {
+		return err
+	}
+	sources, beyond, err := findSources(dir)
+	if err != nil {
+		return err
+	}
+	if len(sources) == 0 {
+		return fmt.Errorf("there are no source files in %s to count", dir)
+	}
+	for _, binary := range []*string{&s.server, &s.worker} {
+		if *binary, err = filepath.Abs(*binary); err != nil {
+			return err
+		}
+	}
+	temp, err := os.MkdirTemp("", "longshore-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	if err := unpack(temp); err != nil {
+		return err
+	}
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t := &story{
+		out: out, began: time.Now(), sources: sources,
+		cast: &cast{settings: s, temp: temp, dir: dir, fail: cancel, workers: map[string]*process{}},
+	}
+	defer t.cast.leave()
+	t.tell("%s in %s, a job for each", plural(len(sources), "source file"), dir)
+	if beyond > 0 {
+		t.tell("%s more are left out: the demo counts %d, and what fits into one result of 1 MiB",
+			plural(beyond, "file"), maxSources)
+	}
+	if err := t.acts(ctx); err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			return fmt.Errorf("%w; %w", cause, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// acts are the story in order.
+func (t *story) acts(ctx context.Context) error {
+	for _, act := range []func(context.Context) error{t.begin, t.loseServer, t.loseWorker, t.end} {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin starts everybody and submits the jobs.
+func (t *story) begin(ctx context.Context) error {
+	if err := t.cast.startServer(ctx); err != nil {
+		return err
+	}
+	t.tell("server started: process %d on http://%s, its store on disk", t.cast.server.pid(), t.cast.address)
+	if err := t.cast.startWorkers(ctx); err != nil {
+		return err
+	}
+	t.tell("%d workers started, each runs up to %d commands at once", workers, concurrency)
+	c, err := newClient(t.cast.address)
+	if err != nil {
+		return err
+	}
+	if t.jobs, err = submit(ctx, c, t.sources, lingerSeconds); err != nil {
+		return err
+	}
+	t.tell("submitted: %s, and one that waits for all of them and merges", plural(len(t.sources), "counting job"))
+	return nil
+}
+
+// loseServer kills the server while jobs wait and run, starts it again, and looks for them all.
+func (t *story) loseServer(ctx context.Context) error {
+	if err := poll(ctx, func() (bool, error) { _, found := t.cast.lingering(); return found, nil }); err != nil {
+		return fmt.Errorf("wait for the first job to start: %w", err)
+	}
+	before, err := t.jobs.look(ctx)
+	if err != nil {
+		return err
+	}
+	t.tell("jobs: %s", tally(before))
+	t.cast.server.kill()
+	t.tell("KILL -9 of the server")
+	if err := t.cast.startServer(ctx); err != nil {
+		return err
+	}
+	t.tell("server started again: process %d on the same store", t.cast.server.pid())
+	after, err := t.jobs.look(ctx)
+	if err != nil {
+		return fmt.Errorf("after the restart: %w", err)
+	}
+	if err := t.jobs.kept(before, after); err != nil {
+		return fmt.Errorf("after the restart: %w", err)
+	}
+	t.tell("all %d jobs are there: %s", len(after), tally(after))
+	return nil
+}
+
+// loseWorker kills a worker in the middle of a job, and waits until another one has done it.
+func (t *story) loseWorker(ctx context.Context) error {
+	first, path := t.jobs.ids[0], readable(t.sources[0].path)
+	job, err := t.jobs.get(ctx, first)
+	if err != nil {
+		return err
+	}
+	victim, found := t.cast.lingering()
+	if !found || job.State != client.Running || job.Attempt != 1 {
+		return fmt.Errorf("the job of %s should be running for the first time, but is %s at attempt %d",
+			path, job.State, job.Attempt)
+	}
+	t.cast.killWorker(victim)
+	killed := time.Now()
+	t.tell("KILL -9 of %s, in the middle of %s; its lease ends after %s of silence", victim.worker, path, heartbeatTimeout)
+
+	waited := make(chan error, 1)
+	go func() { waited <- t.jobs.await(ctx) }()
+	stop := t.showProgress(ctx)
+	defer stop()
+
+	err = poll(ctx, func() (bool, error) {
+		job, err = t.jobs.get(ctx, first)
+		return err == nil && job.Retries > 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait until the job of %s is requeued: %w", path, err)
+	}
+	t.tell("requeued %.1f s later: %s is counted by somebody else", time.Since(killed).Seconds(), path)
+	if job, err = t.jobs.client.Wait(ctx, first); err != nil {
+		return err
+	}
+	if err := t.rescued(job, victim.worker); err != nil {
+		return err
+	}
+	return <-waited
+}
+
+// rescued checks that the job of the killed worker was done by another one.
+func (t *story) rescued(job *client.Job, victim string) error {
+	if job.Attempt < 2 {
+		return fmt.Errorf("the job of the killed worker is %s at attempt %d, not 2", job.State, job.Attempt)
+	}
+	if job.State == client.Failed {
+		t.tell("attempt %d of it failed: the file cannot be read", job.Attempt)
+		return nil
+	}
+	by, err := countedBy(job)
+	if err != nil {
+		return err
+	}
+	if by == victim {
+		return fmt.Errorf("the job of %s was done by %s, which is dead", victim, by)
+	}
+	t.tell("done by %s, at attempt %d", by, job.Attempt)
+	return nil
+}
+
+// showProgress tells every two seconds how far the counting is, while that changes, until the
+// function that it returns is called.
+func (t *story) showProgress(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(2 * time.Second)
+		defer ticker.Stop()
+		for last := int64(0); ; {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+			if over := t.jobs.over.Load(); over != last {
+				t.tell("counted: %d of %d", over, len(t.sources))
+				last = over
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// end waits for the merged table, prints it, and compares it with what wc says.
+func (t *story) end(ctx context.Context) error {
+	merged, err := t.jobs.client.Wait(ctx, t.jobs.merge)
+	if err != nil {
+		return err
+	}
+	if merged.State != client.Finished {
+		return fmt.Errorf("the merging job %s%s", merged.State, reason(*merged))
+	}
+	merging, err := parseTable(merged.Result)
+	if err != nil {
+		return err
+	}
+	t.tell("merged:")
+	paths := make(map[string]string, len(t.sources))
+	for _, s := range t.sources {
+		paths[s.name] = s.path
+	}
+	t.write("")
+	merging.print(t.write, func(name string) string { return paths[name] })
+	t.write("")
+
+	finished, err := t.jobs.look(ctx)
+	if err != nil {
+		return err
+	}
+	said, err := reference(ctx, t.cast.dir, t.sources)
+	if err != nil {
+		return err
+	}
+	if complaints := compare(merging, said, t.sources, finished[:len(t.sources)]); len(complaints) > 0 {
+		for _, complaint := range complaints[:min(len(complaints), shown)] {
+			t.write("  %s", complaint)
+		}
+		if n := changed(t.cast.dir, t.sources, t.began); n > 0 {
+			t.write("  %s changed while the demo ran", plural(n, "file"))
+		}
+		return fmt.Errorf("the table and wc differ in %s", plural(len(complaints), "place"))
+	}
+	if n := len(t.sources) - len(said); n > 0 {
+		t.tell("%s could not be read, neither by a job nor by wc", plural(n, "file"))
+	}
+	again := 0
+	for i := range finished {
+		if finished[i].Attempt > 1 {
+			again++
+		}
+	}
+	t.tell("wc says the same of %s; %d of %d jobs needed a second attempt, none was lost",
+		plural(len(said), "file"), again, len(finished))
+	return nil
+}
+
+// unpack writes the commands of the workers into the temporary directory.
+func unpack(temp string) error {
+	for _, name := range []string{"count.sh", "merge.sh"} {
+		script, err := commands.ReadFile("commands/" + name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(temp, name), script, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell writes what happened, and when.
+func (t *story) tell(format string, args ...any) {
+	t.write("%5.1f s  %s", time.Since(t.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// write writes a line. That nobody reads it is noticed by the signal that comes with it.
+func (t *story) write(format string, args ...any) {
+	_, _ = fmt.Fprintf(t.out, format+"\n", args...)
+}
