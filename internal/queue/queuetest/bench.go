@@ -27,31 +27,34 @@ func Benchmark(b *testing.B, open func(t TB) Harness) {
 		name string
 		n    int
 	}{{"callers=64", 64}, {"callers=1", 1}} {
-		for name, operation := range benchmarks {
-			b.Run(name+"/"+callers.name, func(b *testing.B) {
+		for _, operation := range benchmarks {
+			b.Run(operation.name+"/"+callers.name, func(b *testing.B) {
 				h := open(b)
 				defer h.Close(b)
-				operation(b, h.Queue(), callers.n)
+				operation.run(b, h.Queue(), callers.n)
 			})
 		}
 	}
 }
 
-var benchmarks = map[string]func(*testing.B, Queue, int){
-	"Enqueue": func(b *testing.B, q Queue, callers int) {
+var benchmarks = []struct {
+	name string
+	run  func(b *testing.B, q Queue, callers int)
+}{
+	{"Enqueue", func(b *testing.B, q Queue, callers int) {
 		measure(b, callers, func(ctx context.Context, _ int) error {
 			_, err := q.Enqueue(ctx, []queue.NewJob{{Type: "bench", Args: benchArgs}})
 			return err
 		})
-	},
-	"Dequeue": func(b *testing.B, q Queue, callers int) {
+	}},
+	{"Dequeue", func(b *testing.B, q Queue, callers int) {
 		Fill(b, q, "bench", b.N)
 		measure(b, callers, func(ctx context.Context, _ int) error {
 			_, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{"bench"}})
 			return err
 		})
-	},
-	"Finish": func(b *testing.B, q Queue, callers int) {
+	}},
+	{"Finish", func(b *testing.B, q Queue, callers int) {
 		Fill(b, q, "bench", b.N)
 		tokens := make([]uuid.UUID, b.N)
 		prepare(b, 64, b.N, func(ctx context.Context, i int) error {
@@ -63,8 +66,8 @@ var benchmarks = map[string]func(*testing.B, Queue, int){
 			_, err := q.RequeueOrFinishJob(ctx, tokens[i], 0, queue.Outcome{Result: json.RawMessage(`{"ok":true}`)})
 			return err
 		})
-	},
-	"Cycle": func(b *testing.B, q Queue, callers int) {
+	}},
+	{"Cycle", func(b *testing.B, q Queue, callers int) {
 		measure(b, callers, func(ctx context.Context, _ int) error {
 			if _, err := q.Enqueue(ctx, []queue.NewJob{{Type: "bench", Args: benchArgs}}); err != nil {
 				return err
@@ -76,7 +79,7 @@ var benchmarks = map[string]func(*testing.B, Queue, int){
 			_, err = q.RequeueOrFinishJob(ctx, l.Token, 0, queue.Outcome{Result: json.RawMessage(`{"ok":true}`)})
 			return err
 		})
-	},
+	}},
 }
 
 // Fill enqueues n jobs of a type, in big calls.
