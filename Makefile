@@ -18,7 +18,8 @@ BENCH = .
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+LDFLAGS := -s -w -X github.com/longshore-queue/longshore/internal/buildinfo.version=$(VERSION) \
+	-X github.com/longshore-queue/longshore/internal/buildinfo.commit=$(COMMIT)
 
 # Modules apart from the main one, which `./...` does not reach.
 NESTED := $(patsubst %/go.mod,%,$(wildcard bench/go.mod))

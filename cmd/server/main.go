@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/longshore-queue/longshore/internal/cli"
 )
 
 func main() {
@@ -27,7 +29,7 @@ func main() {
 	}
 	select {
 	case <-signals: // the second one: whatever is not done stays undone
-		os.Exit(exitFailed)
+		os.Exit(cli.ExitFailed)
 	case c := <-code:
 		os.Exit(c)
 	}

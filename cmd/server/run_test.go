@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/longshore-queue/longshore/internal/cli"
 )
 
 // beServer in the environment makes the test binary the server.
@@ -56,7 +58,8 @@ func TestBadUsage(t *testing.T) {
 		t.Run(strings.Join(append(c.args, c.env...), " "), func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
-			require.Equal(t, exitUsage, run(t.Context(), c.args, c.env, &stdout, &stderr), stderr.String())
+			require.Equal(t, cli.ExitUsage, run(t.Context(), c.args, c.env, &stdout, &stderr), stderr.String())
+			require.Contains(t, stderr.String(), "longshore-server: ")
 			require.Contains(t, stderr.String(), c.named)
 			require.Empty(t, stdout.String())
 		})
@@ -66,7 +69,7 @@ func TestBadUsage(t *testing.T) {
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitClean, run(t.Context(), []string{"--version"}, nil, &stdout, &stderr))
+	require.Equal(t, cli.ExitClean, run(t.Context(), []string{"--version"}, nil, &stdout, &stderr))
 	require.Regexp(t, `^longshore-server \S+ \(commit \S+, go1\.\S+ \w+/\w+\)\n$`, stdout.String())
 	require.Empty(t, stderr.String())
 }
@@ -74,24 +77,33 @@ func TestVersion(t *testing.T) {
 func TestHelpNamesEveryVariable(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
+	require.Equal(t, cli.ExitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
 	help := strings.Join(strings.Fields(stdout.String()), " ")
 	for _, flag := range []string{
 		"listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
 		"max-body-bytes", "shutdown-timeout", "log-level", "log-format",
 	} {
 		require.Contains(t, help, "--"+flag)
-		require.Contains(t, help, "($"+variableOf(flag)+")")
+		require.Contains(t, help, "($LONGSHORE_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))+")")
 	}
 	require.NotContains(t, help, "LONGSHORE_VERSION")
 	require.Empty(t, stderr.String())
 }
 
+// parse returns the flags that the server would run with.
+func parse(t *testing.T, args, env []string) flags {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	var f flags
+	code, ok := program(&stdout, &stderr).Parse(&f, args, env)
+	require.True(t, ok, stderr.String())
+	require.Equal(t, cli.ExitClean, code)
+	return f
+}
+
 func TestFlagsAndVariables(t *testing.T) {
 	t.Parallel()
-	var stdout bytes.Buffer
-	defaults, err := parse(nil, nil, &stdout)
-	require.NoError(t, err)
+	defaults := parse(t, nil, nil)
 	require.Equal(t, flags{
 		Listen: "127.0.0.1:8080", Store: "./longshore-data", HeartbeatTimeout: 2 * time.Minute,
 		ReapInterval: 30 * time.Second, MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
@@ -104,8 +116,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		"LONGSHORE_MAX_BODY_BYTES=5", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
 		"LONGSHORE_LOG_FORMAT=text", "LONGSHORE_VERSION=true", "LONGSHORE_UNKNOWN=1", "PATH=/bin",
 	}
-	fromEnv, err := parse(nil, env, &stdout)
-	require.NoError(t, err)
+	fromEnv := parse(t, nil, env)
 	want := flags{
 		Listen: ":1", Store: "memory", HeartbeatTimeout: time.Second, ReapInterval: 2 * time.Second,
 		MaxRetries: 3, MaxWait: 4 * time.Second, MaxBodyBytes: 5, ShutdownTimeout: 6 * time.Second,
@@ -113,8 +124,7 @@ func TestFlagsAndVariables(t *testing.T) {
 	}
 	require.Equal(t, want, fromEnv)
 
-	both, err := parse([]string{"--max-retries=7"}, append(env, "LONGSHORE_LISTEN="), &stdout)
-	require.NoError(t, err)
+	both := parse(t, []string{"--max-retries=7"}, append(env, "LONGSHORE_LISTEN="))
 	want.MaxRetries = 7
 	require.Equal(t, want, both, "a flag goes before its variable, and an empty variable is none")
 }
@@ -173,7 +183,7 @@ func TestServerRunsUntilItIsStopped(t *testing.T) {
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusOK, response.StatusCode)
 	stop()
-	require.Equal(t, exitClean, <-code)
+	require.Equal(t, cli.ExitClean, <-code)
 	stderr.await(t, "stopped")
 }
 
@@ -185,7 +195,7 @@ func TestServerThatCannotStart(t *testing.T) {
 	var stdout bytes.Buffer
 	stderr := newOutput()
 	code := run(t.Context(), []string{"--store=memory", "--listen=" + taken.Addr().String()}, nil, &stdout, stderr)
-	require.Equal(t, exitFailed, code)
+	require.Equal(t, cli.ExitFailed, code)
 	require.Contains(t, stderr.await(t, "server not started")["error"], "address already in use")
 }
 
@@ -243,7 +253,7 @@ func TestSecondSignalEndsNow(t *testing.T) {
 	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
 	var exit *exec.ExitError
 	require.ErrorAs(t, command.Wait(), &exit)
-	require.Equal(t, exitFailed, exit.ExitCode())
+	require.Equal(t, cli.ExitFailed, exit.ExitCode())
 }
 
 // A request that outlives the time for stopping is cut off, and that is a failure.
@@ -263,5 +273,5 @@ func TestShutdownTimeout(t *testing.T) {
 	stderr.await(t, "server not stopped in order")
 	var exit *exec.ExitError
 	require.ErrorAs(t, command.Wait(), &exit)
-	require.Equal(t, exitFailed, exit.ExitCode())
+	require.Equal(t, cli.ExitFailed, exit.ExitCode())
 }

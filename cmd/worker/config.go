@@ -8,31 +8,37 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
+	"github.com/longshore-queue/longshore/internal/cli"
 )
 
-// envPrefix and a flag's name, in capitals, are the variable that sets the flag.
-const envPrefix = "LONGSHORE_"
+// program is the worker as its user sees it.
+func program(stdout, stderr io.Writer) cli.Program {
+	return cli.Program{
+		Name:        "longshore-worker",
+		Description: "Asks a Longshore server for jobs and runs them as shell commands.",
+		Stdout:      stdout,
+		Stderr:      stderr,
+	}
+}
 
 // config is what flags and environment say.
 type config struct {
-	Server         string           `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Address of the server."`
-	Run            []string         `required:"true" sep:"none" placeholder:"TYPE=COMMAND" help:"Run jobs of TYPE by 'sh -c COMMAND'. Repeatable; in the variable, one a line."`
-	Channel        []string         `sep:"none" placeholder:"NAME" help:"Channel to take jobs from, instead of \"default\". Repeatable; in the variable, one a line."`
-	Concurrency    int              `default:"1" placeholder:"N" help:"How many jobs run at once."`
-	Name           string           `placeholder:"NAME" help:"What people see as the job's worker; host name and process id unless set."`
-	DrainTimeout   time.Duration    `default:"30s" help:"How long running jobs may go on after SIGTERM, before they are ended and given back."`
-	KillGrace      time.Duration    `default:"10s" help:"How long a command may take to end after SIGTERM, before SIGKILL."`
-	MaxOutputBytes int              `default:"1044480" placeholder:"N" help:"How long a command's output may be."`
-	StateDir       string           `placeholder:"DIR" help:"Directory to remember leases in, so that a worker started again after a crash goes on with its jobs."`
-	LogLevel       string           `default:"info" enum:"debug,info,warn,error" help:"Least severe of what is logged: ${enum}."`
-	LogFormat      string           `default:"json" enum:"json,text" help:"How it is logged: ${enum}. Logs go to the standard error."`
-	Version        kong.VersionFlag `help:"Tell the version, and exit."`
+	Server         string        `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Address of the server."`
+	Run            []string      `required:"true" sep:"none" placeholder:"TYPE=COMMAND" help:"Run jobs of TYPE by 'sh -c COMMAND'. Repeatable; in the variable, one a line."`
+	Channel        []string      `sep:"none" placeholder:"NAME" help:"Channel to take jobs from, instead of \"default\". Repeatable; in the variable, one a line."`
+	Concurrency    int           `default:"1" help:"How many jobs run at once."`
+	Name           string        `placeholder:"NAME" help:"What people see as the job's worker; host name and process id unless set."`
+	DrainTimeout   time.Duration `default:"30s" help:"How long running jobs may go on after SIGTERM, before they are ended and given back."`
+	KillGrace      time.Duration `default:"10s" help:"How long a command may take to end after SIGTERM, before SIGKILL."`
+	MaxOutputBytes int           `default:"1044480" help:"How long a command's output may be."`
+	StateDir       string        `placeholder:"DIR" help:"Directory to remember leases in, so that a worker started again after a crash goes on with its jobs."`
+	LogLevel       string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}."`
+	LogFormat      string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`
 
 	commands map[string]string // of Run: type to command
 }
 
-// Validate checks what kong cannot; kong calls it.
+// Validate checks what cli cannot.
 func (c *config) Validate() error {
 	c.commands = make(map[string]string, len(c.Run))
 	for _, entry := range c.Run {
@@ -58,71 +64,13 @@ func (c *config) Validate() error {
 	return nil
 }
 
-// parse reads flags and environment. Unless ok, there is nothing to run and the program is to
-// end with code: help or the version was asked for, or the usage is wrong.
-func parse(args, env []string, stdout, stderr io.Writer) (c config, code int, ok bool) {
-	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("longshore-worker"),
-		kong.Description("Asks a Longshore server for jobs and runs them as shell commands."),
-		kong.Vars{"version": versionLine()},
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exited = max(exited, code) }),
-		kong.Resolvers(variables(env)),
-		kong.ValueFormatter(func(value *kong.Value) string {
-			if value.Flag == nil || value.Name == "help" || value.Name == "version" {
-				return kong.DefaultHelpValueFormatter(value)
-			}
-			return kong.DefaultHelpValueFormatter(value) + " ($" + variable(value.Name) + ")"
-		}),
-	)
-	if err != nil {
-		panic(err) // the tags above are wrong
-	}
-	_, err = parser.Parse(args)
-	switch {
-	case exited >= 0:
-		return c, exited, false
-	case err != nil:
-		_, _ = fmt.Fprintf(stderr, "longshore-worker: %v\n\nTry --help.\n", err)
-		return c, exitUsage, false
-	}
+// parse reads flags and environment. Unless ok, the program is to end with code.
+func parse(p cli.Program, args, env []string) (c config, code int, ok bool) {
+	code, ok = p.Parse(&c, args, env)
 	if c.Name == "" {
 		c.Name = defaultName()
 	}
-	return c, exitClean, true
-}
-
-// variable is the name of the variable that sets a flag.
-func variable(flag string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-// variables resolves flags from the environment that was passed in; kong would read the
-// process's own. An empty variable counts as unset.
-func variables(env []string) kong.Resolver {
-	values := make(map[string]string, len(env))
-	for _, entry := range env {
-		name, value, _ := strings.Cut(entry, "=")
-		values[name] = value
-	}
-	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		value := values[variable(flag.Name)]
-		switch {
-		case value == "" || flag.Name == "help" || flag.Name == "version":
-			return nil, nil
-		case flag.IsSlice(): // of strings
-			var lines []any
-			for line := range strings.Lines(value) {
-				if line = strings.TrimSpace(line); line != "" {
-					lines = append(lines, line)
-				}
-			}
-			return lines, nil
-		default:
-			return value, nil
-		}
-	})
+	return c, code, ok
 }
 
 // defaultName tells processes of one host apart.

@@ -7,18 +7,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/longshore-queue/longshore/internal/cli"
 	"github.com/longshore-queue/longshore/internal/command"
 )
 
 func TestFlagsAndVariables(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	c, code, ok := parse(
+	c, code, ok := parse(program(&stdout, &stderr),
 		[]string{"--run", "a=echo x,y=z", "--run=b=true", "--channel", "one", "--channel=two", "--concurrency=3"},
-		[]string{"LONGSHORE_CONCURRENCY=9", "LONGSHORE_SERVER=https://queue.example", "LONGSHORE_DRAIN_TIMEOUT=2m", "LONGSHORE_LOG_FORMAT=", "PATH=/bin"},
-		&stdout, &stderr)
+		[]string{"LONGSHORE_CONCURRENCY=9", "LONGSHORE_SERVER=https://queue.example", "LONGSHORE_DRAIN_TIMEOUT=2m", "LONGSHORE_LOG_FORMAT=", "PATH=/bin"})
 	require.True(t, ok, stderr.String())
-	require.Equal(t, exitClean, code)
+	require.Equal(t, cli.ExitClean, code)
 	require.Equal(t, map[string]string{"a": "echo x,y=z", "b": "true"}, c.commands)
 	require.Equal(t, []string{"one", "two"}, c.Channel)
 	require.Equal(t, 3, c.Concurrency, "a flag is above its variable")
@@ -33,7 +33,7 @@ func TestFlagsAndVariables(t *testing.T) {
 func TestVariablesOfRepeatableFlagsHoldOneALine(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	c, _, ok := parse(nil, []string{"LONGSHORE_RUN=a=echo 1, 2\n\n b=true\n", "LONGSHORE_CHANNEL=one\ntwo"}, &stdout, &stderr)
+	c, _, ok := parse(program(&stdout, &stderr), nil, []string{"LONGSHORE_RUN=a=echo 1, 2\n\n b=true\n", "LONGSHORE_CHANNEL=one\ntwo"})
 	require.True(t, ok, stderr.String())
 	require.Equal(t, map[string]string{"a": "echo 1, 2", "b": "true"}, c.commands)
 	require.Equal(t, []string{"one", "two"}, c.Channel)
@@ -65,7 +65,8 @@ func TestBadUsageSaysWhatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
-			require.Equal(t, exitUsage, run(t.Context(), test.args, nil, &stdout, &stderr))
+			require.Equal(t, cli.ExitUsage, run(t.Context(), test.args, nil, &stdout, &stderr))
+			require.Contains(t, stderr.String(), "longshore-worker: ")
 			require.Contains(t, stderr.String(), test.want)
 			require.NotContains(t, stderr.String(), "secret")
 			require.Empty(t, stdout.String())
@@ -76,11 +77,11 @@ func TestBadUsageSaysWhatIsWrong(t *testing.T) {
 func TestHelpAndVersionEndTheProgramWell(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, exitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
+	require.Equal(t, cli.ExitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
 	require.Contains(t, stdout.String(), "--drain-timeout")
 	require.Contains(t, stdout.String(), "$LONGSHORE_DRAIN_TIMEOUT")
 	stdout.Reset()
-	require.Equal(t, exitClean, run(t.Context(), []string{"--version"}, nil, &stdout, &stderr))
+	require.Equal(t, cli.ExitClean, run(t.Context(), []string{"--version"}, nil, &stdout, &stderr))
 	require.Regexp(t, `^longshore-worker \S+ \(commit \S+, go\S+ \w+/\w+\)\n$`, stdout.String())
 	require.Empty(t, stderr.String())
 }

@@ -14,13 +14,6 @@ import (
 	"syscall"
 )
 
-// Exit codes.
-const (
-	exitClean  = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
-
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
@@ -28,12 +21,13 @@ func main() {
 // run is the whole program. It blocks until the worker has drained after SIGTERM or SIGINT,
 // or until a second one has ended it at once; a third has the system's default effect.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	config, code, ok := parse(args, env, stdout, stderr)
+	program := program(stdout, stderr)
+	config, code, ok := parse(program, args, env)
 	if !ok {
 		return code
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	return work(ctx, config, env, stderr, signals)
+	return work(ctx, program, config, env, signals)
 }

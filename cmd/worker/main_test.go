@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/longshore-queue/longshore/internal/cli"
 )
 
 // asMain makes the test's binary be the worker.
@@ -51,7 +53,7 @@ func TestTheProcessTakesItsCommandsWithItOnASecondSignal(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.Error(t, cmd.Wait())
-	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
+	require.Equal(t, cli.ExitFailed, cmd.ProcessState.ExitCode())
 	gone(t, pipe)
 	require.Empty(t, server.reports)
 }
@@ -60,6 +62,6 @@ func TestTheProcessEndsWith2WhenItIsCalledWrongly(t *testing.T) {
 	t.Parallel()
 	cmd, log := execute(t, newServer(t))
 	require.Error(t, cmd.Wait())
-	require.Equal(t, exitUsage, cmd.ProcessState.ExitCode())
+	require.Equal(t, cli.ExitUsage, cmd.ProcessState.ExitCode())
 	require.Contains(t, log.String(), "--run")
 }

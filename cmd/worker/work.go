@@ -3,14 +3,15 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"net/url"
 	"os"
 	"strconv"
 	"time"
 
 	"github.com/longshore-queue/longshore/client"
+	"github.com/longshore-queue/longshore/internal/cli"
 	"github.com/longshore-queue/longshore/internal/command"
+	"github.com/longshore-queue/longshore/internal/logging"
 )
 
 // lastMoment is how long a second signal waits for killed commands to be gone.
@@ -18,8 +19,12 @@ const lastMoment = 2 * time.Second
 
 // work runs the worker until it has drained, and returns the exit code. The first signal, or
 // the end of ctx, begins the drain; a second signal kills every command and returns.
-func work(ctx context.Context, c config, env []string, stderr io.Writer, signals <-chan os.Signal) int {
-	log := newLogger(stderr, c.LogLevel, c.LogFormat)
+func work(ctx context.Context, p cli.Program, c config, env []string, signals <-chan os.Signal) int {
+	logger, err := logging.New(p.Stderr, c.LogLevel, c.LogFormat)
+	if err != nil {
+		return p.Usage("--log-level or --log-format: " + err.Error())
+	}
+	log := logging.Adapt(logger)
 	runner := command.New(command.Options{
 		Env:            env,
 		KillGrace:      orNone(c.KillGrace),
@@ -38,24 +43,22 @@ func work(ctx context.Context, c config, env []string, stderr io.Writer, signals
 	for jobType, line := range c.commands {
 		options.Handlers[jobType] = runner.Handler(line)
 	}
-	api, err := client.New(c.Server, client.Options{UserAgent: "longshore-worker"})
+	api, err := client.New(c.Server, client.Options{UserAgent: p.Name})
 	if err != nil {
-		log.Error(err, "the server's address is of no use")
-		return exitUsage
+		return p.Usage("--server: " + err.Error())
 	}
 	if c.StateDir != "" {
 		tokens, err := client.OpenTokenDir(c.StateDir)
 		if err != nil {
 			log.Error(err, "the state directory is of no use")
-			return exitFailed
+			return cli.ExitFailed
 		}
 		defer func() { _ = tokens.Close() }() // the lock ends with the process anyhow
 		options.Tokens = tokens
 	}
 	worker, err := client.NewWorker(api, options)
 	if err != nil {
-		log.Error(err, "the worker cannot be set up")
-		return exitUsage
+		return p.Usage("--run, --channel, --name or --concurrency: " + err.Error())
 	}
 
 	draining, drain := context.WithCancel(ctx)
@@ -66,7 +69,7 @@ func work(ctx context.Context, c config, env []string, stderr io.Writer, signals
 
 	select {
 	case err := <-ended:
-		return log.ended(err)
+		return report(log, err)
 	case s := <-signals:
 		log.Info("draining; a second signal ends everything now", "signal", s.String(), "drain_timeout", c.DrainTimeout.String())
 		drain()
@@ -74,7 +77,7 @@ func work(ctx context.Context, c config, env []string, stderr io.Writer, signals
 	}
 	select {
 	case err := <-ended:
-		return log.ended(err)
+		return report(log, err)
 	case s := <-signals:
 		log.Error(nil, "killing every command; their jobs will be handed out again when their leases time out", "signal", s.String())
 		worker.Kill() // first, so that nothing is reported of what is killed
@@ -88,7 +91,17 @@ func work(ctx context.Context, c config, env []string, stderr io.Writer, signals
 	if err != nil {
 		log.Error(err, "the worker was killed")
 	}
-	return exitFailed
+	return cli.ExitFailed
+}
+
+// report logs how the worker ended and returns the exit code that says so.
+func report(log logging.Adapter, err error) int {
+	if err != nil {
+		log.Error(err, "the worker failed")
+		return cli.ExitFailed
+	}
+	log.Info("drained")
+	return cli.ExitClean
 }
 
 // shown is the server's address without a password.

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/client"
+	"github.com/longshore-queue/longshore/internal/cli"
 )
 
 // fakeServer hands out the leases that a test gives it, and tells the test what is reported.
@@ -119,9 +120,9 @@ func environ() []string { return []string{"PATH=" + os.Getenv("PATH")} }
 func launch(t *testing.T, server *fakeServer, args ...string) *process {
 	t.Helper()
 	p := &process{signals: make(chan os.Signal, 2), code: make(chan int, 1), log: &lockedBuffer{}}
-	c, _, ok := parse(append(args, "--server", server.URL), environ(), p.log, p.log)
+	c, _, ok := parse(program(p.log, p.log), append(args, "--server", server.URL), environ())
 	require.True(t, ok, p.log.String())
-	go func() { p.code <- work(t.Context(), c, environ(), p.log, p.signals) }()
+	go func() { p.code <- work(t.Context(), program(p.log, p.log), c, environ(), p.signals) }()
 	return p
 }
 
@@ -160,7 +161,7 @@ func TestCommandsBecomeResultsAndFailures(t *testing.T) {
 	server.add("bad", `null`)
 	require.Equal(t, `fail {"error":{"details":{"exit_code":3,"stderr":"why\n"},"reason":"exit-code"}}`, <-server.reports)
 	p.signals <- syscall.SIGTERM
-	require.Equal(t, exitClean, <-p.code)
+	require.Equal(t, cli.ExitClean, <-p.code)
 	require.NotContains(t, p.log.String(), token)
 }
 
@@ -173,7 +174,7 @@ func TestASignalLetsRunningCommandsEnd(t *testing.T) {
 	p.signals <- syscall.SIGTERM
 	go func() { _ = os.WriteFile(out, []byte(`"went on"`), 0o600) }() // waits for the command to read it
 	require.Equal(t, `finish {"result":"went on"}`, <-server.reports)
-	require.Equal(t, exitClean, <-p.code)
+	require.Equal(t, cli.ExitClean, <-p.code)
 }
 
 func TestAfterTheDrainTimeoutCommandsAreEndedAndTheirJobsGivenBack(t *testing.T) {
@@ -185,7 +186,7 @@ func TestAfterTheDrainTimeoutCommandsAreEndedAndTheirJobsGivenBack(t *testing.T)
 	p.signals <- syscall.SIGTERM
 	require.Equal(t, `release {}`, <-server.reports)
 	gone(t, pipe)
-	require.Equal(t, exitClean, <-p.code)
+	require.Equal(t, cli.ExitClean, <-p.code)
 }
 
 func TestASecondSignalKillsEverythingNow(t *testing.T) {
@@ -196,7 +197,7 @@ func TestASecondSignalKillsEverythingNow(t *testing.T) {
 	pipe := held(t, path)
 	p.signals <- syscall.SIGTERM
 	p.signals <- syscall.SIGINT
-	require.Equal(t, exitFailed, <-p.code)
+	require.Equal(t, cli.ExitFailed, <-p.code)
 	gone(t, pipe)
 	require.Empty(t, server.reports)
 }
@@ -209,16 +210,16 @@ func TestAWorkerThatIsStartedAgainGoesOnWithItsJobs(t *testing.T) {
 	pipe := held(t, path)
 
 	second := launch(t, server, "--state-dir", state, "--run", "t=cat")
-	require.Equal(t, exitFailed, <-second.code, "two workers must not share a state directory")
+	require.Equal(t, cli.ExitFailed, <-second.code, "two workers must not share a state directory")
 
 	p.signals <- syscall.SIGTERM
 	p.signals <- syscall.SIGTERM
-	require.Equal(t, exitFailed, <-p.code)
+	require.Equal(t, cli.ExitFailed, <-p.code)
 	gone(t, pipe)
 	p = launch(t, server, "--state-dir", state, "--run", "t=cat")
 	require.Equal(t, `finish {"result":"args"}`, <-server.reports)
 	p.signals <- syscall.SIGTERM
-	require.Equal(t, exitClean, <-p.code)
+	require.Equal(t, cli.ExitClean, <-p.code)
 	left, err := filepath.Glob(filepath.Join(state, "*.token"))
 	require.NoError(t, err)
 	require.Empty(t, left)
@@ -232,7 +233,7 @@ func TestAWorkerWhoseServerIsAwayDrains(t *testing.T) {
 	p.signals <- syscall.SIGTERM
 	select {
 	case code := <-p.code:
-		require.Equal(t, exitClean, code)
+		require.Equal(t, cli.ExitClean, code)
 	case <-time.After(10 * time.Second):
 		t.Fatal("it does not end")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/reaper"
 )
 
@@ -90,7 +91,7 @@ func (a *App) Start() (err error) {
 		Interval:         a.options.ReapInterval,
 		HeartbeatTimeout: a.options.HeartbeatTimeout,
 		MaxRetries:       a.options.MaxRetries,
-		Logger:           engineLogger{a.log},
+		Logger:           logging.Adapt(a.log),
 	})
 	if a.listener, err = new(net.ListenConfig).Listen(stopping, "tcp", a.options.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)

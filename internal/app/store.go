@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
 	"github.com/longshore-queue/longshore/internal/reaper"
 )
@@ -21,7 +22,7 @@ type store interface {
 // openStore opens the engine that the options name.
 func (a *App) openStore() (store, error) {
 	options := embedded.Options{
-		Logger:    engineLogger{a.log},
+		Logger:    logging.Adapt(a.log),
 		OnFailure: func(err error) { a.fail(fmt.Errorf("the store failed: %w", err)) },
 	}
 	if a.options.Store == InMemory {

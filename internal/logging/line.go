@@ -1,10 +1,9 @@
-package app
+package logging
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -13,30 +12,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 )
-
-// timestamps is how times are logged: RFC 3339 with milliseconds.
-const timestamps = "2006-01-02T15:04:05.000Z07:00"
-
-// NewLogger returns a logger that writes to out, from the level on. format is "json", a line
-// of JSON for each entry, or "text", for people. Out is not written to concurrently.
-func NewLogger(out io.Writer, level, format string) (*logrus.Logger, error) {
-	parsed, err := logrus.ParseLevel(level)
-	if err != nil {
-		return nil, err
-	}
-	logger := logrus.New()
-	logger.SetOutput(out)
-	logger.SetLevel(parsed)
-	switch format {
-	case "json":
-		logger.SetFormatter(lineFormatter{})
-	case "text":
-		logger.SetFormatter(&logrus.TextFormatter{FullTimestamp: true, TimestampFormat: timestamps})
-	default:
-		return nil, fmt.Errorf("%q is not a format of logs", format)
-	}
-	return logger, nil
-}
 
 // lineFormatter writes what logrus.JSONFormatter does, with time, level and message first. A
 // line for each request is a good part of what a small request costs, and the formatter of

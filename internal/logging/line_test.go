@@ -1,4 +1,4 @@
-package app
+package logging
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 func TestJSONLines(t *testing.T) {
 	t.Parallel()
 	var ours, theirs bytes.Buffer
-	mine, err := NewLogger(&ours, "debug", "json")
+	mine, err := New(&ours, "debug", "json")
 	require.NoError(t, err)
 	reference := logrus.New()
 	reference.SetOutput(&theirs)
@@ -53,17 +53,6 @@ func TestJSONLineOfWhatCannotBeEncoded(t *testing.T) {
 	})
 	require.Equal(t, "1s", fields["took"])
 	require.Contains(t, fields, "msg")
-}
-
-func TestNewLoggerRefusesWhatItDoesNotKnow(t *testing.T) {
-	t.Parallel()
-	_, err := NewLogger(io.Discard, "loud", "json")
-	require.ErrorContains(t, err, "loud")
-	_, err = NewLogger(io.Discard, "info", "xml")
-	require.ErrorContains(t, err, "xml")
-	text, err := NewLogger(io.Discard, "info", "text")
-	require.NoError(t, err)
-	require.IsType(t, &logrus.TextFormatter{}, text.Formatter)
 }
 
 func BenchmarkJSONLine(b *testing.B) {

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// prefix begins the name of each flag's variable.
+const prefix = "LONGSHORE_"
+
+// variableOf is the name of the variable that sets a flag.
+func variableOf(flag string) string {
+	return prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// hasVariable: what is not a setting has none.
+func hasVariable(flag *kong.Flag) bool { return flag.Name != "help" && flag.Name != "version" }
+
+// variables resolves flags from the environment that was passed in: kong's own way reads the
+// process's, which a test cannot give it. A variable that is empty counts as unset. A flag
+// that may be repeated takes an entry from each line that is not empty.
+func variables(env []string) kong.Resolver {
+	values := make(map[string]string)
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, prefix) && value != "" {
+			values[name] = value
+		}
+	}
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		value, set := values[variableOf(flag.Name)]
+		switch {
+		case !set || !hasVariable(flag):
+			return nil, nil
+		case flag.IsSlice(): // of strings
+			return entries(value), nil
+		default:
+			return value, nil
+		}
+	})
+}
+
+// entries are the lines of a value, without the space around them.
+func entries(value string) []any {
+	var lines []any
+	for line := range strings.Lines(value) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// describe is a flag's help, which names its variable.
+func describe(value *kong.Value) string {
+	help := kong.DefaultHelpValueFormatter(value)
+	if value.Flag == nil || !hasVariable(value.Flag) {
+		return help
+	}
+	return help + " ($" + variableOf(value.Name) + ")"
+}
