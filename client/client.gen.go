@@ -115,7 +115,8 @@ type Dependency struct {
 
 // DequeueJobRequest defines model for DequeueJobRequest.
 type DequeueJobRequest struct {
-	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes.
+	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
+	// without control characters.
 	//
 	//
 	// Example: rack4-host12
@@ -134,7 +135,8 @@ type DequeueRequest struct {
 	// unless set) counts as that.
 	WaitSeconds *float64 `json:"wait_seconds,omitempty"`
 
-	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes.
+	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
+	// without control characters.
 	//
 	//
 	// Example: rack4-host12
@@ -274,9 +276,10 @@ type JobError struct {
 	// Details Anything else that helps.
 	Details json.RawMessage `json:"details,omitempty"`
 
-	// Reason A short word for programs, such as `exit-code`. `heartbeat-lost`,
-	// `dependency-failed` and `damaged` (the store cannot read the job or what it
-	// depends on) are given by the server; a worker cannot report them.
+	// Reason A short word for programs, such as `exit-code`. These are given by the server, and
+	// a worker cannot report them: `heartbeat-lost`, `dependency-failed`,
+	// `dependencies-too-large` (what they made is more than 64 MiB, which no lease may
+	// hold) and `damaged` (the store cannot read the job or what it depends on).
 	//
 	//
 	// Example: exit-code
@@ -414,7 +417,8 @@ type Reported struct {
 // that was canceled cancels it. `all_finished`: it runs whatever became of them.
 type RunIf string
 
-// WorkerName Who is asking, for people who look at the job. Not a credential. At most 128 bytes.
+// WorkerName Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
+// without control characters.
 //
 // Example: rack4-host12
 type WorkerName = string

@@ -140,9 +140,10 @@ type Status struct {
 
 // Reasons that the queue itself gives for a failure. A worker cannot report them.
 const (
-	ReasonHeartbeatLost    = "heartbeat-lost"
-	ReasonDependencyFailed = "dependency-failed"
-	ReasonDamaged          = "damaged" // the store cannot read the job or a dependency's result
+	ReasonHeartbeatLost        = "heartbeat-lost"
+	ReasonDependencyFailed     = "dependency-failed"
+	ReasonDependenciesTooLarge = "dependencies-too-large" // their results exceed MaxDependencyBytes
+	ReasonDamaged              = "damaged"                // the store cannot read the job or a dependency's result
 )
 
 // JobError says why a job failed.

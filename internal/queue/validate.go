@@ -2,6 +2,8 @@ package queue
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -13,6 +15,10 @@ const (
 	MaxChannels     = 64     // of one dequeue
 	MaxRetriesLimit = 1000   // of one job
 	MaxReasonLength = 256    // bytes of an error's reason
+	// MaxDependencyBytes bounds what a lease holds of its job's dependencies: the sum of their
+	// results and errors, in bytes. Ten thousand dependencies may have made more than a server
+	// can hold, or a worker read. A job beyond it fails with ReasonDependenciesTooLarge.
+	MaxDependencyBytes = 64 << 20
 )
 
 // Validate returns an *InvalidError for the first field that breaks a limit. It does not look
@@ -50,10 +56,14 @@ func (r DequeueRequest) Validate() error {
 	return ValidateWorker(r.Worker)
 }
 
-// ValidateWorker returns an *InvalidError if a worker's name is too long or not UTF-8.
+// ValidateWorker returns an *InvalidError if a worker's name is too long, or could upset the
+// terminal of somebody who looks at it.
 func ValidateWorker(name string) error {
-	if len(name) > MaxNameLength || !utf8.ValidString(name) {
-		return &InvalidError{Field: "worker", Reason: fmt.Sprintf("must be UTF-8 text of at most %d bytes", MaxNameLength)}
+	if len(name) > MaxNameLength || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return &InvalidError{
+			Field:  "worker",
+			Reason: fmt.Sprintf("must be UTF-8 text of at most %d bytes, without control characters", MaxNameLength),
+		}
 	}
 	return nil
 }
@@ -67,10 +77,19 @@ func ValidateReport(o Outcome) error {
 	switch reason := o.Error.Reason; {
 	case reason == "" || len(reason) > MaxReasonLength || !utf8.ValidString(reason):
 		return &InvalidError{Field: "error.reason", Reason: fmt.Sprintf("must be UTF-8 text of 1 to %d bytes", MaxReasonLength)}
-	case reason == ReasonHeartbeatLost, reason == ReasonDependencyFailed, reason == ReasonDamaged:
+	case reservedReason(reason):
 		return &InvalidError{Field: "error.reason", Reason: fmt.Sprintf("%q is given by the server only; use another word", reason)}
 	}
 	return nil
+}
+
+func reservedReason(reason string) bool {
+	switch reason {
+	case ReasonHeartbeatLost, ReasonDependencyFailed, ReasonDependenciesTooLarge, ReasonDamaged:
+		return true
+	default:
+		return false
+	}
 }
 
 func validateNames(field string, names []string, most int) error {

@@ -56,6 +56,9 @@ func TestLimitsAreNamed(t *testing.T) {
 		{queue.ValidateReport(failure(queue.ReasonHeartbeatLost)), "error.reason"},
 		{queue.ValidateReport(failure(queue.ReasonDependencyFailed)), "error.reason"},
 		{queue.ValidateReport(failure(queue.ReasonDamaged)), "error.reason"},
+		{queue.ValidateReport(failure(queue.ReasonDependenciesTooLarge)), "error.reason"},
+		{queue.ValidateWorker("\x1b[2J"), "worker"},
+		{queue.ValidateWorker("a\x00"), "worker"},
 	} {
 		field := ""
 		if invalid := (*queue.InvalidError)(nil); errors.As(tc.err, &invalid) {

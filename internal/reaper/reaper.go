@@ -104,7 +104,7 @@ func (r *Reaper) Stop() {
 func (r *Reaper) reap() {
 	tokens, err := r.queue.Heartbeats(r.ctx, r.options.HeartbeatTimeout)
 	if err != nil {
-		r.logFailure(err, "Could not look for silent leases")
+		r.logFailure(err, "could not look for silent leases")
 		return
 	}
 	var group errgroup.Group
@@ -124,7 +124,7 @@ func (r *Reaper) reapOne(token uuid.UUID) {
 		return // its worker has reported meanwhile
 	}
 	if err != nil {
-		r.logFailure(err, "Could not look up a silent lease")
+		r.logFailure(err, "could not look up a silent lease")
 		return
 	}
 	maxRetries := r.options.MaxRetries
@@ -132,7 +132,7 @@ func (r *Reaper) reapOne(token uuid.UUID) {
 	if err != nil {
 		// The lease is taken back all the same: a job that cannot be read must not stay
 		// running for ever.
-		r.logFailure(err, "Could not read the job of a silent lease", "job", id.String())
+		r.logFailure(err, "could not read the job of a silent lease", "job", id.String())
 	} else if job.MaxRetries != nil {
 		maxRetries = *job.MaxRetries
 	}
@@ -140,13 +140,13 @@ func (r *Reaper) reapOne(token uuid.UUID) {
 	state, err := r.queue.RequeueOrFinishJob(r.ctx, token, maxRetries, outcome)
 	switch {
 	case err == nil:
-		r.options.Logger.Info("A worker went silent and its lease was taken back",
+		r.options.Logger.Info("a worker went silent and its lease was taken back",
 			"job", id.String(), "type", job.Type, "state", state.String(),
 			"max_retries", strconv.FormatUint(maxRetries, 10))
 	case errors.Is(err, queue.ErrLeaseLost), errors.Is(err, queue.ErrAlreadyReported), errors.Is(err, queue.ErrCanceled):
 		// The worker, another reaper or a cancel was faster.
 	default:
-		r.logFailure(err, "Could not take back a silent lease", "job", id.String())
+		r.logFailure(err, "could not take back a silent lease", "job", id.String())
 	}
 }
 

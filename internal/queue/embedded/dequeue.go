@@ -22,10 +22,10 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 			return queue.Lease{}, err
 		}
 		l, err := s.deliver(g)
-		if !errors.Is(err, queue.ErrDamaged) {
+		if !errors.Is(err, errUndeliverable) {
 			return l, err
 		}
-		// That job is over; there may be another one.
+		// That job has failed; there may be another one.
 	}
 }
 
@@ -87,28 +87,41 @@ func (s *Store) firstPending(c *change, lanes []queue.Lane) (j waitingJob, found
 		if err != nil && !errors.Is(err, queue.ErrDamaged) && !errors.Is(err, queue.ErrNotExist) {
 			return waitingJob{}, false, err
 		}
-		s.log.Error(err, "A ready job cannot be leased; it is passed over until the next start", "job", ready.id.String())
+		s.log.Error(err, "a ready job cannot be leased; it is passed over until the next start", "job", ready.id.String())
 		s.removeReady(l.name, ready.place)
 	}
 }
 
-// deliver turns a grant into a lease that its caller may see: one that is on disk. If the job
-// cannot be read it is failed, because no worker could ever run it: ErrDamaged.
+// errUndeliverable: the job was leased, and failed at once, because no worker could ever be
+// handed it.
+var errUndeliverable = errors.New("the job cannot be handed out")
+
+// deliver turns a grant into a lease that its caller may see: one that is on disk.
+// errUndeliverable if there can be none.
 func (s *Store) deliver(g grant) (queue.Lease, error) {
 	if err := s.enter(); err != nil {
 		return queue.Lease{}, err
 	}
 	defer s.leave()
 	l, err := s.buildLease(g)
-	if err == nil {
+	var reason string
+	switch {
+	case err == nil:
 		return l, s.durable(g.group)
+	case errors.Is(err, errDependenciesTooLarge):
+		reason = queue.ReasonDependenciesTooLarge
+		s.log.Info("a job has failed: its dependencies made more than a lease may hold", "job", g.jobID.String())
+	case errors.Is(err, queue.ErrDamaged):
+		reason = queue.ReasonDamaged
+		s.log.Error(err, "a job has failed: it cannot be read", "job", g.jobID.String())
+	default: // it may be read another time
+		_, releaseErr := s.release(g.token)
+		return queue.Lease{}, errors.Join(err, releaseErr)
 	}
-	s.log.Error(err, "A job that was leased cannot be read", "job", g.jobID.String())
-	outcome := queue.Outcome{Error: &queue.JobError{Reason: queue.ReasonDamaged}}
-	if _, finishErr := s.requeueOrFinish(g.token, 0, outcome); finishErr != nil {
-		return queue.Lease{}, finishErr
+	if _, err := s.requeueOrFinish(g.token, 0, queue.Outcome{Error: &queue.JobError{Reason: reason}}); err != nil {
+		return queue.Lease{}, err
 	}
-	return queue.Lease{}, err
+	return queue.Lease{}, errUndeliverable
 }
 
 // DequeueByID implements queue.JobQueue.
@@ -120,7 +133,11 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string) (que
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	return s.deliver(g)
+	l, err := s.deliver(g)
+	if errors.Is(err, errUndeliverable) {
+		return queue.Lease{}, queue.ErrNotPending // any more
+	}
+	return l, err
 }
 
 func (s *Store) claimByID(id uuid.UUID, by claimant) (g grant, err error) {

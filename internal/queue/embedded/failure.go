@@ -28,7 +28,7 @@ func (f *failure) fail(err error) {
 	f.once.Do(func() {
 		f.err = err
 		close(f.down)
-		f.log.Error(err, "The store has failed and accepts nothing any more")
+		f.log.Error(err, "the store has failed and accepts nothing any more")
 		if f.tell != nil {
 			go f.tell(err)
 		}
@@ -90,7 +90,7 @@ func (l *pebbleLogger) Errorf(format string, args ...any) {
 	if now-last < int64(complaintInterval) || !l.last.CompareAndSwap(last, now) {
 		return
 	}
-	l.log.Error(nil, "Pebble: "+fmt.Sprintf(format, args...))
+	l.log.Error(nil, "pebble: "+fmt.Sprintf(format, args...))
 }
 
 // Fatalf fails the store. Pebble relies on its not returning, so its goroutine waits here for

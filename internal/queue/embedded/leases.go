@@ -94,11 +94,11 @@ func (s *Store) loadLeases() error {
 	return s.scan([]byte{prefixRunning}, []byte{prefixRunning + 1}, func(_, value []byte) (bool, error) {
 		id, err := uuid.FromBytes(value)
 		if err != nil {
-			s.log.Error(queue.ErrDamaged, "The entry of a running job is damaged; it is passed over")
+			s.log.Error(queue.ErrDamaged, "the entry of a running job is damaged; it is passed over")
 			return true, nil
 		}
 		if err := s.loadLease(id, now); err != nil {
-			s.log.Error(err, "A running job cannot be read; its lease is passed over", "job", id.String())
+			s.log.Error(err, "a running job cannot be read; its lease is passed over", "job", id.String())
 		}
 		return true, nil
 	})
@@ -211,13 +211,25 @@ func (s *Store) buildLease(g grant) (queue.Lease, error) {
 	if len(j.Dependencies) > 0 {
 		l.Dependencies = make([]queue.Dependency, len(j.Dependencies))
 	}
+	size := 0
 	for i, id := range j.Dependencies {
-		if l.Dependencies[i], err = s.readDependency(id); err != nil {
+		d, err := s.readDependency(id)
+		if err != nil {
 			return queue.Lease{}, fmt.Errorf("read dependency %s of leased job %s: %w", id, g.jobID, err)
 		}
+		size += len(d.Result)
+		if d.Error != nil {
+			size += len(d.Error.Reason) + len(d.Error.Details)
+		}
+		if size > queue.MaxDependencyBytes {
+			return queue.Lease{}, errDependenciesTooLarge
+		}
+		l.Dependencies[i] = d
 	}
 	return l, nil
 }
+
+var errDependenciesTooLarge = fmt.Errorf("the results of its dependencies exceed %d bytes", queue.MaxDependencyBytes)
 
 // mustExist makes damage of the absence of what a record says is there.
 func mustExist(err error) error {

@@ -148,7 +148,7 @@ func (s *Store) refill(l *lane) error {
 		id, err := uuid.FromBytes(value)
 		if !ok || err != nil {
 			// The job cannot be found by this entry; the others can.
-			s.log.Error(queue.ErrDamaged, "An entry of the ready index is damaged; it is passed over",
+			s.log.Error(queue.ErrDamaged, "an entry of the ready index is damaged; it is passed over",
 				"channel", l.name.Channel, "type", l.name.Type)
 			return true, nil
 		}
@@ -207,7 +207,7 @@ func (s *Store) loadLanes() error {
 		err := s.scan(it, end, func(key, _ []byte) (bool, error) {
 			name, _, ok := laneOfReadyKey(key)
 			if !ok {
-				s.log.Error(queue.ErrDamaged, "An entry of the ready index is damaged; it is passed over")
+				s.log.Error(queue.ErrDamaged, "an entry of the ready index is damaged; it is passed over")
 				return true, nil
 			}
 			found = &name

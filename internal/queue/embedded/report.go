@@ -42,6 +42,10 @@ func (s *Store) Release(_ context.Context, token uuid.UUID) (queue.State, error)
 		return 0, err
 	}
 	defer s.leave()
+	return s.release(token)
+}
+
+func (s *Store) release(token uuid.UUID) (queue.State, error) {
 	return s.endLease(token, ending{
 		rule: func(r queue.Record, _ time.Time) (queue.Record, queue.End, error) {
 			next, err := r.Release()

@@ -127,7 +127,7 @@ func (c *change) tellDependents(of *settlement, limit int) (told int, done bool,
 			err = c.tell(dependent, of, place)
 		}
 		if errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotExist) {
-			s.log.Error(err, "A dependent cannot be read; it will not run", "job", of.id.String(), "dependent", dependent.String())
+			s.log.Error(err, "a dependent cannot be read; it will not run", "job", of.id.String(), "dependent", dependent.String())
 			err = nil
 		}
 		return true, err

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -141,6 +142,30 @@ var dependencyTests = map[string]func(*testing.T, *fixture){
 		second := f.enqueue1(t, "second", first)
 		f.lose(t, f.dequeue(t, "first").Token, 0)
 		f.requireState(t, second, queue.Failed)
+	},
+	"a lease holds a bounded amount of results": func(t *testing.T, f *fixture) {
+		const parts = 17
+		size := queue.MaxDependencyBytes / (parts - 1)
+		result := `"` + strings.Repeat("x", size-2) + `"`
+		ids := make([]uuid.UUID, parts)
+		for i := range ids {
+			ids[i] = f.enqueue1(t, "part")
+			f.finish(t, f.dequeue(t, "part").Token, result)
+		}
+		most := f.enqueue1(t, "merge", ids[1:]...)
+		require.Equal(t, most, f.dequeue(t, "merge").JobID)
+
+		tooMany := f.enqueue1(t, "merge", ids...)
+		next := f.enqueue1(t, "merge")
+		require.Equal(t, next, f.dequeue(t, "merge").JobID, "it holds up nobody")
+		status := f.status(t, tooMany)
+		require.Equal(t, queue.Failed, status.State)
+		require.Equal(t, queue.ReasonDependenciesTooLarge, status.Error.Reason)
+
+		tooMany = f.enqueue1(t, "merge", ids...)
+		_, err := f.Queue().DequeueByID(t.Context(), tooMany, "")
+		require.ErrorIs(t, err, queue.ErrNotPending)
+		f.requireState(t, tooMany, queue.Failed)
 	},
 	"a requeued dependency is not over": func(t *testing.T, f *fixture) {
 		first := f.enqueue1(t, "first")
