@@ -12,8 +12,9 @@ import (
 //
 // When a method returns nil its change is durable: it survives the death of the process and
 // of the machine. When it returns one of the sentinel errors of this package, nothing was
-// changed. Two exceptions: ErrUnavailable, after which the outcome is unknown, and the end of
-// ctx, which only Dequeue waits for; the others may complete in spite of it.
+// changed; but after ErrUnavailable the outcome is unknown. Any method may return ErrDamaged
+// if the store cannot read what it needs. Only Dequeue watches for the end of ctx; the others
+// may complete in spite of it.
 //
 // A token that no lease ever had is answered with ErrNotExist by every operation that takes
 // one.
@@ -46,8 +47,8 @@ type JobQueue interface {
 	// dependents are settled as their RunIf says, before the call returns. maxRetries 0
 	// finishes. It returns the state that the job is in then.
 	//
-	// The same outcome again under the same token is answered the same and changes nothing;
-	// another one is ErrAlreadyReported. ErrLeaseLost if the lease was taken back or
+	// The same outcome again under a token whose job ended by it is answered the same and
+	// changes nothing; another one is ErrAlreadyReported. ErrLeaseLost if the lease was taken back or
 	// released, ErrCanceled if the job was canceled.
 	RequeueOrFinishJob(ctx context.Context, token uuid.UUID, maxRetries uint64, outcome Outcome) (State, error)
 

@@ -136,7 +136,7 @@ func (s *Store) audit(t queuetest.TB) {
 	for lane, jobs := range readyInLane {
 		l := s.lanes[lane]
 		require.NotNil(t, l, "lane %v is not in memory", lane)
-		require.LessOrEqual(t, len(l.window), windowLimit)
+		require.LessOrEqual(t, len(l.window), 2*s.limits.windowRefill)
 		inWindow := 0
 		for _, j := range jobs {
 			if j.place <= l.end {

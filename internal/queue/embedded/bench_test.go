@@ -15,7 +15,7 @@ import (
 // BenchmarkStore measures the engine on disk. Compare one caller with BenchmarkFdatasync.
 func BenchmarkStore(b *testing.B) {
 	queuetest.Benchmark(b, func(t queuetest.TB) queuetest.Harness {
-		return &benchHarness{newHarness(t, vfs.Default, filepath.Join(b.TempDir(), "data"))}
+		return &benchHarness{newHarness(t, vfs.Default, filepath.Join(b.TempDir(), "data"), defaultLimits())}
 	})
 }
 

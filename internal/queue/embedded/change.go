@@ -12,8 +12,12 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue/wait"
 )
 
-// keepValueBuffer is the size, in bytes, above which a buffer is not kept for the next change.
-const keepValueBuffer = 64 << 10
+// What is larger than that is not kept for the next change: a value, in bytes, and a list of
+// records.
+const (
+	keepValueBuffer = 64 << 10
+	keepRecords     = 1 << 10
+)
 
 // change is one atomic change of the store: what goes to disk, and what memory must be told
 // of it once it has been committed. Until then an error leaves no trace of it.
@@ -38,8 +42,8 @@ type change struct {
 	unready  []waitingJob // jobs that were in line and are not any more
 	granted  []*lease     // leases that begin
 	ended    []uuid.UUID  // tokens of leases that end
-	over     []uuid.UUID  // jobs that are over
 	handover []handover   // those of them that go to callers in line
+	over     []uuid.UUID  // jobs that are over
 }
 
 // changedRecord is a job's record as the change makes it.
@@ -70,9 +74,9 @@ type grant struct {
 	group   *syncGroup // makes the claim durable
 }
 
-// change makes one change: it calls build, and if that returns nil, commits what it built. The
-// change is visible to all when change returns, and durable when the group is.
-func (s *Store) change(build func(*change) error) (*syncGroup, error) {
+// commit makes one change: it calls build, and if that returns nil, commits what it built. The
+// change is visible to all when commit returns, and durable when the group is.
+func (s *Store) commit(build func(*change) error) (*syncGroup, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure.failed() {
@@ -99,6 +103,8 @@ func (s *Store) change(build func(*change) error) (*syncGroup, error) {
 
 // begin makes c a change that changes nothing yet. It keeps the buffers of the one before.
 func (c *change) begin(s *Store) {
+	clear(c.granted)
+	clear(c.handover)
 	*c = change{
 		store: s, batch: s.db.NewBatch(), now: s.now(), sequence: s.sequence, ceiling: s.ceiling,
 		key: c.key, value: c.value,
@@ -107,6 +113,9 @@ func (c *change) begin(s *Store) {
 	}
 	if cap(c.value) > keepValueBuffer {
 		c.value = nil
+	}
+	if cap(c.records) > keepRecords {
+		c.records, c.waiting, c.unready, c.over = nil, nil, nil, nil
 	}
 }
 
@@ -127,6 +136,7 @@ func (s *Store) apply(batch *pebble.Batch) (err error) {
 			err = queue.ErrUnavailable
 		}
 	}()
+	s.syncer.begun.Add(1)
 	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
 		s.failure.fail(fmt.Errorf("commit: %w", err))
 		return queue.ErrUnavailable
@@ -140,7 +150,7 @@ func (c *change) remember() {
 	s := c.store
 	s.sequence, s.ceiling = c.sequence, c.ceiling
 	for i := range c.records {
-		s.remember(c.records[i].id, c.records[i].record)
+		s.keepRecord(c.records[i].id, c.records[i].record)
 	}
 	for _, j := range c.unready {
 		s.removeReady(j.lane, j.place)
@@ -236,9 +246,9 @@ func (c *change) nextPlace() uint64 {
 	return c.sequence
 }
 
-// wait puts a pending job in line. Whether somebody stands there already is seen when the
+// enqueueReady puts a pending job in line. Whether somebody stands there already is seen when the
 // change is complete.
-func (c *change) wait(j waitingJob) { c.waiting = append(c.waiting, j) }
+func (c *change) enqueueReady(j waitingJob) { c.waiting = append(c.waiting, j) }
 
 // serveLine hands the jobs that this change made ready to the callers that wait for them, and
 // puts the others into the ready index. The change cannot fail after that, except with the
@@ -301,9 +311,9 @@ func (c *change) endLease(l *lease, ended queue.EndedLease) {
 	c.ended = append(c.ended, l.token)
 }
 
-// remember keeps a record that is on disk: with its lease, which every report will ask for,
+// keepRecord keeps a record that is on disk: with its lease, which every report will ask for,
 // or in the cache. s.mu is held.
-func (s *Store) remember(id uuid.UUID, r record) {
+func (s *Store) keepRecord(id uuid.UUID, r record) {
 	if r.State != queue.Running {
 		s.records.put(id, r)
 		return

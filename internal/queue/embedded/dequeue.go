@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -15,6 +16,10 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 	if err := request.Validate(); err != nil {
 		return queue.Lease{}, err
 	}
+	if err := s.beginDequeue(); err != nil {
+		return queue.Lease{}, err
+	}
+	defer s.dequeues.Done()
 	lanes := request.Lanes()
 	for {
 		g, err := s.nextGrant(ctx, lanes, claimant{worker: request.Worker})
@@ -27,6 +32,16 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 		}
 		// That job has failed; there may be another one.
 	}
+}
+
+// beginDequeue has Close wait for the caller, who must call s.dequeues.Done.
+func (s *Store) beginDequeue() error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	s.dequeues.Add(1)
+	return nil
 }
 
 // nextGrant claims the first ready job of the lanes, or waits until it is handed one.
@@ -53,7 +68,7 @@ func (s *Store) claimOrJoin(ctx context.Context, lanes []queue.Lane, by claimant
 		return grant{}, nil, err
 	}
 	defer s.leave()
-	group, err := s.change(func(c *change) error {
+	group, err := s.commit(func(c *change) error {
 		j, found, err := s.firstPending(c, lanes)
 		switch {
 		case err != nil:
@@ -84,7 +99,10 @@ func (s *Store) firstPending(c *change, lanes []queue.Lane) (j waitingJob, found
 		if err == nil && r.State == queue.Pending {
 			return waitingJob{id: ready.id, lane: l.name, place: ready.place, record: r}, true, nil
 		}
-		if err != nil && !errors.Is(err, queue.ErrDamaged) && !errors.Is(err, queue.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("it is %s: %w", r.State, queue.ErrDamaged)
+		}
+		if !errors.Is(err, queue.ErrDamaged) && !errors.Is(err, queue.ErrNotExist) {
 			return waitingJob{}, false, err
 		}
 		s.log.Error(err, "a ready job cannot be leased; it is passed over until the next start", "job", ready.id.String())
@@ -99,7 +117,7 @@ var errUndeliverable = errors.New("the job cannot be handed out")
 // deliver turns a grant into a lease that its caller may see: one that is on disk.
 // errUndeliverable if there can be none.
 func (s *Store) deliver(g grant) (queue.Lease, error) {
-	if err := s.enter(); err != nil {
+	if err := s.enterToDeliver(); err != nil {
 		return queue.Lease{}, err
 	}
 	defer s.leave()
@@ -118,7 +136,8 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 		_, releaseErr := s.release(g.token)
 		return queue.Lease{}, errors.Join(err, releaseErr)
 	}
-	if _, err := s.requeueOrFinish(g.token, 0, queue.Outcome{Error: &queue.JobError{Reason: reason}}); err != nil {
+	_, err = s.requeueOrFinish(g.token, 0, queue.Outcome{Error: &queue.JobError{Reason: reason}})
+	if err != nil && !errors.Is(err, queue.ErrCanceled) && !errors.Is(err, queue.ErrLeaseLost) {
 		return queue.Lease{}, err
 	}
 	return queue.Lease{}, errUndeliverable
@@ -129,6 +148,10 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string) (que
 	if err := queue.ValidateWorker(worker); err != nil {
 		return queue.Lease{}, err
 	}
+	if err := s.beginDequeue(); err != nil {
+		return queue.Lease{}, err
+	}
+	defer s.dequeues.Done()
 	g, err := s.claimByID(id, claimant{worker: worker})
 	if err != nil {
 		return queue.Lease{}, err
@@ -145,7 +168,7 @@ func (s *Store) claimByID(id uuid.UUID, by claimant) (g grant, err error) {
 		return grant{}, err
 	}
 	defer s.leave()
-	group, err := s.change(func(c *change) error {
+	group, err := s.commit(func(c *change) error {
 		r, err := c.readRecord(id)
 		if err != nil {
 			return err

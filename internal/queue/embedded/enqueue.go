@@ -30,7 +30,7 @@ func (s *Store) Enqueue(_ context.Context, jobs []queue.NewJob) ([]queue.Status,
 	defer s.leave()
 
 	statuses := make([]queue.Status, len(jobs))
-	group, err := s.change(func(c *change) error {
+	group, err := s.commit(func(c *change) error {
 		for i := range prepared {
 			j := &prepared[i]
 			r, outcome, err := c.enqueue(j)
@@ -87,7 +87,7 @@ func (c *change) enqueue(j *job) (record, queue.Outcome, error) {
 	r.Record, outcome = queue.Admit(j.RunIf, dependencies, c.now)
 	c.setJob(j)
 	if r.State == queue.Pending {
-		c.wait(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r})
+		c.enqueueReady(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r})
 	} else {
 		c.setRecord(j.ID, r)
 	}

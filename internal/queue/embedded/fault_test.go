@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/google/uuid"
@@ -120,7 +119,7 @@ func script(t *testing.T, s *Store, faults *failNth) (acknowledged map[uuid.UUID
 // acknowledged last. The job that the failing call was about may have moved on.
 func requireKept(t *testing.T, fs vfs.FS, acknowledged map[uuid.UUID]queue.Status, unknown uuid.UUID) {
 	t.Helper()
-	h := newHarness(t, fs, "store")
+	h := newHarness(t, fs, "store", defaultLimits())
 	defer h.Close(t)
 	dependenciesMoved := unknown != uuid.Nil
 	for id, want := range acknowledged {
@@ -145,7 +144,7 @@ func TestNoFailedWriteLosesWhatWasAcknowledged(t *testing.T) {
 		t.Helper()
 		disk := vfs.NewCrashableMem()
 		faults := &failNth{n: n, sticky: sticky}
-		s, err := open(errorfs.Wrap(disk, faults), "store", Options{})
+		s, err := open(errorfs.Wrap(disk, faults), "store", Options{}, defaultLimits())
 		if err != nil {
 			return faults.writes.Load()
 		}
@@ -216,7 +215,7 @@ func crashInRotation(t *testing.T, directory string) {
 			return errInjected
 		}
 		return nil
-	})), directory, Options{})
+	})), directory, Options{}, defaultLimits())
 	require.NoError(t, err)
 	for range 10 {
 		statuses, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "build"}})
@@ -238,7 +237,7 @@ func TestAFailedSyncStopsTheStoreAndTellsOnce(t *testing.T) {
 		return nil
 	}))
 	told := make(chan error, 10)
-	s, err := open(fs, "store", Options{OnFailure: func(err error) { told <- err }})
+	s, err := open(fs, "store", Options{OnFailure: func(err error) { told <- err }}, defaultLimits())
 	require.NoError(t, err)
 	waiting := make(chan error, 1)
 	go func() {
@@ -271,7 +270,7 @@ func TestWhatWasAcknowledgedSurvivesAPowerCutAtAnyMoment(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
 			fs := vfs.NewCrashableMem()
-			s, err := open(fs, "store", Options{})
+			s, err := open(fs, "store", Options{}, defaultLimits())
 			require.NoError(t, err)
 			//nolint:gosec // not for secrets
 			random := rand.New(rand.NewPCG(round, 1))
@@ -301,7 +300,7 @@ func TestWhatWasAcknowledgedSurvivesAPowerCutAtAnyMoment(t *testing.T) {
 			group.Wait()
 			require.NoError(t, s.Close())
 
-			h := newHarness(t, after, "store")
+			h := newHarness(t, after, "store", defaultLimits())
 			defer h.Close(t)
 			before.requireIn(t, h.store)
 		})
@@ -373,99 +372,3 @@ func (n *seen) requireIn(t *testing.T, s *Store) {
 		require.Equal(t, result, string(status.Result))
 	}
 }
-
-func TestASettlementThatACrashInterruptsIsFinishedByTheNextStart(t *testing.T) {
-	t.Parallel()
-	fs := vfs.NewCrashableMem()
-	h := newHarness(t, fs, "store")
-	statuses, err := h.store.Enqueue(t.Context(), []queue.NewJob{{Type: "root"}})
-	require.NoError(t, err)
-	root := statuses[0].ID
-	dependents := make([]queue.NewJob, 3*settleStep)
-	for i := range dependents {
-		dependents[i] = queue.NewJob{Type: "leaf", Dependencies: []uuid.UUID{root}}
-	}
-	leaves, err := h.store.Enqueue(t.Context(), dependents)
-	require.NoError(t, err)
-
-	// The first step of a cancel, and no other.
-	var pending []settlement
-	group, err := h.store.change(func(c *change) error {
-		r, err := c.readRecord(root)
-		if err != nil {
-			return err
-		}
-		if r.Record, err = r.Cancel(c.now); err != nil {
-			return err
-		}
-		c.leaveLine(waitingJob{id: root, lane: queue.Lane{Channel: queue.DefaultChannel, Type: "root"}, place: 1})
-		c.finish(root, r, nil)
-		return c.settleSome(&pending)
-	})
-	require.NoError(t, err)
-	require.NoError(t, h.store.durable(group))
-	require.Len(t, pending, 1)
-
-	after := newHarness(t, fs.CrashClone(vfs.CrashCloneCfg{}), "store")
-	defer after.Close(t)
-	for _, leaf := range leaves {
-		status, err := after.store.JobStatus(t.Context(), leaf.ID)
-		require.NoError(t, err)
-		require.Equal(t, queue.Canceled, status.State)
-	}
-	require.NoError(t, h.store.Close())
-}
-
-// ORIGIN 20.
-func TestADamagedRecordHarmsNoOtherJob(t *testing.T) {
-	t.Parallel()
-	for name, damage := range map[string]func(*Store, uuid.UUID) error{
-		"record": func(s *Store, id uuid.UUID) error {
-			return s.db.Set(idKey(nil, prefixRecord, id), []byte{1}, pebble.Sync)
-		},
-		"no record": func(s *Store, id uuid.UUID) error {
-			return s.db.Delete(idKey(nil, prefixRecord, id), pebble.Sync)
-		},
-		"job": func(s *Store, id uuid.UUID) error {
-			return s.db.Set(idKey(nil, prefixJob, id), []byte{0xff}, pebble.Sync)
-		},
-		"no job": func(s *Store, id uuid.UUID) error { return s.db.Delete(idKey(nil, prefixJob, id), pebble.Sync) },
-		"ready index": func(s *Store, _ uuid.UUID) error {
-			return s.db.Set(readyKey(nil, queue.Lane{Channel: queue.DefaultChannel, Type: "build"}, 1), []byte("?"), pebble.Sync)
-		},
-	} {
-		for _, running := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s running=%t", name, running), func(t *testing.T) {
-				t.Parallel()
-				fs := vfs.NewMem()
-				s, err := open(fs, "store", Options{})
-				require.NoError(t, err)
-				statuses, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "build"}, {Type: "build"}})
-				require.NoError(t, err)
-				bad, good := statuses[0].ID, statuses[1].ID
-				if running && name != "ready index" {
-					_, err := s.DequeueByID(t.Context(), bad, "")
-					require.NoError(t, err)
-				}
-				require.NoError(t, damage(s, bad))
-				require.NoError(t, s.Close())
-
-				logger := new(recordingLogger)
-				s, err = open(fs, "store", Options{Logger: logger})
-				require.NoError(t, err, "the store opens all the same")
-				l, err := s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
-				require.NoError(t, err)
-				require.Equal(t, good, l.JobID)
-				require.Positive(t, logger.errors.Load(), "and the loss is named")
-				require.NoError(t, s.Close())
-			})
-		}
-	}
-}
-
-type recordingLogger struct {
-	queue.NopLogger
-	errors atomic.Int64
-}
-
-func (l *recordingLogger) Error(error, string, ...string) { l.errors.Add(1) }

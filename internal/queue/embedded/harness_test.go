@@ -33,21 +33,25 @@ func (c *clock) now() time.Time {
 type harness struct {
 	fs        vfs.FS
 	directory string
+	limits    limits
 	crash     func() vfs.FS // nil to close cleanly
 	clock     clock
 	store     *Store
 }
 
-func newHarness(t queuetest.TB, fs vfs.FS, directory string) *harness {
+// smallLimits make small graphs and short backlogs meet every limit.
+func smallLimits() limits { return limits{settleStep: 3, windowRefill: 2} }
+
+func newHarness(t queuetest.TB, fs vfs.FS, directory string, limits limits) *harness {
 	t.Helper()
-	h := &harness{fs: fs, directory: directory}
+	h := &harness{fs: fs, directory: directory, limits: limits}
 	h.open(t)
 	return h
 }
 
 func (h *harness) open(t queuetest.TB) {
 	t.Helper()
-	store, err := open(h.fs, h.directory, Options{Clock: h.clock.now, Logger: failOnError{t}})
+	store, err := open(h.fs, h.directory, Options{Clock: h.clock.now, Logger: failOnError{t}}, h.limits)
 	require.NoError(t, err)
 	h.store = store
 }
@@ -90,7 +94,7 @@ func (f failOnError) Error(err error, msg string, keysAndValues ...string) {
 
 func TestInMemory(t *testing.T) {
 	t.Parallel()
-	queuetest.Test(t, func(t queuetest.TB) queuetest.Harness { return newHarness(t, vfs.NewMem(), "store") })
+	queuetest.Test(t, func(t queuetest.TB) queuetest.Harness { return newHarness(t, vfs.NewMem(), "store", smallLimits()) })
 }
 
 func TestOnDisk(t *testing.T) {
@@ -98,7 +102,7 @@ func TestOnDisk(t *testing.T) {
 	root := t.TempDir()
 	var stores atomic.Int64
 	queuetest.Test(t, func(t queuetest.TB) queuetest.Harness {
-		return newHarness(t, vfs.Default, filepath.Join(root, fmt.Sprint(stores.Add(1))))
+		return newHarness(t, vfs.Default, filepath.Join(root, fmt.Sprint(stores.Add(1))), defaultLimits())
 	})
 }
 
@@ -106,7 +110,7 @@ func TestAfterPowerCuts(t *testing.T) {
 	t.Parallel()
 	queuetest.Test(t, func(t queuetest.TB) queuetest.Harness {
 		fs := vfs.NewCrashableMem()
-		h := newHarness(t, fs, "store")
+		h := newHarness(t, fs, "store", smallLimits())
 		h.crash = func() vfs.FS {
 			// What was not synced may be kept, lost, or kept in part.
 			seed := rand.Uint64()

@@ -74,7 +74,8 @@ func cutName(b []byte) (name, rest []byte, ok bool) {
 	if len(b) == 0 || len(b) <= int(b[0]) {
 		return nil, nil, false
 	}
-	return b[1 : 1+b[0]], b[1+b[0]:], true
+	end := 1 + int(b[0])
+	return b[1:end], b[end:], true
 }
 
 func dependentKey(buffer []byte, dependency uuid.UUID, place uint64) []byte {

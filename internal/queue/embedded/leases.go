@@ -3,6 +3,7 @@ package embedded
 import (
 	"container/list"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -91,30 +92,39 @@ func (t *leaseTable) stale(limit time.Time) []uuid.UUID {
 // was closed nobody could send one.
 func (s *Store) loadLeases() error {
 	now := s.clock()
-	return s.scan([]byte{prefixRunning}, []byte{prefixRunning + 1}, func(_, value []byte) (bool, error) {
+	var unreadable []*lease
+	err := s.scan([]byte{prefixRunning}, []byte{prefixRunning + 1}, func(key, value []byte) (bool, error) {
 		id, err := uuid.FromBytes(value)
+		if err == nil && len(key) != len(runningKey(nil, 0)) {
+			err = queue.ErrDamaged
+		}
+		var r record
+		if err == nil {
+			r, err = s.readRecord(id)
+		}
+		if err == nil && r.State != queue.Running {
+			err = fmt.Errorf("it is %s: %w", r.State, queue.ErrDamaged)
+		}
 		if err != nil {
-			s.log.Error(queue.ErrDamaged, "the entry of a running job is damaged; it is passed over")
+			s.log.Error(err, "a running job cannot be read; its lease is passed over", "job", id.String())
 			return true, nil
 		}
-		if err := s.loadLease(id, now); err != nil {
-			s.log.Error(err, "a running job cannot be read; its lease is passed over", "job", id.String())
+		l := &lease{token: r.Token, jobID: id, place: binary.BigEndian.Uint64(key[1:]), record: r, beat: now}
+		if j, err := s.readJob(id, false); err == nil {
+			l.lane = j.Lane()
+		} else {
+			s.log.Error(err, "a running job has failed: it cannot be read", "job", id.String())
+			unreadable = append(unreadable, l)
 		}
+		s.leases.add(l)
 		return true, nil
 	})
-}
-
-func (s *Store) loadLease(id uuid.UUID, now time.Time) error {
-	j, err := s.readJob(id, false)
-	if err != nil {
-		return err
+	for _, l := range unreadable {
+		if err == nil {
+			_, err = s.requeueOrFinish(l.token, 0, queue.Outcome{Error: &queue.JobError{Reason: queue.ReasonDamaged}})
+		}
 	}
-	r, err := s.readRecord(id)
-	if err != nil {
-		return err
-	}
-	s.leases.add(&lease{token: r.Token, jobID: id, lane: j.Lane(), place: j.place, record: r, beat: now})
-	return nil
+	return err
 }
 
 // IdFromToken implements queue.JobQueue.

@@ -11,12 +11,10 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-const (
-	// windowRefill is how many ready jobs of a lane are read from disk at once.
-	windowRefill = 256
-	// windowLimit bounds how many are kept in memory.
-	windowLimit = 2 * windowRefill
-)
+// firstRefill is how many ready jobs of a lane are read from disk the first time; each further
+// refill reads twice as many, up to limits.windowRefill. A worker that asks for hundreds of
+// lanes has all of them read at once, and takes one job.
+const firstRefill = 8
 
 // readyJob is one entry of the ready index.
 type readyJob struct {
@@ -35,10 +33,12 @@ type lane struct {
 	window []readyJob
 	end    uint64
 	more   bool
+	refill int // how many jobs were read at once last; 0 if none yet
 }
 
-// add takes notice of a job that has become ready and stands on disk.
-func (l *lane) add(j readyJob) {
+// add takes notice of a job that has become ready and stands on disk. If the window gets
+// larger than twice keep, it is cut down to keep.
+func (l *lane) add(j readyJob, keep int) {
 	if j.place > l.end {
 		if l.more {
 			return // a refill will find it
@@ -50,9 +50,9 @@ func (l *lane) add(j readyJob) {
 		return
 	}
 	l.window = slices.Insert(l.window, at, j)
-	if len(l.window) > windowLimit {
-		l.window = append([]readyJob(nil), l.window[:windowRefill]...)
-		l.end = l.window[windowRefill-1].place
+	if len(l.window) > 2*keep {
+		l.window = slices.Clone(l.window[:keep])
+		l.end = l.window[keep-1].place
 		l.more = true
 	}
 }
@@ -99,7 +99,7 @@ func (s *Store) addReady(name queue.Lane, j readyJob) {
 		l = &lane{name: name}
 		s.lanes[name] = l
 	}
-	l.add(j)
+	l.add(j, s.limits.windowRefill)
 }
 
 // removeReady notices in memory that a job of the lane is not ready any more. s.mu is held.
@@ -141,7 +141,8 @@ func (s *Store) refill(l *lane) error {
 	if len(l.window) > 0 || !l.more {
 		return nil
 	}
-	window := make([]readyJob, 0, windowRefill)
+	l.refill = min(max(2*l.refill, firstRefill), s.limits.windowRefill)
+	window := make([]readyJob, 0, l.refill)
 	prefix := readyPrefix(nil, l.name)
 	err := s.scan(readyKey(nil, l.name, l.end+1), after(prefix), func(key, value []byte) (bool, error) {
 		_, place, ok := laneOfReadyKey(key)
@@ -153,13 +154,13 @@ func (s *Store) refill(l *lane) error {
 			return true, nil
 		}
 		window = append(window, readyJob{place: place, id: id})
-		return len(window) < windowRefill, nil
+		return len(window) < l.refill, nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the ready jobs of channel %s, type %s: %w", l.name.Channel, l.name.Type, err)
 	}
 	l.window = window
-	l.more = len(window) == windowRefill
+	l.more = len(window) == l.refill
 	if len(window) > 0 {
 		l.end = window[len(window)-1].place
 	}
@@ -199,27 +200,25 @@ func (s *Store) cacheRecords(window []readyJob) (err error) {
 }
 
 // loadLanes finds out which lanes have ready jobs, by leaping from each to the next.
-func (s *Store) loadLanes() error {
-	it := []byte{prefixReady}
-	end := after(it)
-	for {
-		var found *queue.Lane
-		err := s.scan(it, end, func(key, _ []byte) (bool, error) {
-			name, _, ok := laneOfReadyKey(key)
-			if !ok {
-				s.log.Error(queue.ErrDamaged, "an entry of the ready index is damaged; it is passed over")
-				return true, nil
-			}
-			found = &name
-			return false, nil
-		})
-		if err != nil {
-			return fmt.Errorf("find the lanes that have ready jobs: %w", err)
-		}
-		if found == nil {
-			return nil
-		}
-		s.lanes[*found] = &lane{name: *found, more: true}
-		it = after(readyPrefix(nil, *found))
+func (s *Store) loadLanes() (err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixReady}, UpperBound: []byte{prefixReady + 1}})
+	if err != nil {
+		return readError(err)
 	}
+	defer func() {
+		if closeErr := it.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("find the lanes that have ready jobs: %w", readError(closeErr))
+		}
+	}()
+	for valid := it.First(); valid; {
+		name, _, ok := laneOfReadyKey(it.Key())
+		if !ok {
+			s.log.Error(queue.ErrDamaged, "an entry of the ready index is damaged; it is passed over")
+			valid = it.Next()
+			continue
+		}
+		s.lanes[name] = &lane{name: name, more: true}
+		valid = it.SeekGE(after(readyPrefix(nil, name)))
+	}
+	return nil
 }

@@ -84,17 +84,22 @@ func (s *Store) endLease(token uuid.UUID, e ending) (state queue.State, err erro
 		}
 		r.Record = next
 		state = next.State
-		c.endLease(l, queue.EndedLease{
-			JobID: l.jobID, Attempt: next.Attempt, End: end, State: state, Digest: e.outcome.Digest(),
-		})
+		ended := queue.EndedLease{JobID: l.jobID, Attempt: next.Attempt, End: end, State: state}
+		if end == queue.EndReported {
+			ended.Digest = e.outcome.Digest()
+		}
+		c.endLease(l, ended)
 		if state == queue.Pending {
-			c.wait(waitingJob{id: l.jobID, lane: l.lane, place: l.place, record: r})
+			c.enqueueReady(waitingJob{id: l.jobID, lane: l.lane, place: l.place, record: r})
 			return nil
 		}
 		c.finish(l.jobID, r, &e.outcome)
 		return nil
 	})
-	return state, err
+	if err != nil {
+		return 0, err
+	}
+	return state, nil
 }
 
 // CancelJob implements queue.JobQueue.

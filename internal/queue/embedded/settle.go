@@ -4,15 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
-
-// settleStep bounds how many dependents one change tells, so that a big graph does not keep
-// every other caller waiting for the mutex.
-const settleStep = 256
 
 // settlement is a job that is over and whose dependents are being told. What a step could
 // not finish is kept on disk, so that a crash in between is made good by the next start.
@@ -20,22 +17,35 @@ type settlement struct {
 	id     uuid.UUID
 	state  queue.State
 	told   uint64 // the dependents up to this place have been told
-	stored bool   // a w key stands for it
+	stored bool   // a w key, which holds told, stands for it
 }
 
 // settle makes a change, tells the dependents of every job that is over by it, and theirs,
 // in steps of bounded size, and waits until all of it is durable. It is a list that is
 // worked off, not a recursion: chains may be deep.
+//
+// If a step fails after the change itself was made, what is left is kept for the next call to
+// settle, whatever it is about; a repetition of the call that failed is one.
 func (s *Store) settle(build func(*change) error) error {
 	var pending []settlement
-	group, err := s.change(func(c *change) error {
+	group, err := s.commit(func(c *change) error {
 		if err := build(c); err != nil {
 			return err
 		}
-		return c.settleSome(&pending)
+		if err := c.settleSome(s.unsettled, &pending); err != nil {
+			return err
+		}
+		s.unsettled = nil
+		return nil
 	})
 	for err == nil && len(pending) > 0 {
-		group, err = s.change(func(c *change) error { return c.settleSome(&pending) })
+		group, err = s.commit(func(c *change) error {
+			err := c.settleSome(pending, &pending)
+			if err != nil {
+				s.unsettled = append(s.unsettled, pending...)
+			}
+			return err
+		})
 	}
 	if err != nil || group == nil {
 		return s.answer(err)
@@ -48,11 +58,19 @@ func (s *Store) resumeSettlements() error {
 	var pending []settlement
 	err := s.scan([]byte{prefixSettlement}, []byte{prefixSettlement + 1}, func(key, value []byte) (bool, error) {
 		id, err := uuid.FromBytes(key[1:])
-		if err != nil || len(value) != 9 {
-			return false, fmt.Errorf("the settlement of job %s: %w", id, queue.ErrDamaged)
+		if err == nil && len(value) != 8 {
+			err = queue.ErrDamaged
+		}
+		var r record
+		if err == nil {
+			r, err = s.readRecord(id)
+		}
+		if err != nil {
+			s.log.Error(err, "the settlement of a job cannot be read; its dependents may wait for ever", "job", id.String())
+			return true, nil
 		}
 		pending = append(pending, settlement{
-			id: id, state: queue.State(value[0]), told: binary.BigEndian.Uint64(value[1:]), stored: true,
+			id: id, state: r.State, told: binary.BigEndian.Uint64(value), stored: true,
 		})
 		return true, nil
 	})
@@ -77,19 +95,22 @@ func (c *change) finish(id uuid.UUID, r record, outcome *queue.Outcome) {
 	}
 }
 
-// settleSome tells at most settleStep dependents of the jobs in pending, and of those that
-// are over by this change, and leaves in pending what is still to do.
-func (c *change) settleSome(pending *[]settlement) error {
-	c.settlements = append(*pending, c.settlements...)
+// settleSome tells a bounded number of dependents of the jobs in pending, and of those that
+// are over by this change, and sets left to what is still to do. If it fails it leaves pending
+// and left as they are.
+func (c *change) settleSome(pending []settlement, left *[]settlement) error {
+	c.settlements = slices.Concat(pending, c.settlements)
 	if len(c.settlements) == 0 {
 		return nil
 	}
 	c.meetAgain()
-	for budget := settleStep; len(c.settlements) > 0 && budget > 0; {
-		told, done, err := c.tellDependents(&c.settlements[0], budget)
+	for budget := c.store.limits.settleStep; len(c.settlements) > 0 && budget > 0; {
+		first := c.settlements[0] // a copy: telling may append to the list, which moves it
+		told, done, err := c.tellDependents(&first, budget)
 		if err != nil {
 			return err
 		}
+		c.settlements[0] = first
 		budget -= told
 		if !done {
 			break
@@ -100,13 +121,12 @@ func (c *change) settleSome(pending *[]settlement) error {
 		c.settlements = c.settlements[1:]
 	}
 	for i := range c.settlements {
-		if left := &c.settlements[i]; i == 0 || !left.stored {
-			value := binary.BigEndian.AppendUint64(append(c.value[:0], byte(left.state)), left.told)
-			c.set(idKey(c.key[:0], prefixSettlement, left.id), value)
-			left.stored = true
+		if item := &c.settlements[i]; i == 0 || !item.stored {
+			c.set(idKey(c.key[:0], prefixSettlement, item.id), binary.BigEndian.AppendUint64(c.value[:0], item.told))
+			item.stored = true
 		}
 	}
-	*pending = c.settlements
+	*left = c.settlements
 	return nil
 }
 
@@ -142,8 +162,19 @@ func (c *change) tell(id uuid.UUID, dependency *settlement, place uint64) error 
 		return err
 	}
 	j, err := c.store.readJob(id, false)
+	if errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotExist) {
+		// Nobody can run it, and those that depend on it must not wait for it for ever.
+		c.store.log.Error(err, "a dependent cannot be read; it is canceled", "job", id.String())
+		if r.Record, err = r.Cancel(c.now); err == nil {
+			c.finish(id, r, nil)
+		}
+		return err
+	}
 	if err != nil {
 		return err
+	}
+	if r.Open == 0 {
+		return fmt.Errorf("job %s is blocked by nothing: %w", id, queue.ErrDamaged)
 	}
 	var outcome *queue.Outcome
 	r.Record, outcome = r.Settle(j.RunIf, dependency.id, dependency.state, c.now)
@@ -152,7 +183,7 @@ func (c *change) tell(id uuid.UUID, dependency *settlement, place uint64) error 
 		c.finish(id, r, outcome)
 	case r.State == queue.Pending:
 		c.overlay[id] = r
-		c.wait(waitingJob{id: id, lane: j.Lane(), place: place, record: r})
+		c.enqueueReady(waitingJob{id: id, lane: j.Lane(), place: place, record: r})
 	default:
 		c.setRecord(id, r)
 	}

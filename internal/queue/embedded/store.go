@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 	"github.com/longshore-queue/longshore/internal/queue/wait"
@@ -27,6 +29,18 @@ const (
 	// not be written with every job. A restart wastes what is left of them.
 	sequenceStride = 1 << 16
 )
+
+// limits are the sizes that a test may want to be small.
+type limits struct {
+	// settleStep is how many dependents one change tells, so that a big graph does not keep
+	// every other caller waiting for the mutex.
+	settleStep int
+	// windowRefill is how many ready jobs of a lane are read from disk at once, at most.
+	// Twice as many are kept in memory, at most.
+	windowRefill int
+}
+
+func defaultLimits() limits { return limits{settleStep: 256, windowRefill: 256} }
 
 // ErrInUse is returned by Open if another process, or this one, has the directory open.
 var ErrInUse = errors.New("the store's directory is in use by another server")
@@ -46,28 +60,34 @@ type Options struct {
 
 // Store is a queue in one directory, or in memory. It implements queue.JobQueue.
 type Store struct {
-	db      *pebble.DB
-	lock    *pebble.Lock
-	log     queue.SimpleLogger
-	clock   func() time.Time
-	failure *failure
-	syncer  *syncer
-	closing chan struct{} // closed when Close is called
-	leases  leaseTable
-	line    wait.Line[claimant, grant]
-	over    wait.Watch[uuid.UUID]
+	db       *pebble.DB
+	lock     *pebble.Lock
+	log      queue.SimpleLogger
+	clock    func() time.Time
+	failure  *failure
+	syncer   *syncer
+	closing  <-chan struct{} // closed when nobody should wait any more
+	endWaits func()          // closes closing
+	leases   leaseTable
+	line     wait.Line[claimant, grant]
+	over     wait.Watch[uuid.UUID]
 
-	life   sync.RWMutex // held for reading by every call while it uses db
-	closed bool         // guarded by life
+	life     sync.RWMutex   // held for reading by every call while it uses db
+	stopping bool           // guarded by life; no call may begin
+	closed   bool           // guarded by life; db is not to be used
+	dequeues sync.WaitGroup // calls that may be handed a lease, or have it and not delivered it
 
 	// mu makes one change at a time: from reading what the change depends on, to committing
 	// it, to updating what is kept in memory of it. The disk is never waited for under it.
-	mu       sync.Mutex
-	lanes    map[queue.Lane]*lane // guarded by mu; a lane that is absent has no ready job
-	records  recordCache          // guarded by mu
-	current  change               // guarded by mu; the change that is being made
-	sequence uint64               // guarded by mu; the newest place given out
-	ceiling  uint64               // guarded by mu; no place above it was promised on disk
+	mu      sync.Mutex
+	limits  limits
+	lanes   map[queue.Lane]*lane // guarded by mu; a lane that is absent has no ready job
+	records recordCache          // guarded by mu
+	current change               // guarded by mu; the change that is being made
+	// unsettled is guarded by mu: settlements that a failed step left undone.
+	unsettled []settlement
+	sequence  uint64 // guarded by mu; the newest place given out
+	ceiling   uint64 // guarded by mu; no place above it was promised on disk
 }
 
 // claimant is what a waiting worker asks for, besides its lanes.
@@ -81,15 +101,15 @@ type claimant struct {
 // The time it takes does not depend on how many jobs there are, only on how many leases are
 // live and how many lanes have ready jobs.
 func Open(directory string, options Options) (*Store, error) {
-	return open(vfs.Default, directory, options)
+	return open(vfs.Default, directory, options, defaultLimits())
 }
 
 // OpenMemory opens an empty store that is gone when the process is.
 func OpenMemory(options Options) (*Store, error) {
-	return open(vfs.NewMem(), "memory", options)
+	return open(vfs.NewMem(), "memory", options, defaultLimits())
 }
 
-func open(fs vfs.FS, directory string, options Options) (*Store, error) {
+func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, error) {
 	if options.Logger == nil {
 		options.Logger = queue.NopLogger{}
 	}
@@ -100,10 +120,21 @@ func open(fs vfs.FS, directory string, options Options) (*Store, error) {
 		return nil, fmt.Errorf("make the store's directory: %w", err)
 	}
 	lock, err := pebble.LockDirectory(directory, fs)
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w (%w)", directory, ErrInUse, err)
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.EAGAIN), strings.Contains(err.Error(), "lock held by current process"):
+		return nil, fmt.Errorf("lock %s: %w", directory, ErrInUse)
+	default:
+		return nil, fmt.Errorf("lock the store's directory %s: %w", directory, err)
 	}
-	failure := newFailure(options.Logger, options.OnFailure)
+	closing := make(chan struct{})
+	endWaits := sync.OnceFunc(func() { close(closing) })
+	failure := newFailure(options.Logger, func(err error) {
+		endWaits()
+		if options.OnFailure != nil {
+			options.OnFailure(err)
+		}
+	})
 	db, err := watch(failure, func() (*pebble.DB, error) {
 		return openPebble(fs, directory, lock, &pebbleLogger{failure: failure, log: options.Logger})
 	})
@@ -116,8 +147,11 @@ func open(fs vfs.FS, directory string, options Options) (*Store, error) {
 		log:     options.Logger,
 		clock:   options.Clock,
 		failure: failure,
-		closing: make(chan struct{}),
-		lanes:   make(map[queue.Lane]*lane),
+
+		endWaits: endWaits,
+		closing:  closing,
+		limits:   limits,
+		lanes:    make(map[queue.Lane]*lane),
 	}
 	s.syncer = newSyncer(func() error { return db.LogData(nil, pebble.Sync) }, failure.down, failure.fail)
 	s.syncer.start()
@@ -131,12 +165,21 @@ func openPebble(fs vfs.FS, directory string, lock *pebble.Lock, logger *pebbleLo
 	cache := pebble.NewCache(cacheSize)
 	defer cache.Unref() // the DB holds it from here on
 	db, err := pebble.Open(directory, &pebble.Options{
-		Cache:              cache,
-		FS:                 fs,
-		FormatMajorVersion: pebble.FormatNewest,
-		Lock:               lock,
-		Logger:             logger,
-		MemTableSize:       memTableSize,
+		Cache: cache,
+		FS:    fs,
+		// Named, so that a new Pebble does not change stores in passing.
+		FormatMajorVersion: pebble.FormatValueSeparation,
+		EventListener: &pebble.EventListener{
+			// Pebble's own way would be to end the process; but damage concerns the reads
+			// that meet it, which return it.
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				logger.Errorf("damage in %s: %v", info.Path, info.Details)
+			},
+			BackgroundError: func(err error) { logger.Errorf("%v", err) },
+		},
+		Lock:         lock,
+		Logger:       logger,
+		MemTableSize: memTableSize,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", directory, err)
@@ -167,7 +210,7 @@ func (s *Store) loadFormat() error {
 	case err != nil:
 		return fmt.Errorf("read the store's format: %w", err)
 	case !found:
-		group, err := s.change(func(c *change) error {
+		group, err := s.commit(func(c *change) error {
 			c.set(append(c.key[:0], keyFormat...), append(c.value[:0], formatVersion))
 			return nil
 		})
@@ -202,19 +245,37 @@ func (s *Store) loadSequence() error {
 // Close waits for the calls that are under way, ends those that wait for a job, and closes
 // the store. It may be called again. It returns an error if the store has failed before.
 func (s *Store) Close() error {
-	s.life.Lock()
-	if s.closed {
-		s.life.Unlock()
-		return nil
+	drained := make(chan bool, 1)
+	go func() { drained <- s.drain() }()
+	select {
+	case first := <-drained:
+		if !first {
+			return nil
+		}
+	case <-s.failure.down: // callers may hang in Pebble for ever
 	}
-	s.closed = true
-	close(s.closing)
-	s.life.Unlock()
 	err := s.closePebble()
 	if lockErr := s.lock.Close(); lockErr != nil {
 		err = errors.Join(err, fmt.Errorf("unlock the store: %w", lockErr))
 	}
 	return err
+}
+
+// drain refuses new calls, ends the waits of those under way, and waits for them; false if
+// that was done before.
+func (s *Store) drain() bool {
+	s.life.Lock()
+	first := !s.stopping
+	s.stopping = true
+	s.life.Unlock()
+	s.endWaits()
+	// Whoever has been handed a lease delivers it: a lease that nobody holds costs its job the
+	// heartbeat timeout and a retry.
+	s.dequeues.Wait()
+	s.life.Lock()
+	s.closed = true
+	s.life.Unlock()
+	return first
 }
 
 // closePebble closes the database, unless the store has failed, before or by it: then Pebble
@@ -230,8 +291,7 @@ func (s *Store) closePebble() error {
 	return nil
 }
 
-// Ready returns nil if the store is open and working, else queue.ErrUnavailable. It does not
-// block.
+// Ready returns nil if the store is open and working, else queue.ErrUnavailable.
 func (s *Store) Ready(context.Context) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -242,9 +302,14 @@ func (s *Store) Ready(context.Context) error {
 
 // enter begins a use of the database; the caller must leave, and must not wait for anything
 // but the disk before it does.
-func (s *Store) enter() error {
+func (s *Store) enter() error { return s.enterUnless(&s.stopping) }
+
+// enterToDeliver is enter for a call that was under way before Close, which waits for it.
+func (s *Store) enterToDeliver() error { return s.enterUnless(&s.closed) }
+
+func (s *Store) enterUnless(refused *bool) error {
 	s.life.RLock()
-	if s.closed || s.failure.failed() {
+	if *refused || s.failure.failed() {
 		s.life.RUnlock()
 		return queue.ErrUnavailable
 	}

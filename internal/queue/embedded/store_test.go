@@ -36,11 +36,11 @@ func TestADirectoryInUseIsRefused(t *testing.T) {
 func TestAnotherFormatIsRefused(t *testing.T) {
 	t.Parallel()
 	fs := vfs.NewMem()
-	s, err := open(fs, "store", Options{})
+	s, err := open(fs, "store", Options{}, defaultLimits())
 	require.NoError(t, err)
 	require.NoError(t, s.db.Set([]byte(keyFormat), []byte{formatVersion + 1}, pebble.Sync))
 	require.NoError(t, s.Close())
-	_, err = open(fs, "store", Options{})
+	_, err = open(fs, "store", Options{}, defaultLimits())
 	require.ErrorContains(t, err, "the store has format 02")
 }
 
@@ -161,25 +161,25 @@ func TestLanesThatAreEmptyAreForgotten(t *testing.T) {
 func TestOpeningReadsNoBacklog(t *testing.T) {
 	t.Parallel()
 	fs := vfs.NewMem()
-	s, err := open(fs, "store", Options{})
+	s, err := open(fs, "store", Options{}, defaultLimits())
 	require.NoError(t, err)
-	jobs := make([]queue.NewJob, 5*windowLimit)
+	jobs := make([]queue.NewJob, 10*defaultLimits().windowRefill)
 	for i := range jobs {
 		jobs[i] = queue.NewJob{Type: "build"}
 	}
 	statuses, err := s.Enqueue(t.Context(), jobs)
 	require.NoError(t, err)
-	require.LessOrEqual(t, len(s.lanes[queue.Lane{Channel: "default", Type: "build"}].window), windowLimit)
+	require.LessOrEqual(t, len(s.lanes[queue.Lane{Channel: "default", Type: "build"}].window), 2*defaultLimits().windowRefill)
 	require.NoError(t, s.Close())
 
-	s, err = open(fs, "store", Options{})
+	s, err = open(fs, "store", Options{}, defaultLimits())
 	require.NoError(t, err)
 	require.Len(t, s.lanes, 1)
 	require.Empty(t, s.lanes[queue.Lane{Channel: "default", Type: "build"}].window)
 	l, err := s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
 	require.NoError(t, err)
 	require.Equal(t, statuses[0].ID, l.JobID)
-	require.Len(t, s.lanes[queue.Lane{Channel: "default", Type: "build"}].window, windowRefill-1)
+	require.Len(t, s.lanes[queue.Lane{Channel: "default", Type: "build"}].window, firstRefill-1)
 	require.NoError(t, s.Close())
 }
 

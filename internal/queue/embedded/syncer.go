@@ -21,8 +21,9 @@ type syncer struct {
 	stop chan struct{}
 	done chan struct{}
 
-	committed atomic.Uint64 // commits so far
-	synced    atomic.Uint64 // as many of them are known to be on disk
+	// Commits that have begun, that are complete, and that are known to be on disk. What a
+	// commit writes can be seen between its beginning and its completion.
+	begun, committed, synced atomic.Uint64
 }
 
 // syncGroup is all whose commits are made durable by one sync.
@@ -114,7 +115,7 @@ func (y *syncer) wait(group *syncGroup) bool {
 // waitForSeen blocks until everything is on disk that a caller may have read by now; false if
 // the log has failed.
 func (y *syncer) waitForSeen() bool {
-	if y.synced.Load() >= y.committed.Load() {
+	if y.synced.Load() >= y.begun.Load() {
 		return true
 	}
 	return y.wait(y.join())

@@ -73,6 +73,10 @@ var concurrencyTests = map[string]func(*testing.T, *fixture){
 					_, err := f.Queue().RequeueOrFinishJob(ctx, l.Token, 0, error1("broken"))
 					return err
 				},
+				"release": func(ctx context.Context) error {
+					_, err := f.Queue().Release(ctx, l.Token)
+					return err
+				},
 				"reap": func(ctx context.Context) error {
 					_, err := f.Queue().RequeueOrFinishJob(ctx, l.Token, 0, error1(queue.ReasonHeartbeatLost))
 					return err
@@ -98,6 +102,19 @@ var concurrencyTests = map[string]func(*testing.T, *fixture){
 				})
 			}
 			require.NoError(t, group.Wait())
+			if _, released := won.Load("release"); released {
+				// What was given back is pending, and may be canceled, and a cancel may be
+				// followed by a release that finds nothing to give back.
+				won.Delete("release")
+				wins.Add(-1)
+				if wins.Load() == 0 {
+					f.requireState(t, id, queue.Pending)
+					f.finish(t, f.dequeue(t, "build").Token, `1`)
+					continue
+				}
+				_, canceled := won.Load("cancel")
+				require.True(t, canceled)
+			}
 			require.Equal(t, int64(1), wins.Load(), "round %d", round)
 			want := map[string]queue.State{"cancel": queue.Canceled, "finish": queue.Finished, "fail": queue.Failed, "reap": queue.Failed}
 			won.Range(func(name, _ any) bool {

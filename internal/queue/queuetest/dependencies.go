@@ -143,6 +143,27 @@ var dependencyTests = map[string]func(*testing.T, *fixture){
 		f.lose(t, f.dequeue(t, "first").Token, 0)
 		f.requireState(t, second, queue.Failed)
 	},
+	"a dependent that settles its own dependents in between is told once, as all others": func(t *testing.T, f *fixture) {
+		root, other := f.enqueue1(t, "root"), f.enqueue1(t, "other")
+		jobs := []queue.NewJob{{Type: "follower", Dependencies: []uuid.UUID{root}}}
+		for range 600 {
+			jobs = append(jobs, queue.NewJob{Type: "work", Dependencies: []uuid.UUID{root, other}, RunIf: queue.AllFinished})
+		}
+		ids := f.enqueue(t, jobs...)
+		f.enqueue1(t, "follower", ids[0])
+		f.cancel(t, root)
+		f.requireNothingReady(t, "work")
+		f.requireState(t, ids[0], queue.Canceled)
+		f.finish(t, f.dequeue(t, "other").Token, `1`)
+		require.Equal(t, ids[1:], f.runToEnd(t, "work"))
+	},
+	"two dependencies that one failure ends are both counted": func(t *testing.T, f *fixture) {
+		root := f.enqueue1(t, "root")
+		a, b := f.enqueue1(t, "follower", root), f.enqueue1(t, "follower", root)
+		id := f.enqueue(t, queue.NewJob{Type: "work", Dependencies: []uuid.UUID{a, b}, RunIf: queue.AllFinished})[0]
+		f.fail(t, f.dequeue(t, "root").Token, "broken")
+		require.Equal(t, id, f.dequeue(t, "work").JobID)
+	},
 	"a lease holds a bounded amount of results": func(t *testing.T, f *fixture) {
 		const parts = 17
 		size := queue.MaxDependencyBytes / (parts - 1)

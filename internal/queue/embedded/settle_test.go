@@ -1,0 +1,134 @@
+package embedded
+
+import (
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// cascade is a graph of three levels, each wider than a step of smallLimits, below one root.
+type cascade struct {
+	root uuid.UUID
+	want map[uuid.UUID]queue.State // once the root is canceled
+}
+
+func newCascade(t *testing.T, s *Store) cascade {
+	t.Helper()
+	enqueue := func(runIf queue.RunIf, dependencies ...uuid.UUID) uuid.UUID {
+		statuses, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "work", RunIf: runIf, Dependencies: dependencies}})
+		require.NoError(t, err)
+		return statuses[0].ID
+	}
+	g := cascade{root: enqueue(queue.AllSucceeded), want: make(map[uuid.UUID]queue.State)}
+	other := enqueue(queue.AllSucceeded)
+	g.want[g.root], g.want[other] = queue.Canceled, queue.Pending
+	for range 4 {
+		middle := enqueue(queue.AllSucceeded, g.root)
+		waits := enqueue(queue.AllFinished, g.root, other)
+		g.want[middle], g.want[waits] = queue.Canceled, queue.Blocked
+		for range 4 {
+			g.want[enqueue(queue.AllSucceeded, middle)] = queue.Canceled
+			g.want[enqueue(queue.AllFinished, g.root, middle)] = queue.Pending
+			g.want[enqueue(queue.AllFinished, middle, waits)] = queue.Blocked
+		}
+	}
+	return g
+}
+
+func (g cascade) require(t *testing.T, s *Store) {
+	t.Helper()
+	for id, want := range g.want {
+		status, err := s.JobStatus(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, want.String(), status.State.String())
+	}
+}
+
+// cancelRoot makes the first step of a cancel, and returns what is left to settle.
+func (g cascade) cancelRoot(t *testing.T, s *Store) (pending []settlement) {
+	t.Helper()
+	group, err := s.commit(func(c *change) error {
+		r, err := c.readRecord(g.root)
+		if err != nil {
+			return err
+		}
+		if r.Record, err = r.Cancel(c.now); err != nil {
+			return err
+		}
+		c.leaveLine(waitingJob{id: g.root, lane: queue.Lane{Channel: queue.DefaultChannel, Type: "work"}, place: 1})
+		c.finish(g.root, r, nil)
+		return c.settleSome(nil, &pending)
+	})
+	require.NoError(t, err)
+	require.NoError(t, s.durable(group))
+	require.NotEmpty(t, pending)
+	return pending
+}
+
+func TestASettlementThatACrashInterruptsIsFinishedByTheNextStart(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewCrashableMem()
+	h := newHarness(t, fs, "store", smallLimits())
+	g := newCascade(t, h.store)
+	pending := g.cancelRoot(t, h.store)
+	for step := 0; len(pending) > 0; step++ {
+		t.Logf("crash after step %d", step)
+		after := newHarness(t, fs.CrashClone(vfs.CrashCloneCfg{}), "store", smallLimits())
+		g.require(t, after.store)
+		after.Close(t)
+
+		group, err := h.store.commit(func(c *change) error { return c.settleSome(pending, &pending) })
+		require.NoError(t, err)
+		require.NoError(t, h.store.durable(group))
+	}
+	g.require(t, h.store)
+	h.Close(t)
+}
+
+func TestASettlementThatFailedIsFinishedByARepetition(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, vfs.NewMem(), "store", smallLimits())
+	g := newCascade(t, h.store)
+	h.store.unsettled = g.cancelRoot(t, h.store) // as a read error leaves it
+	require.NoError(t, h.store.CancelJob(t.Context(), g.root))
+	g.require(t, h.store)
+	h.Close(t)
+}
+
+func TestADependentThatIsEnqueuedBetweenTwoStepsIsNotTold(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, vfs.NewMem(), "store", smallLimits())
+	g := newCascade(t, h.store)
+	h.store.unsettled = g.cancelRoot(t, h.store)
+	open, err := h.store.Enqueue(t.Context(), []queue.NewJob{{Type: "other"}})
+	require.NoError(t, err)
+	late, err := h.store.Enqueue(t.Context(), []queue.NewJob{{
+		Type: "late", RunIf: queue.AllFinished, Dependencies: []uuid.UUID{g.root, open[0].ID},
+	}})
+	require.NoError(t, err)
+	require.NoError(t, h.store.CancelJob(t.Context(), g.root))
+	g.want[late[0].ID] = queue.Blocked // by one that is open, and not by the root, which was over
+	g.require(t, h.store)
+	h.Close(t)
+}
+
+func TestChainsAreSettledInBoundedSteps(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, vfs.NewMem(), "store", smallLimits())
+	jobs := []queue.NewJob{{Type: "link"}}
+	var ids []uuid.UUID
+	for range 10 {
+		statuses, err := h.store.Enqueue(t.Context(), jobs)
+		require.NoError(t, err)
+		ids = append(ids, statuses[0].ID)
+		jobs = []queue.NewJob{{Type: "link", Dependencies: []uuid.UUID{statuses[0].ID}}}
+	}
+	before := h.store.syncer.committed.Load()
+	require.NoError(t, h.store.CancelJob(t.Context(), ids[0]))
+	require.Greater(t, h.store.syncer.committed.Load()-before, uint64(2))
+	h.Close(t)
+}
