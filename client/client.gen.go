@@ -125,7 +125,8 @@ type DequeueJobRequest struct {
 
 // DequeueRequest defines model for DequeueRequest.
 type DequeueRequest struct {
-	// Channels The channels to look in, at most 64; `default` alone when left out.
+	// Channels The channels to look in, at most 64, and at most 256 pairs of a type and a channel;
+	// `default` alone when left out.
 	Channels *[]Channel `json:"channels,omitempty"`
 
 	// Types The types of job the worker can run, at most 64.
@@ -579,15 +580,16 @@ type ClientInterface interface {
 	// GetReadiness Can the server take requests?
 	//
 	// 200 while the store is open and working; 503 `unavailable` while the server is
-	// starting, shutting down, or its store has failed.
+	// shutting down, or when its store has failed. A server that is starting does not
+	// answer yet.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DequeueWithBody Wait for a job, and lease it
 	//
-	// Leases the job that has been ready longest among all the `types` and `channels` named.
-	// When there is none, the answer is held back until one is ready or `wait_seconds` have
+	// Leases the pending job that was created first, among all the `types` and `channels`
+	// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
 	// passed: 204 then, and the worker asks again. Workers wait in line: one job that
 	// becomes ready wakes one of them.
 	//
@@ -601,8 +603,8 @@ type ClientInterface interface {
 
 	// Dequeue Wait for a job, and lease it
 	//
-	// Leases the job that has been ready longest among all the `types` and `channels` named.
-	// When there is none, the answer is held back until one is ready or `wait_seconds` have
+	// Leases the pending job that was created first, among all the `types` and `channels`
+	// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
 	// passed: 204 then, and the worker asks again. Workers wait in line: one job that
 	// becomes ready wakes one of them.
 	//
@@ -854,7 +856,8 @@ func (c *Client) GetOpenAPIYAML(ctx context.Context, reqEditors ...RequestEditor
 // GetReadiness Can the server take requests?
 //
 // 200 while the store is open and working; 503 `unavailable` while the server is
-// starting, shutting down, or its store has failed.
+// shutting down, or when its store has failed. A server that is starting does not
+// answer yet.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -871,8 +874,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 
 // DequeueWithBody Wait for a job, and lease it
 //
-// Leases the job that has been ready longest among all the `types` and `channels` named.
-// When there is none, the answer is held back until one is ready or `wait_seconds` have
+// Leases the pending job that was created first, among all the `types` and `channels`
+// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
 // passed: 204 then, and the worker asks again. Workers wait in line: one job that
 // becomes ready wakes one of them.
 //
@@ -896,8 +899,8 @@ func (c *Client) DequeueWithBody(ctx context.Context, contentType string, body i
 
 // Dequeue Wait for a job, and lease it
 //
-// Leases the job that has been ready longest among all the `types` and `channels` named.
-// When there is none, the answer is held back until one is ready or `wait_seconds` have
+// Leases the pending job that was created first, among all the `types` and `channels`
+// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
 // passed: 204 then, and the worker asks again. Workers wait in line: one job that
 // becomes ready wakes one of them.
 //
@@ -1984,7 +1987,8 @@ type ClientWithResponsesInterface interface {
 	// GetReadinessWithResponse Can the server take requests?
 	//
 	// 200 while the store is open and working; 503 `unavailable` while the server is
-	// starting, shutting down, or its store has failed.
+	// shutting down, or when its store has failed. A server that is starting does not
+	// answer yet.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1993,8 +1997,8 @@ type ClientWithResponsesInterface interface {
 
 	// DequeueWithBodyWithResponse Wait for a job, and lease it
 	//
-	// Leases the job that has been ready longest among all the `types` and `channels` named.
-	// When there is none, the answer is held back until one is ready or `wait_seconds` have
+	// Leases the pending job that was created first, among all the `types` and `channels`
+	// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
 	// passed: 204 then, and the worker asks again. Workers wait in line: one job that
 	// becomes ready wakes one of them.
 	//
@@ -2008,8 +2012,8 @@ type ClientWithResponsesInterface interface {
 
 	// DequeueWithResponse Wait for a job, and lease it
 	//
-	// Leases the job that has been ready longest among all the `types` and `channels` named.
-	// When there is none, the answer is held back until one is ready or `wait_seconds` have
+	// Leases the pending job that was created first, among all the `types` and `channels`
+	// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
 	// passed: 204 then, and the worker asks again. Workers wait in line: one job that
 	// becomes ready wakes one of them.
 	//
@@ -3465,7 +3469,8 @@ func (c *ClientWithResponses) GetOpenAPIYAMLWithResponse(ctx context.Context, re
 // GetReadinessWithResponse Can the server take requests?
 //
 // 200 while the store is open and working; 503 `unavailable` while the server is
-// starting, shutting down, or its store has failed.
+// shutting down, or when its store has failed. A server that is starting does not
+// answer yet.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3480,8 +3485,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 
 // DequeueWithBodyWithResponse Wait for a job, and lease it
 //
-// Leases the job that has been ready longest among all the `types` and `channels` named.
-// When there is none, the answer is held back until one is ready or `wait_seconds` have
+// Leases the pending job that was created first, among all the `types` and `channels`
+// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
 // passed: 204 then, and the worker asks again. Workers wait in line: one job that
 // becomes ready wakes one of them.
 //
@@ -3501,8 +3506,8 @@ func (c *ClientWithResponses) DequeueWithBodyWithResponse(ctx context.Context, c
 
 // DequeueWithResponse Wait for a job, and lease it
 //
-// Leases the job that has been ready longest among all the `types` and `channels` named.
-// When there is none, the answer is held back until one is ready or `wait_seconds` have
+// Leases the pending job that was created first, among all the `types` and `channels`
+// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
 // passed: 204 then, and the worker asks again. Workers wait in line: one job that
 // becomes ready wakes one of them.
 //

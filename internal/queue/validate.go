@@ -13,6 +13,7 @@ const (
 	MaxDependencies = 10_000 // of one job
 	MaxTypes        = 64     // of one dequeue
 	MaxChannels     = 64     // of one dequeue
+	MaxLanes        = 256    // of one dequeue: types times channels
 	MaxRetriesLimit = 1000   // of one job
 	MaxReasonLength = 256    // bytes of an error's reason
 	// MaxDependencyBytes bounds what a lease holds of its job's dependencies: the sum of their
@@ -52,6 +53,12 @@ func (r DequeueRequest) Validate() error {
 	}
 	if err := validateNames("channels", r.Channels, MaxChannels); err != nil {
 		return err
+	}
+	if n := len(r.Types) * len(r.Channels); n > MaxLanes {
+		return &InvalidError{
+			Field:  "channels",
+			Reason: fmt.Sprintf("and types make %d pairs of one of each; at most %d are allowed", n, MaxLanes),
+		}
 	}
 	return ValidateWorker(r.Worker)
 }

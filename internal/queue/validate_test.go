@@ -45,6 +45,8 @@ func TestLimitsAreNamed(t *testing.T) {
 		{queue.DequeueRequest{Types: repeat(queue.MaxTypes)}.Validate(), "types"},
 		{queue.DequeueRequest{Types: repeat(0), Channels: repeat(queue.MaxChannels - 1)}.Validate(), ""},
 		{queue.DequeueRequest{Types: repeat(0), Channels: repeat(queue.MaxChannels)}.Validate(), "channels"},
+		{queue.DequeueRequest{Types: repeat(15), Channels: repeat(15)}.Validate(), ""},
+		{queue.DequeueRequest{Types: repeat(15), Channels: repeat(16)}.Validate(), "channels"},
 		{queue.DequeueRequest{Types: []string{"a", "b", "?"}}.Validate(), "types[2]"},
 		{queue.ValidateWorker(strings.Repeat("é", queue.MaxNameLength/2)), ""},
 		{queue.ValidateWorker(strings.Repeat("é", queue.MaxNameLength/2) + "x"), "worker"},

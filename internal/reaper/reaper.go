@@ -76,20 +76,34 @@ func New(q Queue, options Options) *Reaper {
 }
 
 // Start begins to look, in a goroutine, for the first time after one interval. It is called
-// once.
+// once. A look that comes much too late, because the process was stopped, is left out.
 func (r *Reaper) Start() {
 	r.done.Go(func() {
 		ticker := time.NewTicker(r.options.Interval)
 		defer ticker.Stop()
+		looked := time.Now()
 		for {
 			select {
 			case <-r.ctx.Done():
 				return
 			case <-ticker.C:
-				r.reap()
+				if paused(time.Since(looked), r.options.Interval) {
+					r.options.Logger.Info("the server was paused; workers get one more interval to send heartbeats")
+				} else {
+					r.reap()
+				}
+				looked = time.Now()
 			}
 		}
 	})
+}
+
+// paused reports whether the time since the last look is so much longer than the interval that
+// the process must have been stopped, or the machine. Then nobody could send a heartbeat
+// either, and those that arrived meanwhile are still to be read: looking at once would take
+// back every lease there is.
+func paused(sinceLastLook, interval time.Duration) bool {
+	return sinceLastLook > interval+interval/2
 }
 
 // Stop ends the looking and waits for the look that is under way. It may be called again, and

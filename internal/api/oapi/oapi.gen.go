@@ -123,7 +123,8 @@ type DequeueJobRequest struct {
 
 // DequeueRequest defines model for DequeueRequest.
 type DequeueRequest struct {
-	// Channels The channels to look in, at most 64; `default` alone when left out.
+	// Channels The channels to look in, at most 64, and at most 256 pairs of a type and a channel;
+	// `default` alone when left out.
 	Channels *[]Channel `json:"channels,omitempty"`
 
 	// Types The types of job the worker can run, at most 64.

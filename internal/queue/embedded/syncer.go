@@ -50,9 +50,13 @@ func (y *syncer) close() bool {
 	close(y.stop)
 	select {
 	case <-y.done:
-		return true
+	case <-y.failed: // the goroutine may hang in Pebble for ever
+	}
+	select {
 	case <-y.failed:
 		return false
+	default:
+		return true
 	}
 }
 
