@@ -143,39 +143,59 @@ func commitTo(y *syncer) *syncGroup {
 // ORIGIN 18.
 func TestCloseLosesNoLeaseThatWasHandedOver(t *testing.T) {
 	t.Parallel()
-	for range 30 {
-		fs := vfs.NewMem()
-		s, err := open(fs, "store", Options{}, defaultLimits())
-		require.NoError(t, err)
-		const callers = 20
-		tokens := make(chan uuid.UUID, callers)
-		var group sync.WaitGroup
-		for range callers {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			fs := vfs.NewMem()
+			s, err := open(fs, "store", Options{}, defaultLimits())
+			require.NoError(t, err)
+			const callers = 20
+			tokens := make(chan uuid.UUID, callers)
+			var group sync.WaitGroup
+			for range callers {
+				group.Go(func() {
+					l, err := s.Dequeue(context.Background(), queue.DequeueRequest{Types: []string{"build"}})
+					switch {
+					case err == nil:
+						tokens <- l.Token
+					case !errors.Is(err, queue.ErrUnavailable):
+						t.Errorf("dequeue: %v", err)
+					}
+				})
+			}
+			synctest.Wait() // they are in line
+			handedOver := make(chan struct{})
 			group.Go(func() {
-				l, err := s.Dequeue(context.Background(), queue.DequeueRequest{Types: []string{"build"}})
-				switch {
-				case err == nil:
-					tokens <- l.Token
-				case !errors.Is(err, queue.ErrUnavailable):
-					t.Errorf("dequeue: %v", err)
+				_, err := s.commit(func(c *change) error {
+					for range callers {
+						j, err := newJob(queue.NewJob{Type: "build"})
+						if err != nil {
+							return err
+						}
+						if _, _, err := c.enqueue(&j); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					t.Errorf("enqueue: %v", err)
 				}
+				close(handedOver)
 			})
-			group.Go(func() {
-				_, _ = s.Enqueue(context.Background(), []queue.NewJob{{Type: "build"}})
-			})
-		}
-		require.NoError(t, s.Close())
-		group.Wait()
-		close(tokens)
+			<-handedOver
+			require.NoError(t, s.Close())
+			group.Wait()
+			close(tokens)
 
-		h := newHarness(t, fs, "store", defaultLimits())
-		delivered := 0
-		for token := range tokens {
-			delivered++
-			require.NotNil(t, h.store.leases.get(token))
-		}
-		require.Len(t, h.store.leases.byToken, delivered, "leases that nobody holds")
-		h.Close(t)
+			h := newHarness(t, fs, "store", defaultLimits())
+			delivered := 0
+			for token := range tokens {
+				delivered++
+				require.NotNil(t, h.store.leases.get(token))
+			}
+			require.Len(t, h.store.leases.byToken, delivered, "leases that nobody holds")
+			h.Close(t)
+		})
 	}
 }
 
