@@ -13,8 +13,10 @@ DIR = .
 FUZZTIME = 5s
 # How often `make bench` repeats each benchmark; benchstat wants 6 or more to compare.
 BENCHCOUNT = 1
-# Which benchmarks `make bench` runs.
+# Which benchmarks of the engine `make bench` runs.
 BENCH = .
+# What `make bench` tells the program in bench/, such as --only=enqueue,wake --repeat=9.
+BENCHFLAGS =
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -68,9 +70,10 @@ demo: build ## Watch it work: count the source files of DIR= while workers and s
 	@$(BIN)/longshore-demo -server $(BIN)/longshore-server -worker $(BIN)/longshore-worker -dir "$$DIR"
 
 .PHONY: bench
-bench: ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)
+bench: build ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 30m ./internal/queue/...
-	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 30m ./...); done
+	cd bench && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o ../$(BIN)/longshore-bench .
+	$(BIN)/longshore-bench --server $(BIN)/longshore-server --json bench/results/longshore.json $(BENCHFLAGS)
 
 .PHONY: ci
 ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo

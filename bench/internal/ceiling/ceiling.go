@@ -40,9 +40,10 @@ const (
 // Kinds lists them.
 func Kinds() []string { return []string{Edge, Stock, NoStore} }
 
-// What internal/app sets of http.Server.
+// What internal/app sets of http.Server, apart from its hook that looks after connections.
 const (
 	headerTimeout  = 10 * time.Second
+	writeTimeout   = 30 * time.Second
 	idleTimeout    = 120 * time.Second
 	maxHeaderBytes = 16 << 10
 )
@@ -63,8 +64,11 @@ func Serve(ctx context.Context, kind, address string, logger *logrus.Logger) err
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+
+		DisableGeneralOptionsHandler: true,
 	}
 	stopped := make(chan error, 1)
 	forget := context.AfterFunc(ctx, func() {

@@ -4,9 +4,8 @@ package jobs
 
 import (
 	"encoding/json"
-	"math/rand/v2"
-
 	"hash/fnv"
+	"math/rand/v2"
 )
 
 // Type is the type of all of them.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,16 +41,16 @@ type Load struct {
 type Result struct {
 	Operations int64
 	Elapsed    time.Duration
-	// Processor is the server's time on processors meanwhile.
-	Processor time.Duration
+	// Processor is the server's time on processors meanwhile, and Own that of this process.
+	Processor, Own time.Duration
 }
 
 // Rate returns operations a second.
 func (r Result) Rate() float64 { return float64(r.Operations) / r.Elapsed.Seconds() }
 
-// ProcessorEach returns the server's microseconds on processors for each operation.
-func (r Result) ProcessorEach() float64 {
-	return float64(r.Processor.Nanoseconds()) / 1000 / float64(r.Operations)
+// Each returns how much of a time there is for each operation, in microseconds.
+func (r Result) Each(of time.Duration) float64 {
+	return float64(of.Nanoseconds()) / 1000 / float64(r.Operations)
 }
 
 // counter is one connection's. It fills a cache line, so that connections do not share one.
@@ -72,23 +73,15 @@ func Run(ctx context.Context, l Load) (Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.WarmUp+l.Duration+patience, errors.New("the load did not end in time"))
 	defer cancel()
 	r := &run{Load: l, counters: make([]counter, l.Connections)}
+	workers, busy := errgroup.WithContext(ctx)
+	// All connections end when busy does: with the load, or because one of them has failed.
 	conns := make([]*wire.Conn, l.Connections)
 	for i := range conns {
-		conn, err := wire.Dial(ctx, l.Address)
-		if err != nil {
+		var err error
+		if conns[i], err = wire.Dial(busy, l.Address); err != nil {
 			return Result{}, err
 		}
-		defer conn.Close() //nolint:revive // all of them live until the end
-		conns[i] = conn
 	}
-	workers, busy := errgroup.WithContext(ctx)
-	// A connection that waits for an answer learns by its end that another one has failed.
-	forget := context.AfterFunc(busy, func() {
-		for _, conn := range conns {
-			conn.Close()
-		}
-	})
-	defer forget()
 	begin := r.look()
 	for i, conn := range conns {
 		workers.Go(func() error { return r.work(conn, &r.counters[i], l.New(i)) })
@@ -130,6 +123,7 @@ type moment struct {
 	at        time.Time
 	done      int64
 	processor time.Duration
+	own       time.Duration
 	err       error
 }
 
@@ -139,8 +133,12 @@ func (r *run) look() moment {
 		m.done += r.counters[i].done.Load()
 	}
 	m.at = time.Now()
+	var own syscall.Rusage
+	m.err = syscall.Getrusage(syscall.RUSAGE_SELF, &own)
+	m.own = time.Duration(own.Utime.Nano() + own.Stime.Nano())
 	if r.Processor != nil {
-		m.processor, m.err = r.Processor()
+		processor, err := r.Processor()
+		m.processor, m.err = processor, errors.Join(m.err, err)
 	}
 	return m
 }
@@ -150,6 +148,7 @@ func between(begin, end moment) (Result, error) {
 		Operations: end.done - begin.done,
 		Elapsed:    end.at.Sub(begin.at),
 		Processor:  end.processor - begin.processor,
+		Own:        end.own - begin.own,
 	}
 	if err := errors.Join(begin.err, end.err); err != nil {
 		return Result{}, err

@@ -53,8 +53,6 @@ type Program struct {
 	Path string
 	Args []string
 	Log  string
-	// Silent is a program that answers only POST /v1/jobs: it is ready when it listens.
-	Silent bool
 }
 
 // Start starts a server and waits until it is ready. When ctx ends it is killed.
@@ -98,7 +96,7 @@ func start(ctx context.Context, p Program) (*Server, error) {
 		s.status = s.cmd.Wait()
 		close(s.done)
 	}()
-	if err := s.waitReady(ctx, p.Silent); err != nil {
+	if err := s.waitReady(ctx); err != nil {
 		s.Kill()
 		return nil, err
 	}
@@ -115,13 +113,13 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-func (s *Server) waitReady(ctx context.Context, silent bool) error {
+func (s *Server) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		if ready(ctx, s.Address, silent) {
+		if ready(ctx, s.Address) {
 			return nil
 		}
 		select {
@@ -134,15 +132,12 @@ func (s *Server) waitReady(ctx context.Context, silent bool) error {
 	}
 }
 
-func ready(ctx context.Context, address string, silent bool) bool {
+func ready(ctx context.Context, address string) bool {
 	conn, err := wire.Dial(ctx, address)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	if silent {
-		return true
-	}
 	r, err := conn.Do(wire.Get("/readyz"))
 	return err == nil && r.Status == http.StatusOK
 }

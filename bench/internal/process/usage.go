@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ErrUnknown: this system does not tell.
+// ErrUnknown says that this system does not tell.
 var ErrUnknown = errors.New("only Linux tells what another process uses")
 
 // tick is the unit of processor times in /proc: USER_HZ, which is 100 wherever Go runs.

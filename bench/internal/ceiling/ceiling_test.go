@@ -1,0 +1,59 @@
+package ceiling
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/bench/internal/jobs"
+)
+
+// What the ceilings say must be what the product says, or they are compared with nothing.
+func TestCeilingsAnswerTheSame(t *testing.T) {
+	t.Parallel()
+	body := jobs.New("recorded").Body()
+	want := ask(t, NoStore, body)
+	require.Equal(t, http.StatusCreated, want.Code)
+	for _, kind := range []string{Edge, Stock} {
+		got := ask(t, kind, body)
+		require.Equal(t, want.Code, got.Code, kind)
+		require.Equal(t, want.Body.String(), got.Body.String(), kind)
+		require.Len(t, got.Header().Get("X-Request-Id"), 16, kind)
+		got.Header().Set("X-Request-Id", want.Header().Get("X-Request-Id"))
+		require.Equal(t, want.Header(), got.Header(), kind)
+	}
+}
+
+func TestEdgeIsTheProducts(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, http.StatusBadRequest, ask(t, Edge, `{"type":"bench","unknown":1}`).Code, "the product's binder reads the body")
+	require.Equal(t, http.StatusCreated, ask(t, Stock, `{"type":"bench","unknown":1}`).Code, "Echo's binder reads the body")
+}
+
+func TestUnknownKind(t *testing.T) {
+	t.Parallel()
+	_, err := newHandler("floor", quiet())
+	require.Error(t, err)
+}
+
+func ask(t *testing.T, kind, body string) *httptest.ResponseRecorder {
+	t.Helper()
+	handler, err := newHandler(kind, quiet())
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/jobs", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	handler.ServeHTTP(w, r)
+	return w
+}
+
+func quiet() *logrus.Logger {
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	return logger
+}

@@ -1,0 +1,71 @@
+package load_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/bench/internal/load"
+	"github.com/longshore-queue/longshore/bench/internal/wire"
+)
+
+// counting is a server that counts its requests.
+func counting(t *testing.T) (address string, requests *atomic.Int64) {
+	requests = new(atomic.Int64)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String(), requests
+}
+
+func getting(int) load.Operation {
+	return func(c *wire.Conn) error {
+		_, err := c.Expect(http.StatusNoContent, wire.Get("/"))
+		return err
+	}
+}
+
+func TestCountedLoadDoesAsManyOperations(t *testing.T) {
+	t.Parallel()
+	address, requests := counting(t)
+	r, err := load.Run(t.Context(), load.Load{Address: address, Connections: 4, Count: 101, New: getting})
+	require.NoError(t, err)
+	require.Equal(t, int64(101), r.Operations)
+	require.Equal(t, int64(101), requests.Load())
+	require.Positive(t, r.Rate())
+}
+
+func TestTimedLoadLeavesOutTheWarmUp(t *testing.T) {
+	t.Parallel()
+	address, requests := counting(t)
+	r, err := load.Run(t.Context(), load.Load{
+		Address: address, Connections: 4, WarmUp: 20 * time.Millisecond, Duration: 20 * time.Millisecond, New: getting,
+	})
+	require.NoError(t, err)
+	require.Positive(t, r.Operations)
+	require.Less(t, r.Operations, requests.Load())
+}
+
+func TestFailureOfOneConnectionEndsTheOthers(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(server.Close)
+	_, err := load.Run(t.Context(), load.Load{
+		Address: server.Listener.Addr().String(), Connections: 2, Duration: time.Hour,
+		New: func(connection int) load.Operation {
+			if connection == 0 {
+				return func(*wire.Conn) error { return broken }
+			}
+			return getting(connection)
+		},
+	})
+	require.ErrorIs(t, err, broken)
+}

@@ -1,0 +1,89 @@
+// Package report keeps what was measured and writes it, as a table for people and as JSON for
+// programs. It measures nothing.
+package report
+
+import (
+	"slices"
+
+	"github.com/longshore-queue/longshore/bench/internal/stat"
+)
+
+// Name is what a figure is called.
+type Name struct {
+	Workload string `json:"workload"`
+	System   string `json:"system"`
+	Measure  string `json:"measure"`
+	Unit     string `json:"unit"`
+}
+
+// Goal is what the median of a figure should reach.
+type Goal struct {
+	Limit float64 `json:"limit"`
+	// AtMost: the median should not exceed the limit; else it should not fall below it.
+	AtMost bool `json:"at_most"`
+}
+
+// Figure is one thing that was measured, once in each round.
+type Figure struct {
+	Name
+
+	Median float64   `json:"median"`
+	Least  float64   `json:"least"`
+	Most   float64   `json:"most"`
+	Values []float64 `json:"values"` // in the order of the rounds
+	Goal   *Goal     `json:"goal,omitempty"`
+	Met    *bool     `json:"goal_met,omitempty"`
+}
+
+// Figures are all of them, in the order in which each was added first. The zero Figures is
+// ready to use. It is not safe for concurrent use.
+type Figures struct{ list []*Figure }
+
+// Add adds the value of one more round.
+func (f *Figures) Add(name Name, value float64) {
+	figure := f.find(name)
+	if figure == nil {
+		figure = &Figure{Name: name}
+		f.list = append(f.list, figure)
+	}
+	figure.Values = append(figure.Values, value)
+	figure.summarize()
+}
+
+// Ratio adds a figure: in each round, a divided by b. Nothing is added if there is no b.
+func (f *Figures) Ratio(name, a, b Name) {
+	above, below := f.find(a), f.find(b)
+	if above == nil || below == nil || len(above.Values) != len(below.Values) {
+		return
+	}
+	for _, ratio := range stat.Ratios(above.Values, below.Values) {
+		f.Add(name, ratio)
+	}
+}
+
+// Aim sets the goal of a figure, if there is that figure.
+func (f *Figures) Aim(name Name, goal Goal) {
+	if figure := f.find(name); figure != nil {
+		figure.Goal = &goal
+		figure.summarize()
+	}
+}
+
+func (f *Figures) find(name Name) *Figure {
+	if i := slices.IndexFunc(f.list, func(figure *Figure) bool { return figure.Name == name }); i >= 0 {
+		return f.list[i]
+	}
+	return nil
+}
+
+func (f *Figure) summarize() {
+	f.Median = stat.Median(f.Values)
+	f.Least, f.Most = slices.Min(f.Values), slices.Max(f.Values)
+	if f.Goal != nil {
+		met := f.Median >= f.Goal.Limit
+		if f.Goal.AtMost {
+			met = f.Median <= f.Goal.Limit
+		}
+		f.Met = &met
+	}
+}

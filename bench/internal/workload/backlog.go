@@ -1,0 +1,143 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/longshore-queue/longshore/bench/internal/load"
+	"github.com/longshore-queue/longshore/bench/internal/process"
+	"github.com/longshore-queue/longshore/bench/internal/report"
+)
+
+// Goals with the backlog.
+const (
+	openGoal   = 1.0   // seconds
+	memoryGoal = 300.0 // MB
+	rateGoal   = 0.85  // of the rate on an empty queue
+)
+
+// fillTimeout bounds the making of the backlog.
+const fillTimeout = 10 * time.Minute
+
+// The two queues that are compared.
+const (
+	emptyQueue = "empty queue"
+	fullQueue  = "backlog"
+)
+
+// What is measured of each.
+const (
+	cycles      = "full cycles"
+	enqueues    = "enqueues"
+	dequeues    = "dequeues"
+	afterOpen   = "resident memory after opening"
+	afterCycles = "resident memory after cycles"
+)
+
+// backlog measures a queue with many pending jobs against an empty one. Both go through the
+// same steps in each round: open, full cycles, enqueues, and as many dequeues as there were
+// enqueues. So the empty queue is empty when it opens and in its cycles; its dequeues drain
+// what its enqueues have left, while those of the backlog take from its front.
+func backlog(ctx context.Context, b *Bench) (err error) {
+	filled, err := b.fill(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, remover(filled)) }()
+	queues := []string{emptyQueue, fullQueue}
+	for round := range b.Repeat {
+		for _, i := range turns(len(queues), round) {
+			if err := b.backlogOnce(ctx, queues[i], filled); err != nil {
+				return fmt.Errorf("%s: %w", queues[i], err)
+			}
+			b.Say("backlog %d/%d, %s", round+1, b.Repeat, queues[i])
+		}
+	}
+	b.Figures.Aim(b.opening(fullQueue), report.Goal{Limit: openGoal, AtMost: true})
+	for _, measure := range []string{afterOpen, afterCycles} {
+		b.Figures.Aim(b.memory(fullQueue, measure), report.Goal{Limit: memoryGoal, AtMost: true})
+	}
+	for _, operation := range []string{enqueues, dequeues, cycles} {
+		name := report.Name{Workload: b.backlogName(), System: fullQueue, Measure: operation + ", part of the empty queue's"}
+		b.Figures.Ratio(name, rateOf(b.backlogName(), fullQueue, operation), rateOf(b.backlogName(), emptyQueue, operation))
+		b.Figures.Aim(name, report.Goal{Limit: rateGoal})
+	}
+	return nil
+}
+
+func (b *Bench) backlogName() string {
+	return "backlog of " + report.Number(float64(b.Backlog)) + " pending jobs"
+}
+
+func (b *Bench) opening(queue string) report.Name {
+	return report.Name{Workload: b.backlogName(), System: queue, Measure: "process start to /readyz", Unit: "s"}
+}
+
+func (b *Bench) memory(queue, measure string) report.Name {
+	return report.Name{Workload: b.backlogName(), System: queue, Measure: measure, Unit: "MB"}
+}
+
+// fill makes a store with the backlog, in a process of its own, and returns its directory.
+func (b *Bench) fill(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
+	defer cancel()
+	store := filepath.Join(b.Work, "filled")
+	begin := time.Now()
+	output, err := exec.CommandContext(ctx, b.Self, "fill", "--store", store, "--jobs", strconv.Itoa(b.Backlog)).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("fill a store: %w\n%s", err, output)
+	}
+	b.Say("backlog: %s jobs in %.1f s", report.Number(float64(b.Backlog)), time.Since(begin).Seconds())
+	return store, nil
+}
+
+// backlogOnce takes one queue through all steps.
+func (b *Bench) backlogOnce(ctx context.Context, queue, filled string) (err error) {
+	store, err := b.fresh()
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, remover(store)) }()
+	if queue == fullQueue {
+		if err := copyStore(store, filled); err != nil {
+			return err
+		}
+	}
+	s, err := b.start(ctx, store, b.LogLevel, "backlog")
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, s.Stop) }()
+	b.Figures.Add(b.opening(queue), s.Opened.Seconds())
+	if err := b.addResident(b.memory(queue, afterOpen), s); err != nil {
+		return err
+	}
+	if err := b.backlogRate(ctx, queue, cycles, b.counted(s, b.Cycles, cycling)); err != nil {
+		return err
+	}
+	if err := b.addResident(b.memory(queue, afterCycles), s); err != nil {
+		return err
+	}
+	if err := b.backlogRate(ctx, queue, enqueues, b.counted(s, b.Cycles/2, adding)); err != nil {
+		return err
+	}
+	return b.backlogRate(ctx, queue, dequeues, b.counted(s, b.Cycles/2, dequeueing))
+}
+
+func (b *Bench) backlogRate(ctx context.Context, queue, operation string, l load.Load) error {
+	r, err := load.Run(ctx, l)
+	if err != nil {
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+	b.Figures.Add(rateOf(b.backlogName(), queue, operation), r.Rate())
+	return nil
+}
+
+// counted is a load of so many operations.
+func (b *Bench) counted(s *process.Server, count int64, operation func(int) load.Operation) load.Load {
+	return load.Load{Address: s.Address, Connections: b.Connections, New: operation, Count: count}
+}

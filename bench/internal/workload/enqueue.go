@@ -1,0 +1,89 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/longshore-queue/longshore/bench/internal/ceiling"
+	"github.com/longshore-queue/longshore/bench/internal/load"
+	"github.com/longshore-queue/longshore/bench/internal/process"
+	"github.com/longshore-queue/longshore/bench/internal/report"
+)
+
+// inMemory is the server with a store that it keeps in memory: what is left between it and the
+// server with a store on disk is the disk.
+const inMemory = longshore + " in memory"
+
+// memoryStore is how the server calls it.
+const memoryStore = "memory"
+
+// enqueueGoal is which part of the ceiling's rate is to be reached.
+const enqueueGoal = 0.80
+
+// loggedLevel is the level at which there is a line for each request.
+const loggedLevel = "info"
+
+// enqueue measures POST /v1/jobs against the ceilings.
+func enqueue(ctx context.Context, b *Bench) error {
+	levels := []string{b.LogLevel}
+	if b.LogLevel != loggedLevel {
+		levels = append(levels, loggedLevel)
+	}
+	systems := append([]string{longshore, inMemory}, ceiling.Kinds()...)
+	for round := range b.Repeat {
+		for _, level := range levels {
+			for _, i := range turns(len(systems), round) {
+				r, err := b.enqueueOnce(ctx, systems[i], level)
+				if err != nil {
+					return fmt.Errorf("%s: %w", systems[i], err)
+				}
+				b.Say("enqueue %d/%d, log level %s, %s: %s/s", round+1, b.Repeat, level, systems[i], report.Number(r.Rate()))
+				b.add(enqueueAt(level), systemName(systems[i]), "POST /v1/jobs", r)
+			}
+		}
+	}
+	for _, level := range levels {
+		for _, kind := range ceiling.Kinds() {
+			workload := enqueueAt(level)
+			name := report.Name{Workload: workload, System: longshore, Measure: "part of " + systemName(kind)}
+			b.Figures.Ratio(name, rateOf(workload, longshore, "POST /v1/jobs"), rateOf(workload, systemName(kind), "POST /v1/jobs"))
+			if kind == ceiling.Edge {
+				b.Figures.Aim(name, report.Goal{Limit: enqueueGoal})
+			}
+		}
+	}
+	return nil
+}
+
+func enqueueAt(level string) string { return "enqueue, log level " + level }
+
+func systemName(system string) string {
+	if slices.Contains(ceiling.Kinds(), system) {
+		return "ceiling " + system
+	}
+	return system
+}
+
+// enqueueOnce measures one system from a start of its own.
+func (b *Bench) enqueueOnce(ctx context.Context, system, level string) (r load.Result, err error) {
+	store, err := b.fresh()
+	if err != nil {
+		return load.Result{}, err
+	}
+	defer func() { err = closing(err, remover(store)) }()
+	var s *process.Server
+	switch system {
+	case longshore:
+		s, err = b.start(ctx, store, level, "enqueue-"+level)
+	case inMemory:
+		s, err = b.start(ctx, memoryStore, level, "enqueue-in-memory-"+level)
+	default:
+		s, err = b.startCeiling(ctx, system, level)
+	}
+	if err != nil {
+		return load.Result{}, err
+	}
+	defer func() { err = closing(err, s.Stop) }()
+	return load.Run(ctx, b.timed(s, b.Connections, adding))
+}

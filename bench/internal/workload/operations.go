@@ -1,0 +1,93 @@
+package workload
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/longshore-queue/longshore/bench/internal/jobs"
+	"github.com/longshore-queue/longshore/bench/internal/load"
+	"github.com/longshore-queue/longshore/bench/internal/wire"
+)
+
+const (
+	// varieties is how many different jobs a connection adds, in turn.
+	varieties = 32
+	// tokenSize is how long a lease's token is.
+	tokenSize = 36
+
+	pathLeases  = "/v1/leases/"
+	dequeueNow  = `{"types":["` + jobs.Type + `"]}`
+	dequeueWait = `{"types":["` + jobs.Type + `"],"wait_seconds":30}`
+	report200   = `{"result":{"ok":true}}`
+)
+
+// newJobs makes the requests that a connection adds jobs with.
+func newJobs(connection int) func() []byte {
+	source := jobs.New("connection " + strconv.Itoa(connection))
+	requests := make([][]byte, varieties)
+	for i := range requests {
+		requests[i] = wire.Post("/v1/jobs", source.Body())
+	}
+	next := 0
+	return func() []byte {
+		next = (next + 1) % varieties
+		return requests[next]
+	}
+}
+
+// adding adds a job.
+func adding(connection int) load.Operation {
+	job := newJobs(connection)
+	return func(c *wire.Conn) error {
+		_, err := c.Expect(http.StatusCreated, job())
+		return err
+	}
+}
+
+// dequeueing leases a job and keeps the lease.
+func dequeueing(int) load.Operation {
+	dequeue := wire.Post("/v1/dequeue", dequeueNow)
+	return func(c *wire.Conn) error {
+		_, err := c.Expect(http.StatusCreated, dequeue)
+		return err
+	}
+}
+
+// cycling adds a job, leases one and finishes it. There is always one to lease: each
+// connection has added one more than it has leased.
+func cycling(connection int) load.Operation {
+	job := newJobs(connection)
+	dequeue := wire.Post("/v1/dequeue", dequeueNow)
+	finish := newFinish()
+	return func(c *wire.Conn) error {
+		if _, err := c.Expect(http.StatusCreated, job()); err != nil {
+			return fmt.Errorf("enqueue: %w", err)
+		}
+		lease, err := c.Expect(http.StatusCreated, dequeue)
+		if err != nil {
+			return fmt.Errorf("dequeue: %w", err)
+		}
+		return finish.of(c, lease)
+	}
+}
+
+// finish reports that leases are done.
+type finish struct{ template *wire.Template }
+
+func newFinish() finish {
+	return finish{wire.PostTemplate(pathLeases, tokenSize, "/finish", report200)}
+}
+
+// of finishes the lease that an answer granted.
+func (f finish) of(c *wire.Conn, lease wire.Response) error {
+	request, err := f.template.Fill(bytes.TrimPrefix(lease.Location, []byte(pathLeases)))
+	if err != nil {
+		return fmt.Errorf("the token of a lease: %w", err)
+	}
+	if _, err := c.Expect(http.StatusOK, request); err != nil {
+		return fmt.Errorf("finish: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+// Package workload has what is measured: for each workload which servers run, what they are
+// asked, and which figures come of it. A server that is measured runs alone, from a start of
+// its own, on a directory of its own; the systems of a workload take turns in each round, in
+// an order that changes from round to round.
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/longshore-queue/longshore/bench/internal/load"
+	"github.com/longshore-queue/longshore/bench/internal/process"
+	"github.com/longshore-queue/longshore/bench/internal/report"
+)
+
+// Bench is one run of the benchmark.
+type Bench struct {
+	Server      string // the server's binary
+	Self        string // this program, which serves the ceilings and fills stores
+	Work        string // a directory that is removed after the run
+	Connections int
+	Duration    time.Duration // of each measurement
+	WarmUp      time.Duration // before each of them
+	Repeat      int           // rounds
+	LogLevel    string
+	Backlog     int    // pending jobs
+	Cycles      int64  // that memory is measured after
+	Profile     string // directory for profiles of the server, or ""
+	Figures     *report.Figures
+	// Say tells a person what is going on.
+	Say func(format string, arguments ...any)
+}
+
+// Workload measures one thing.
+type Workload struct {
+	Name string
+	Run  func(context.Context, *Bench) error
+}
+
+// All lists the workloads in the order in which they run.
+func All() []Workload {
+	return []Workload{
+		{"enqueue", enqueue},
+		{"cycle", cycle},
+		{"wake", wake},
+		{"backlog", backlog},
+	}
+}
+
+// longshore is what the server is called in figures.
+const longshore = "longshore"
+
+// start starts the server on a store. purpose names its log, and its profiles.
+func (b *Bench) start(ctx context.Context, store, level, purpose string) (*process.Server, error) {
+	p := process.Program{
+		Name: "the server",
+		Path: b.Server,
+		Args: []string{"--store", store, "--log-level", level},
+		Log:  filepath.Join(b.Work, purpose+".log"),
+	}
+	if b.Profile != "" {
+		p.Path = b.Self
+		p.Args = append([]string{"app", "--profile", filepath.Join(b.Profile, purpose)}, p.Args...)
+	}
+	return process.Start(ctx, p)
+}
+
+// startCeiling starts a kind of ceiling.
+func (b *Bench) startCeiling(ctx context.Context, kind, level string) (*process.Server, error) {
+	return process.Start(ctx, process.Program{
+		Name: "the ceiling " + kind,
+		Path: b.Self,
+		Args: []string{"ceiling", "--kind", kind, "--log-level", level},
+		Log:  filepath.Join(b.Work, "ceiling.log"),
+	})
+}
+
+// closing closes something that err may have happened to, and returns the first error.
+func closing(err error, closeIt func() error) error {
+	if closeErr := closeIt(); err == nil {
+		return closeErr
+	}
+	return err
+}
+
+// remover removes a directory.
+func remover(directory string) func() error {
+	return func() error { return os.RemoveAll(directory) }
+}
+
+// fresh makes a directory that is not there yet. The caller removes it.
+func (b *Bench) fresh() (string, error) { return os.MkdirTemp(b.Work, "store-") }
+
+// timed is a load for as long as the flags say.
+func (b *Bench) timed(s *process.Server, connections int, operation func(int) load.Operation) load.Load {
+	return load.Load{
+		Address:     s.Address,
+		Connections: connections,
+		New:         operation,
+		WarmUp:      b.WarmUp,
+		Duration:    b.Duration,
+		Processor:   processorOf(s),
+	}
+}
+
+// processorOf asks for the server's time on processors; nil where the system does not tell.
+func processorOf(s *process.Server) func() (time.Duration, error) {
+	if _, err := s.Processor(); err != nil {
+		return nil
+	}
+	return s.Processor
+}
+
+// add adds the figures of one load.
+func (b *Bench) add(workload, system, operations string, r load.Result) {
+	b.Figures.Add(rateOf(workload, system, operations), r.Rate())
+	if r.Processor > 0 {
+		b.Figures.Add(report.Name{Workload: workload, System: system, Measure: "server's CPU for each", Unit: "us"}, r.Each(r.Processor))
+	}
+	b.Figures.Add(report.Name{Workload: workload, System: system, Measure: "load generator's CPU for each", Unit: "us"}, r.Each(r.Own))
+}
+
+// rateOf names a rate.
+func rateOf(workload, system, operations string) report.Name {
+	return report.Name{Workload: workload, System: system, Measure: operations, Unit: "/s"}
+}
+
+// turns returns 0 to n-1 in the order of a round: backwards in every other one.
+func turns(n, round int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+		if round%2 == 1 {
+			order[i] = n - 1 - i
+		}
+	}
+	return order
+}
+
+// addResident adds the server's memory. Where the system does not tell there is no figure.
+func (b *Bench) addResident(name report.Name, s *process.Server) error {
+	bytes, err := s.Resident()
+	if errors.Is(err, process.ErrUnknown) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the server's memory: %w", err)
+	}
+	b.Figures.Add(name, float64(bytes)/1e6)
+	return nil
+}
+
+func connections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return strconv.Itoa(n) + " connections"
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/bench/internal/report"
+)
+
+// The tests run this program as what it is: a process that starts others, itself among them.
+
+// TestMain makes the test's binary the program unless `go test` has called it: whatever the
+// program starts of itself is the program again, and never the tests.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-test.") {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// program prepares a run of the program whose temporary files go to a directory of their own.
+func program(ctx context.Context, t *testing.T, args ...string) (cmd *exec.Cmd, temporary string) {
+	t.Helper()
+	temporary = t.TempDir()
+	cmd = exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
+	return cmd, temporary
+}
+
+// quick makes every workload as short as it can be.
+func quick(args ...string) []string {
+	return append([]string{
+		"--duration", "100ms", "--warm-up", "10ms", "--repeat", "1", "--connections", "8", "--backlog", "3000", "--cycles", "200",
+	}, args...)
+}
+
+func TestEveryWorkload(t *testing.T) {
+	t.Parallel()
+	results, profiles := filepath.Join(t.TempDir(), "made", "results.json"), t.TempDir()
+	cmd, temporary := program(t.Context(), t, quick("--json", results, "--profile", profiles)...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	t.Logf("%s", out)
+	require.Empty(t, entries(t, temporary), "nothing is left behind")
+	require.Contains(t, entries(t, profiles), "enqueue-warn.cpu.pprof")
+
+	content, err := os.ReadFile(results)
+	require.NoError(t, err)
+	var r report.Run
+	require.NoError(t, json.Unmarshal(content, &r))
+	goals := 0
+	for _, figure := range r.Figures {
+		require.Len(t, figure.Values, 1, "%v", figure.Name)
+		if figure.Goal != nil {
+			goals++
+		}
+	}
+	require.Equal(t, 9, goals)
+}
+
+// A binary that was given is what is measured, and one that does not work is told.
+func TestServerThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	server := filepath.Join(t.TempDir(), "server")
+	require.NoError(t, os.WriteFile(server, []byte("#!/bin/sh\necho no, thanks\nexit 3\n"), 0o700))
+	cmd, temporary := program(t.Context(), t, quick("--only", "wake", "--server", server)...)
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
+	require.Contains(t, string(out), "no, thanks")
+	require.Empty(t, entries(t, temporary))
+}
+
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	// A hurry is not needed: the server that is built and started has to be there first.
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	t.Cleanup(cancel)
+	cmd, temporary := program(ctx, t, "--only", "enqueue", "--duration", "50ms", "--repeat", "100000")
+	said := &firstLine{seen: make(chan struct{})}
+	cmd.Stderr = said
+	require.NoError(t, cmd.Start())
+	select {
+	case <-said.seen:
+	case <-ctx.Done():
+		t.Log("nothing was measured in time")
+	}
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.Error(t, cmd.Wait())
+	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode(), "%s", said.all)
+	require.Empty(t, entries(t, temporary), "nothing is left behind")
+}
+
+// firstLine keeps what is written to it and tells when there is a line. Only one goroutine
+// writes, and nobody reads before that is done.
+type firstLine struct {
+	all  []byte
+	seen chan struct{}
+	told bool
+}
+
+func (f *firstLine) Write(p []byte) (int, error) {
+	f.all = append(f.all, p...)
+	if !f.told && bytes.ContainsRune(p, '\n') {
+		f.told = true
+		close(f.seen)
+	}
+	return len(p), nil
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{
+		"no such workload": {"--only", "sleep"},
+		"no such flag":     {"--fast"},
+		"no time":          {"--duration", "0s"},
+		"no rounds":        {"--repeat", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			require.Equal(t, exitUsage, run(t.Context(), args, &stdout, &stderr))
+			require.NotEmpty(t, stderr.String())
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, exitClean, run(t.Context(), []string{"--help"}, &stdout, &stderr), "%s", stderr.String())
+	require.Contains(t, stdout.String(), "--duration")
+}
+
+func entries(t *testing.T, directory string) []string {
+	t.Helper()
+	list, err := os.ReadDir(directory)
+	require.NoError(t, err)
+	var names []string
+	for _, entry := range list {
+		names = append(names, entry.Name())
+	}
+	return names
+}
