@@ -43,11 +43,21 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		log.WithError(err).Error("server not made")
 		return cli.ExitFailed
 	}
+	if unknown := program.Unknown(&f, env); len(unknown) > 0 {
+		log.WithField("variables", strings.Join(unknown, " ")).Warn("the environment has variables that are no settings of this program")
+	}
 	return serve(ctx, server, f, log)
 }
 
+// lifecycle is what serve needs of an app.App.
+type lifecycle interface {
+	Start() error
+	Failed() <-chan error
+	Stop(ctx context.Context) error
+}
+
 // serve starts the server, waits until it has to stop, and stops it.
-func serve(ctx context.Context, server *app.App, f flags, log *logrus.Logger) int {
+func serve(ctx context.Context, server lifecycle, f flags, log *logrus.Logger) int {
 	build := buildinfo.Read()
 	log.WithFields(logrus.Fields{"version": build.Version, "commit": build.Commit, "go": build.Go}).Info("starting")
 	if err := server.Start(); err != nil {

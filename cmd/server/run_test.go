@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/longshore-queue/longshore/internal/cli"
+	"github.com/longshore-queue/longshore/internal/logging"
 )
 
 // beServer in the environment makes the test binary the server.
@@ -51,6 +53,10 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--log-level=loud"}, nil, "--log-level"},
 		{[]string{"--log-format=xml"}, nil, "--log-format"},
 		{[]string{"--listen="}, nil, "--listen"},
+		{[]string{"--listen=127.0.0.1"}, nil, "--listen"},
+		{[]string{"--listen=127.0.0.1:99999"}, nil, "--listen"},
+		{[]string{"--listen=what is this"}, nil, "--listen"},
+		{nil, []string{"LONGSHORE_LISTEN=:http"}, "--listen"},
 		{[]string{"--store="}, nil, "--store"},
 		{nil, []string{"LONGSHORE_MAX_WAIT=-5s"}, "--max-wait"},
 		{nil, []string{"LONGSHORE_REAP_INTERVAL=often"}, "--reap-interval"},
@@ -58,7 +64,12 @@ func TestBadUsage(t *testing.T) {
 		t.Run(strings.Join(append(c.args, c.env...), " "), func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
-			require.Equal(t, cli.ExitUsage, run(t.Context(), c.args, c.env, &stdout, &stderr), stderr.String())
+			store := t.TempDir() + "/store"
+			env := append([]string{"LONGSHORE_STORE=" + store}, c.env...)
+			ctx, stop := context.WithCancel(t.Context())
+			stop() // a server that runs in spite of it ends at once
+			require.Equal(t, cli.ExitUsage, run(ctx, c.args, env, &stdout, &stderr), stderr.String())
+			require.NoDirExists(t, store)
 			require.Contains(t, stderr.String(), "longshore-server: ")
 			require.Contains(t, stderr.String(), c.named)
 			require.Empty(t, stdout.String())
@@ -194,9 +205,68 @@ func TestServerThatCannotStart(t *testing.T) {
 	defer func() { require.NoError(t, taken.Close()) }()
 	var stdout bytes.Buffer
 	stderr := newOutput()
-	code := run(t.Context(), []string{"--store=memory", "--listen=" + taken.Addr().String()}, nil, &stdout, stderr)
+	store := t.TempDir() + "/store"
+	code := run(t.Context(), []string{"--store=" + store, "--listen=" + taken.Addr().String()}, nil, &stdout, stderr)
 	require.Equal(t, cli.ExitFailed, code)
+	require.NoDirExists(t, store)
 	require.Contains(t, stderr.await(t, "server not started")["error"], "address already in use")
+}
+
+// A variable that is misspelt would be ignored in silence.
+func TestUnknownVariablesAreLogged(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		env  []string
+		want any // the names, or nil for no line
+	}{
+		"misspelt":     {[]string{"LONGSHORE_STOER=x", "LONGSHORE_LOG_LEVEL=info"}, "LONGSHORE_STOER"},
+		"of a command": {[]string{"LONGSHORE_JOB_ID=x", "LONGSHORE_ATTEMPT=1", "LONGSHORE_CHANNEL=c"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, stop := context.WithCancel(t.Context())
+			stop()
+			var stdout bytes.Buffer
+			stderr := newOutput()
+			require.Equal(t, cli.ExitClean, run(ctx, []string{"--store=memory", "--listen=127.0.0.1:0"}, test.env, &stdout, stderr))
+			first := <-stderr.lines
+			if test.want != nil {
+				require.Equal(t, "warning", first["level"])
+			}
+			require.Equal(t, test.want, first["variables"])
+		})
+	}
+}
+
+// broken is a server that fails once it runs.
+type broken struct {
+	failed  chan error
+	stopped bool
+}
+
+func (b *broken) Start() error {
+	b.failed <- errors.New("disk on fire")
+	return nil
+}
+
+func (b *broken) Failed() <-chan error { return b.failed }
+
+func (b *broken) Stop(ctx context.Context) error {
+	b.stopped = true
+	return ctx.Err()
+}
+
+// A server that cannot go on is stopped in order, and the exit code says that it failed.
+func TestServerThatFailsWhileItRuns(t *testing.T) {
+	t.Parallel()
+	stderr := newOutput()
+	log, err := logging.New(stderr, "info", "json")
+	require.NoError(t, err)
+	server := &broken{failed: make(chan error, 1)}
+	require.Equal(t, cli.ExitFailed, serve(t.Context(), server, flags{ShutdownTimeout: time.Minute}, log))
+	require.True(t, server.stopped)
+	require.Equal(t, "disk on fire", stderr.await(t, "server failed; stopping")["error"])
+	stderr.await(t, "stopped")
 }
 
 // process is a server in a process of its own.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -19,6 +20,7 @@ import (
 
 // jobAnswer is a job, with status 200 or 201.
 type jobAnswer struct {
+	api    *API
 	status int
 	job    oapi.Job
 }
@@ -40,15 +42,18 @@ func (a jobAnswer) VisitCancelJobResponse(w http.ResponseWriter) error {
 }
 
 func (a jobAnswer) write(w http.ResponseWriter) error {
-	return writeJSON(w, a.status, appendJob(make([]byte, 0, encodedSize+len(a.job.Args)+len(a.job.Result)), &a.job))
+	return a.api.writeJSON(w, a.status, appendJob(make([]byte, 0, jobSize(&a.job)), &a.job))
 }
 
 // heldLease is a lease that its holder looks at.
-type heldLease struct{ lease oapi.Lease }
+type heldLease struct {
+	api   *API
+	lease oapi.Lease
+}
 
 // VisitGetLeaseResponse writes the answer.
 func (a heldLease) VisitGetLeaseResponse(w http.ResponseWriter) error {
-	return writeLease(w, http.StatusOK, &a.lease)
+	return a.api.writeLease(w, http.StatusOK, &a.lease)
 }
 
 // grantedLease is a new lease. It undoes the lease when it cannot be delivered: nobody would
@@ -76,8 +81,9 @@ func (a grantedLease) write(w http.ResponseWriter) error {
 	}
 	w.Header().Set("Location", "/v1/leases/"+a.lease.Token.String())
 	lease := leaseView(a.lease, a.api.options.HeartbeatTimeout)
-	err := writeLease(w, http.StatusCreated, &lease)
+	err := a.api.writeLease(w, http.StatusCreated, &lease)
 	if err == nil {
+		a.api.allowTime(w, 0)
 		err = flush(w)
 	}
 	if err != nil {
@@ -94,7 +100,7 @@ func (a grantedLease) undo(w http.ResponseWriter) {
 	defer cancel()
 	log := a.api.log.WithFields(logrus.Fields{
 		"request_id": w.Header().Get(headerRequestID),
-		"job_id":     a.lease.JobID.String(),
+		"job":        a.lease.JobID.String(),
 	})
 	if _, err := a.api.queue.Release(ctx, a.lease.Token); err != nil {
 		log.WithError(err).Error("client is gone, and its lease could not be released")
@@ -103,20 +109,64 @@ func (a grantedLease) undo(w http.ResponseWriter) {
 	log.Info("client is gone; its lease was released")
 }
 
-// encodedSize is the room, in bytes, for what is around the opaque values of most answers.
-const encodedSize = 512
+// textAnswer is text that was made before, with status 200.
+type textAnswer struct {
+	api         *API
+	contentType string
+	text        []byte
+}
 
-func writeLease(w http.ResponseWriter, status int, lease *oapi.Lease) error {
-	return writeJSON(w, status, appendLease(make([]byte, 0, encodedSize+len(lease.Args)), lease))
+// VisitGetOpenAPIJSONResponse writes the contract.
+func (a textAnswer) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitGetOpenAPIYAMLResponse writes the contract.
+func (a textAnswer) VisitGetOpenAPIYAMLResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitListErrorsResponse writes the catalogue.
+func (a textAnswer) VisitListErrorsResponse(w http.ResponseWriter) error { return a.write(w) }
+
+func (a textAnswer) write(w http.ResponseWriter) error {
+	return a.api.write(w, http.StatusOK, a.contentType, a.text)
+}
+
+func (a *API) writeLease(w http.ResponseWriter, status int, lease *oapi.Lease) error {
+	return a.writeJSON(w, status, appendLease(make([]byte, 0, leaseSize(lease)), lease))
 }
 
 // writeJSON writes one answer that is JSON. The newline is for people with a shell.
-func writeJSON(w http.ResponseWriter, status int, body []byte) error {
-	return write(w, status, "application/json", append(body, '\n'))
+func (a *API) writeJSON(w http.ResponseWriter, status int, body []byte) error {
+	return a.write(w, status, "application/json", append(body, '\n'))
+}
+
+const (
+	// heldBack is how much of an answer, in bytes, net/http keeps until its handler has
+	// returned or flushes.
+	heldBack = 2 << 10
+	// slowest is how fast a client must read a long answer at least, in bytes a second.
+	slowest = 64 << 10
+)
+
+// allowTime lets the client take the write timeout, and what size bytes need at the slowest,
+// to read what is written from now on: one that does not read would hold its handler, and the
+// answer in memory, for ever. It is called before everything that may have to wait for the
+// client: a long body, a flush, and, by edge, the end of the handler.
+//
+// http.Server's WriteTimeout alone will not do. It begins before the body is read, so it
+// would have to be longer than the longest poll, and it knows no sizes.
+func (a *API) allowTime(w http.ResponseWriter, size int) {
+	// Only a connection that has ended, or that of a test, cannot have a deadline.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(a.timeToRead(size)))
+}
+
+func (a *API) timeToRead(size int) time.Duration {
+	return a.options.WriteTimeout + time.Duration(size)*time.Second/slowest
 }
 
 // write writes one whole answer.
-func write(w http.ResponseWriter, status int, contentType string, body []byte) error {
+func (a *API) write(w http.ResponseWriter, status int, contentType string, body []byte) error {
+	if len(body) > heldBack {
+		a.allowTime(w, len(body))
+	}
 	header := w.Header()
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(len(body))) // else a flush makes the answer chunked

@@ -21,6 +21,7 @@ const (
 	DefaultMaxWait          = 60 * time.Second
 	DefaultMaxBodyBytes     = 1 << 20
 	DefaultBodyTimeout      = 30 * time.Second
+	DefaultWriteTimeout     = 30 * time.Second
 )
 
 // parameterName is a parameter in one of Echo's routes.
@@ -42,6 +43,10 @@ type Options struct {
 	MaxBodyBytes int64
 	// BodyTimeout is how long a client may take to send a body.
 	BodyTimeout time.Duration
+	// WriteTimeout is how long a client may take to read an answer, and a second more for
+	// each 64 KiB of it. The http.Server should have a WriteTimeout too, of any length: it
+	// takes back the deadline of one answer before the next request is read.
+	WriteTimeout time.Duration
 	// Stopping ends when the server begins to shut down. Whoever waits is answered then,
 	// nobody is made to wait any more, and no more leases are granted by waiting.
 	Stopping context.Context
@@ -74,14 +79,17 @@ func New(queue Queue, options Options) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &API{queue: queue, options: options, log: options.Logger, document: document, catalogue: newCatalogue(), routes: make(map[string]string)}
+	a := &API{
+		queue: queue, options: options, log: options.Logger,
+		document: document, catalogue: newCatalogue(), routes: make(map[string]string),
+	}
 
 	a.echo = echo.New()
 	a.echo.Binder = bodies
 	a.echo.Logger.SetOutput(io.Discard) // it knows neither levels nor what is secret; edge logs
 	a.echo.HTTPErrorHandler = func(err error, c echo.Context) { a.fail(c, err) }
 	a.echo.Use(a.edge)
-	oapi.RegisterHandlers(a.echo, oapi.NewStrictHandler(a, nil))
+	oapi.RegisterHandlers(heads{a.echo}, oapi.NewStrictHandler(a, nil))
 	for _, route := range a.echo.Routes() {
 		a.routes[route.Path] = parameterName.ReplaceAllString(route.Path, "{$1}")
 	}
@@ -89,15 +97,15 @@ func New(queue Queue, options Options) (*API, error) {
 }
 
 // ServeHTTP answers one request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodHead {
-		// Every GET is also a HEAD. net/http, which keeps its own idea of the request, drops
-		// the body of the answer.
-		get := *r
-		get.Method = http.MethodGet
-		r = &get
-	}
-	a.echo.ServeHTTP(w, r)
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHTTP(w, r) }
+
+// heads makes every GET a HEAD too. net/http drops the body of its answer.
+type heads struct{ *echo.Echo }
+
+// GET adds both routes.
+func (h heads) GET(path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) *echo.Route {
+	h.HEAD(path, handler, middleware...)
+	return h.Echo.GET(path, handler, middleware...)
 }
 
 // complete fills in defaults, and refuses what makes no sense.
@@ -110,6 +118,7 @@ func (o *Options) complete() error {
 		{"HeartbeatTimeout", &o.HeartbeatTimeout, DefaultHeartbeatTimeout},
 		{"MaxWait", &o.MaxWait, DefaultMaxWait},
 		{"BodyTimeout", &o.BodyTimeout, DefaultBodyTimeout},
+		{"WriteTimeout", &o.WriteTimeout, DefaultWriteTimeout},
 	} {
 		if *option.value < 0 {
 			return fmt.Errorf("api: %s is negative", option.name)

@@ -67,10 +67,13 @@ func TestBadBodies(t *testing.T) {
 		{"unknown field of nothing", lease + "/heartbeat", `{"progress":1}`, 400, "invalid-request", "progress"},
 		{"unknown field of an optional body", byID, `{"types":["t"]}`, 400, "invalid-request", "types"},
 		{"other case", jobs, `{"Type":"t"}`, 400, "invalid-request", "Type"},
-		{"long unknown field", jobs, `{"` + strings.Repeat("x", 500) + `":1}`, 400, "invalid-request", "..."},
+		{"long unknown field", jobs, `{"` + strings.Repeat("x", 500) + `":1}`, 400, "invalid-request", strings.Repeat("x", 128) + "..."},
+		{"long unknown field of long characters", jobs, `{"x` + strings.Repeat("ä", 250) + `":1}`, 400, "invalid-request", "x" + strings.Repeat("ä", 63) + "..."},
+		{"long name twice in args", jobs, `{"type":"t","args":{"` + strings.Repeat("x", 200) + `":1,"` + strings.Repeat("x", 200) + `":1}}`, 400, "invalid-request", "args." + strings.Repeat("x", 123) + "..."},
 		{"field twice", jobs, `{"type":"t","type":"u"}`, 400, "invalid-request", "type"},
 		{"field twice, escaped", jobs, `{"type":"t","typ\u0065":"u"}`, 400, "invalid-request", "type"},
 		{"name twice in args", jobs, `{"type":"t","args":{"a":[0,{"b":1,"b":2}]}}`, 400, "invalid-request", "args.a[1].b"},
+		{"names in args that differ in a half character", jobs, `{"type":"t","args":{"\ud800":1,"\ud801":2}}`, 400, "invalid-request", "args.\ufffd"},
 
 		{"missing type", jobs, `{}`, 400, "invalid-request", "type"},
 		{"missing types", dequeue, `{"wait_seconds":1}`, 400, "invalid-request", "types"},
@@ -132,6 +135,7 @@ func TestBadBodies(t *testing.T) {
 				got := e.do(r)
 				e.problem(got, c.status, c.code, c.field)
 				require.LessOrEqual(t, len(got.body), 1000, "what is wrong is named, not repeated")
+				require.Equal(t, c.status == http.StatusRequestEntityTooLarge, got.header.Get("Connection") == "close", "what is left of a body is not read")
 			}
 		})
 	}

@@ -107,8 +107,8 @@ func leaseView(lease queue.Lease, timeout time.Duration) oapi.Lease {
 		Attempt:                 int64(lease.Attempt),
 		Canceled:                lease.Canceled,
 		Dependencies:            make([]oapi.Dependency, len(lease.Dependencies)),
-		HeartbeatTimeoutSeconds: timeout.Seconds(),
-		HeartbeatInSeconds:      heartbeatIn(timeout).Seconds(),
+		HeartbeatTimeoutSeconds: secondsView(timeout),
+		HeartbeatInSeconds:      secondsView(heartbeatIn(timeout)),
 	}
 	for i, dependency := range lease.Dependencies {
 		view.Dependencies[i] = dependencyView(dependency)
@@ -116,8 +116,15 @@ func leaseView(lease queue.Lease, timeout time.Duration) oapi.Lease {
 	return view
 }
 
-// heartbeatIn is how soon a heartbeat should follow: two may be lost on the way.
-func heartbeatIn(timeout time.Duration) time.Duration { return timeout / 3 }
+// heartbeatIn is how soon a heartbeat should follow: two may be lost on the way. It comes in
+// whole milliseconds, unless it is less than one.
+func heartbeatIn(timeout time.Duration) time.Duration {
+	third := timeout / 3
+	if third < time.Millisecond {
+		return third
+	}
+	return third.Truncate(time.Millisecond)
+}
 
 func dependencyView(dependency queue.Dependency) oapi.Dependency {
 	view := oapi.Dependency{
@@ -167,6 +174,10 @@ func seconds(s *float64, limit time.Duration) time.Duration {
 		return time.Duration(*s * float64(time.Second))
 	}
 }
+
+// secondsView is a duration on the wire. One division, unlike the sum that Duration.Seconds
+// makes, is the float64 next to the decimal number, and is written with no more digits.
+func secondsView(d time.Duration) float64 { return float64(d) / float64(time.Second) }
 
 func orNull(value json.RawMessage) json.RawMessage {
 	if len(value) == 0 {

@@ -303,8 +303,7 @@ const maxFieldName = 128
 func fieldName(pointer jsontext.Pointer) string {
 	var name strings.Builder
 	for token := range pointer.Tokens() {
-		if name.Len()+len(token) > maxFieldName {
-			name.WriteString("...")
+		if name.Len() > maxFieldName {
 			break
 		}
 		switch {
@@ -316,7 +315,7 @@ func fieldName(pointer jsontext.Pointer) string {
 			name.WriteString(token)
 		}
 	}
-	return name.String()
+	return shorten(name.String())
 }
 
 func isIndex(token string) bool {

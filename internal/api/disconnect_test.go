@@ -195,6 +195,7 @@ func TestLeaseIsUndoneWhenItsAnswerFails(t *testing.T) {
 				require.Empty(t, tokens)
 				require.Equal(t, true, e.log.lines(t, "request")[1]["aborted"])
 				require.Empty(t, e.log.lines(t, "request failed"))
+				require.Equal(t, job["id"], e.log.lines(t, "client is gone; its lease was released")[0]["job"])
 			})
 		}
 	}
@@ -242,4 +243,32 @@ func TestLongPollOutlivesTheTimeForTheBody(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusNoContent, response.StatusCode)
 	}
+}
+
+// The same on a real engine: the wait lasts as long as was asked for, and the connection is
+// good for the next one.
+func TestConnectionOutlivesTheTimeForTheBody(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{BodyTimeout: 50 * time.Millisecond})
+	conn := dial(t, e)
+	reader := bufio.NewReader(conn)
+	ask := func(body string) int {
+		_, err := io.WriteString(conn, rawDequeue(body))
+		require.NoError(t, err)
+		response, err := http.ReadResponse(reader, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response.StatusCode
+	}
+	began := time.Now()
+	require.Equal(t, http.StatusNoContent, ask(`{"types":["t"],"wait_seconds":0.3}`))
+	require.GreaterOrEqual(t, time.Since(began), 300*time.Millisecond)
+	create := httptest.NewRequest("POST", "/v1/jobs", strings.NewReader(`{"type":"t"}`))
+	create.Header.Set("Content-Type", "application/json")
+	time.AfterFunc(100*time.Millisecond, func() { // longer than the time for the body
+		e.handler.ServeHTTP(httptest.NewRecorder(), create)
+	})
+	require.Equal(t, http.StatusCreated, ask(`{"types":["t"],"wait_seconds":5}`))
 }

@@ -33,6 +33,7 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := a.call(next, c); err != nil {
 			code, aborted = a.fail(c, err)
 		}
+		a.allowTime(c.Response().Writer, 0) // to read what net/http has held back
 		// The level is looked at first, since the fields are most of the work.
 		if a.log.IsLevelEnabled(logrus.InfoLevel) {
 			a.access(c, started, code, aborted)
@@ -57,7 +58,13 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
 		// ways. No path of the contract needs an escape.
 		return &requestError{code: codeRouteNotFound}
 	}
-	if err := checkParameters(c); err != nil {
+	if err := checkPath(c); err != nil {
+		return err
+	}
+	if c.Request().URL.RawQuery == "" || !a.routed(c) {
+		return next(c)
+	}
+	if err := checkQuery(c); err != nil {
 		return err
 	}
 	return next(c)
@@ -98,20 +105,10 @@ func (a *API) fail(c echo.Context, err error) (code string, aborted bool) {
 	if k.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	if k.status == http.StatusMethodNotAllowed {
-		allowHead(w.Header())
-	}
-	if err := write(w, k.status, "application/problem+json", document); err != nil {
+	if err := a.write(w, k.status, "application/problem+json", document); err != nil {
 		return k.code, true
 	}
 	return k.code, errors.Is(err, errGone)
-}
-
-// allowHead completes the header that Echo made of the routes: GET implies HEAD here.
-func allowHead(header http.Header) {
-	if allow := header.Get(echo.HeaderAllow); strings.Contains(allow, http.MethodGet) {
-		header.Set(echo.HeaderAllow, allow+", "+http.MethodHead)
-	}
 }
 
 // access writes the line of one request. It holds the route and not the path: the paths of
@@ -142,6 +139,12 @@ func (a *API) route(c echo.Context) string {
 		return ""
 	}
 	return a.routes[c.Path()]
+}
+
+// routed tells whether the request is one of the contract's, in path and method. Echo leaves
+// the methods of a path in its context when the request has another.
+func (a *API) routed(c echo.Context) bool {
+	return a.route(c) != "" && c.Get(echo.ContextKeyHeaderAllow) == nil
 }
 
 // remoteIP is the peer's own address. Headers that claim another are not believed.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,6 +48,11 @@ func TestBadPathsAndQueries(t *testing.T) {
 		{"wait is infinite", "GET", "/v1/jobs/" + id + "?wait_seconds=Inf", 400, "invalid-request", "wait_seconds"},
 		{"wait overflows", "GET", "/v1/jobs/" + id + "?wait_seconds=1e999", 400, "invalid-request", "wait_seconds"},
 		{"wait is negative", "GET", "/v1/jobs/" + id + "?wait_seconds=-1", 400, "invalid-request", "wait_seconds"},
+		{"unknown with a query", "GET", "/nope?x=1", 404, "route-not-found", ""},
+		{"unknown with a malformed query", "GET", "/v1?a;b=%zz", 404, "route-not-found", ""},
+		{"below with a query", "POST", "/v1/leases/" + id + "/finish/now?x=1", 404, "route-not-found", ""},
+		{"method with a query", "PUT", "/v1/jobs?x=1", 405, "method-not-allowed", ""},
+		{"method on a job with a query", "PUT", "/v1/jobs/" + id + "?wait_seconds=soon", 405, "method-not-allowed", ""},
 		{"method", "PUT", "/v1/jobs", 405, "method-not-allowed", ""},
 		{"method on a lease", "DELETE", "/v1/leases/" + id, 405, "method-not-allowed", ""},
 	} {
@@ -70,6 +76,8 @@ func TestMethods(t *testing.T) {
 	options := e.send("OPTIONS", "/v1/dequeue", "")
 	require.Equal(t, http.StatusNoContent, options.status)
 	require.Equal(t, "OPTIONS, POST", options.header.Get("Allow"))
+	require.Equal(t, put.header.Get("Allow"), e.send("OPTIONS", "/v1/errors", "").header.Get("Allow"))
+	require.Equal(t, put.header.Get("Allow"), e.send("OPTIONS", "/v1/errors?x=1", "").header.Get("Allow"))
 
 	server := httptest.NewServer(e.handler)
 	defer server.Close()
@@ -78,6 +86,33 @@ func TestMethods(t *testing.T) {
 	require.NoError(t, head.Body.Close())
 	require.Equal(t, http.StatusOK, head.StatusCode)
 	require.Equal(t, "application/json", head.Header.Get("Content-Type"))
+	logged := e.log.lines(t, "request")
+	require.Equal(t, "HEAD", logged[len(logged)-1]["method"])
+	require.Equal(t, "/healthz", logged[len(logged)-1]["route"])
+
+	missing, err := server.Client().Head(server.URL + "/v1/jobs/" + uuid.NewString() + "?wait=1")
+	require.NoError(t, err)
+	require.NoError(t, missing.Body.Close())
+	require.Equal(t, http.StatusBadRequest, missing.StatusCode)
+}
+
+// Every JSON answer ends its line: people have shells.
+func TestAnswersEndWithANewline(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{})
+	job := e.create(`{"type":"t"}`)
+	lease := e.lease(`{"types":["t"]}`)
+	for _, got := range []answer{
+		e.send("GET", "/healthz", ""), e.send("GET", "/v1/errors", ""), e.send("GET", "/v1/errors/internal", ""),
+		e.send("GET", "/openapi.json", ""), e.send("GET", "/openapi.yml", ""),
+		e.send("GET", "/v1/jobs/"+job["id"].(string), ""), e.send("GET", "/v1/jobs/x", ""), e.send("GET", "/", ""),
+		e.on(lease, "heartbeat", ""), e.on(lease, "finish", ""),
+	} {
+		require.Regexp(t, `[^\n]\n$`, got.body)
+		if length := got.header.Get("Content-Length"); length != "" {
+			require.Equal(t, strconv.Itoa(len(got.body)), length)
+		}
+	}
 }
 
 func TestService(t *testing.T) {
@@ -94,6 +129,9 @@ func TestService(t *testing.T) {
 func TestRequestIDs(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, &stub{}, api.Options{})
+	own := func() string { return e.send("GET", "/healthz", "").header.Get("X-Request-Id") }
+	first := own()
+	require.NotEqual(t, first, own())
 	for id, kept := range map[string]bool{
 		"":                       false,
 		"abc.DEF_1-2":            true,
@@ -130,7 +168,11 @@ func TestAccessLog(t *testing.T) {
 	e.on(lease, "finish", `{"result":1}`)
 	e.on(lease, "finish", `{"result":2}`)
 	e.send("GET", "/v1/leases/"+token+"x", "")
-	e.send("GET", "/v1/leases/"+uuid.NewString(), "")
+	claims := httptest.NewRequest("GET", "/v1/leases/"+uuid.NewString(), http.NoBody)
+	for _, header := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "True-Client-Ip"} {
+		claims.Header.Set(header, "203.0.113.7") // not believed
+	}
+	e.do(claims)
 
 	lines := e.log.lines(t, "request")
 	type line struct {
@@ -161,4 +203,5 @@ func TestAccessLog(t *testing.T) {
 		{"GET", "/v1/leases/{token}", "lease-not-found", 404},
 	}, got)
 	require.NotContains(t, e.log.String(), token)
+	require.NotContains(t, e.log.String(), "203.0.113.7")
 }

@@ -16,6 +16,44 @@ import (
 // largest part of what the edge costs a request that can be spared. A test holds every field
 // of the generated types to what encoding/json makes of it.
 
+const (
+	// encodedSize is the room, in bytes, for what of an answer has a length of its own.
+	encodedSize = 512
+	// encodedID is a UUID with its quotes and the comma after it.
+	encodedID = 39
+	// encodedDependency is the same as encodedSize, of a dependency.
+	encodedDependency = 128
+)
+
+// jobSize is how long a job is as JSON, at most, in bytes, with its newline. Text that must be
+// escaped, which only a reason or the name of a worker can be, is not counted: the buffer
+// grows then.
+func jobSize(job *oapi.Job) int {
+	size := encodedSize + len(job.Args) + len(job.Type) + len(job.Channel) + len(job.Result) + errorSize(job.Error)
+	if job.Worker != nil {
+		size += len(*job.Worker)
+	}
+	return size + encodedID*(len(job.Dependencies)+len(job.Dependents))
+}
+
+// leaseSize is the same of a lease. What its job depends on may be many megabytes, which are
+// not to be copied each time that a buffer has doubled.
+func leaseSize(lease *oapi.Lease) int {
+	size := encodedSize + len(lease.Args) + len(lease.Type) + len(lease.Channel)
+	for i := range lease.Dependencies {
+		dependency := &lease.Dependencies[i]
+		size += encodedDependency + len(dependency.Type) + len(dependency.Result) + errorSize(dependency.Error)
+	}
+	return size
+}
+
+func errorSize(e *oapi.JobError) int {
+	if e == nil {
+		return 0
+	}
+	return len(e.Reason) + len(e.Details)
+}
+
 // appendJob appends a job as JSON.
 func appendJob(b []byte, job *oapi.Job) []byte {
 	b = appendOpaque(append(b, `{"args":`...), job.Args)

@@ -3,7 +3,9 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,4 +86,28 @@ func TestEncodersLeaveOutWhatIsAbsent(t *testing.T) {
 	require.JSONEq(t, reference(t, lease), string(appendLease(nil, &lease)))
 	lease.Dependencies = []oapi.Dependency{}
 	require.Equal(t, reference(t, lease), string(appendLease(nil, &lease)))
+}
+
+// The buffer of an answer is made in its size, and not too large: results can be megabytes.
+func TestBuffersOfAnswersNeedNotGrow(t *testing.T) {
+	t.Parallel()
+	long, opaque := strings.Repeat("x", 128), json.RawMessage(`"`+strings.Repeat("y", 10_000)+`"`)
+	now, many, reason := time.Now().UTC(), int64(math.MaxInt64), &oapi.JobError{Reason: long + long, Details: opaque}
+	lease := oapi.Lease{Args: opaque, Type: long, Channel: long, Attempt: many, HeartbeatInSeconds: 1.0 / 3, HeartbeatTimeoutSeconds: 2.0 / 3}
+	job := oapi.Job{
+		Args: opaque, Result: opaque, Error: reason, Type: long, Channel: long, Worker: &long, Attempt: many, Retries: many,
+		MaxRetries: &many, QueuedAt: now, StartedAt: &now, FinishedAt: &now, RunIf: oapi.AllSucceeded, State: oapi.Finished,
+	}
+	for range 500 {
+		lease.Dependencies = append(lease.Dependencies, oapi.Dependency{Type: long, State: oapi.Finished, Result: opaque, Error: reason})
+		job.Dependencies = append(job.Dependencies, uuid.New())
+		job.Dependents = append(job.Dependents, uuid.New())
+	}
+	for name, size := range map[string]struct{ made, needed int }{
+		"lease": {leaseSize(&lease), len(appendLease(nil, &lease)) + len("\n")},
+		"job":   {jobSize(&job), len(appendJob(nil, &job)) + len("\n")},
+	} {
+		require.GreaterOrEqual(t, size.made, size.needed, name)
+		require.Less(t, size.made, size.needed+size.needed/10, name)
+	}
 }

@@ -24,7 +24,7 @@ func (a *API) CreateJob(ctx context.Context, request oapi.CreateJobRequestObject
 		return nil, err
 	}
 	status := statuses[0]
-	return jobAnswer{status: http.StatusCreated, job: jobView(createdJob(job, status), status)}, nil
+	return jobAnswer{api: a, status: http.StatusCreated, job: jobView(createdJob(job, status), status)}, nil
 }
 
 // GetJob answers GET /v1/jobs/{id}.
@@ -37,7 +37,7 @@ func (a *API) GetJob(ctx context.Context, request oapi.GetJobRequestObject) (oap
 	if err != nil {
 		return nil, err
 	}
-	return jobAnswer{status: http.StatusOK, job: jobView(job, status)}, nil
+	return jobAnswer{api: a, status: http.StatusOK, job: jobView(job, status)}, nil
 }
 
 // statusAfter is the job's status, now or when the client has waited for long enough.
@@ -60,7 +60,7 @@ func (a *API) CancelJob(ctx context.Context, request oapi.CancelJobRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return jobAnswer{status: http.StatusOK, job: view}, nil
+	return jobAnswer{api: a, status: http.StatusOK, job: view}, nil
 }
 
 func (a *API) look(ctx context.Context, id uuid.UUID) (oapi.Job, error) {

@@ -52,7 +52,7 @@ func (a *API) GetLease(ctx context.Context, request oapi.GetLeaseRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return heldLease{leaseView(lease, a.options.HeartbeatTimeout)}, nil
+	return heldLease{api: a, lease: leaseView(lease, a.options.HeartbeatTimeout)}, nil
 }
 
 // Heartbeat answers POST /v1/leases/{token}/heartbeat.
@@ -64,8 +64,8 @@ func (a *API) Heartbeat(ctx context.Context, request oapi.HeartbeatRequestObject
 	timeout := a.options.HeartbeatTimeout
 	return oapi.Heartbeat200JSONResponse{
 		Canceled:                canceled,
-		HeartbeatTimeoutSeconds: timeout.Seconds(),
-		HeartbeatInSeconds:      heartbeatIn(timeout).Seconds(),
+		HeartbeatTimeoutSeconds: secondsView(timeout),
+		HeartbeatInSeconds:      secondsView(heartbeatIn(timeout)),
 	}, nil
 }
 

@@ -44,6 +44,23 @@ func TestDequeueHandsOverTheJob(t *testing.T) {
 	require.JSONEq(t, `{"canceled":false,"heartbeat_timeout_seconds":90,"heartbeat_in_seconds":30}`, beat.body)
 }
 
+func TestHeartbeatComesInWholeMilliseconds(t *testing.T) {
+	t.Parallel()
+	for timeout, want := range map[time.Duration]string{
+		4 * time.Second:          `"heartbeat_in_seconds":1.333,"heartbeat_timeout_seconds":4`,
+		20 * time.Second:         `"heartbeat_in_seconds":6.666,"heartbeat_timeout_seconds":20`,
+		90100 * time.Millisecond: `"heartbeat_in_seconds":30.033,"heartbeat_timeout_seconds":90.1`,
+		3 * time.Millisecond:     `"heartbeat_in_seconds":0.001,"heartbeat_timeout_seconds":0.003`,
+		1500 * time.Microsecond:  `"heartbeat_in_seconds":0.0005,"heartbeat_timeout_seconds":0.0015`,
+	} {
+		e := newEngineEdge(t, api.Options{HeartbeatTimeout: timeout})
+		e.create(`{"type":"t"}`)
+		got := e.send("POST", "/v1/dequeue", `{"types":["t"]}`)
+		require.Contains(t, got.body, want)
+		require.Contains(t, e.on(got.json(t), "heartbeat", "").body, want)
+	}
+}
+
 func TestNothingToDequeue(t *testing.T) {
 	t.Parallel()
 	e := newEngineEdge(t, api.Options{})
@@ -172,4 +189,34 @@ func TestStoppingEndsWaits(t *testing.T) {
 	require.Equal(t, http.StatusOK, e.send("GET", path, "").status)
 	e.problem(e.send("GET", "/readyz", ""), 503, "unavailable", "")
 	require.Equal(t, http.StatusOK, e.send("GET", "/healthz", "").status)
+}
+
+// What is ready when the server stops is for the next one: a lease would outlive this one.
+func TestNothingIsGrantedWhileStopping(t *testing.T) {
+	t.Parallel()
+	stopping, stop := context.WithCancel(context.Background())
+	e := newEngineEdge(t, api.Options{Stopping: stopping})
+	job := e.create(`{"type":"t"}`)
+	stop()
+	for _, body := range []string{`{"types":["t"]}`, `{"types":["t"],"wait_seconds":1}`} {
+		require.Equal(t, http.StatusNoContent, e.send("POST", "/v1/dequeue", body).status)
+	}
+	require.Equal(t, "pending", e.job(job["id"])["state"])
+}
+
+func TestNobodyWaitsForAJobWhileStopping(t *testing.T) {
+	t.Parallel()
+	stopping, stop := context.WithCancel(context.Background())
+	stop()
+	q := &stub{ // without an await
+		status: func(_ context.Context, id uuid.UUID) (queue.Status, error) {
+			return queue.Status{ID: id, Type: "t", Channel: "c", State: queue.Running}, nil
+		},
+		job: func(_ context.Context, id uuid.UUID) (queue.Job, error) {
+			return queue.Job{ID: id, Type: "t", Channel: "c"}, nil
+		},
+	}
+	e := newEdge(t, q, api.Options{Stopping: stopping})
+	got := e.send("GET", "/v1/jobs/"+uuid.NewString()+"?wait_seconds=60", "")
+	require.Equal(t, http.StatusOK, got.status, got.body)
 }

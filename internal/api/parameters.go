@@ -4,14 +4,16 @@ import (
 	"math"
 	"net/url"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 )
 
-// checkParameters refuses what is wrong with the path and the query, before the generated
+// checkPath and checkQuery refuse what is wrong with a request's URL, before the generated
 // code sees it: that accepts more forms of a UUID than the contract, overlooks parameters it
 // does not know, and repeats a bad value in its errors, which may be a token.
-func checkParameters(c echo.Context) error {
+
+func checkPath(c echo.Context) error {
 	for _, name := range c.ParamNames() {
 		if name != "id" && name != "token" {
 			continue
@@ -24,12 +26,11 @@ func checkParameters(c echo.Context) error {
 			return invalid(name, "must be a UUID of 36 characters")
 		}
 	}
-	if c.Request().URL.RawQuery == "" {
-		return nil
-	}
-	return checkQuery(c)
+	return nil
 }
 
+// checkQuery is for routes of the contract: what is wrong with a query goes after a path or a
+// method that is not there.
 func checkQuery(c echo.Context) error {
 	values, err := url.ParseQuery(c.Request().URL.RawQuery)
 	if err != nil {
@@ -61,10 +62,14 @@ func checkSeconds(name string, seconds float64) error {
 	return nil
 }
 
-// shorten bounds what is repeated to a client of a name that it chose.
+// shorten bounds what is repeated to a client of a name that it chose, in whole characters.
 func shorten(name string) string {
 	if len(name) <= maxFieldName {
 		return name
 	}
-	return name[:maxFieldName] + "..."
+	end := maxFieldName
+	for end > 0 && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end] + "..."
 }

@@ -113,7 +113,7 @@ func kinds() []kind {
 			"there is nothing at this path; /openapi.json describes what there is",
 		}, {
 			codeUnavailable, http.StatusServiceUnavailable, "The server cannot take requests now",
-			"The server is starting or shutting down, or its store has failed. Whether the change was made is not known. Try again after the time in Retry-After.",
+			"The server is shutting down, or its store has failed. Whether the change was made is not known. Try again after the time in Retry-After.",
 			"the server cannot take requests now; try again after the time in Retry-After",
 		}, {
 			codeUnsupportedMediaType, http.StatusUnsupportedMediaType, "The body is not declared as plain JSON",
@@ -257,7 +257,8 @@ func problem(k kind, e requestError, requestID string) ([]byte, error) {
 	if e.field != "" {
 		document.Field = &e.field
 	}
-	return json.Marshal(document)
+	text, err := json.Marshal(document)
+	return append(text, '\n'), err
 }
 
 // view is the kind's entry in the catalogue.

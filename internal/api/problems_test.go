@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -126,7 +127,7 @@ func TestCatalogueAndContractAgree(t *testing.T) {
 	for _, code := range codes {
 		require.Contains(t, contract.Contract(), "`"+code+"`", "the contract does not mention the code")
 	}
-	notCodes := []string{queue.ReasonHeartbeatLost, queue.ReasonDependencyFailed, "exit-code"}
+	notCodes := []string{queue.ReasonHeartbeatLost, queue.ReasonDependencyFailed, queue.ReasonDependenciesTooLarge, "exit-code"}
 	for _, match := range regexp.MustCompile("`([a-z]+(?:-[a-z]+)+)`").FindAllStringSubmatch(contract.Contract(), -1) {
 		require.Contains(t, append(codes, notCodes...), match[1], "the contract mentions an unknown code")
 	}
@@ -175,4 +176,21 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	require.Len(t, logged, 1)
 	require.Equal(t, "panic: boom", logged[0]["error"])
 	require.Contains(t, logged[0]["stack"], "problems_test.go")
+}
+
+// panicking is a connection whose second half of an answer is a panic.
+type panicking struct{ *httptest.ResponseRecorder }
+
+func (panicking) Write([]byte) (int, error) { panic("boom") }
+
+// Half an answer must not look like a whole one: the connection is cut, and the log has why.
+func TestPanicWithinAnAnswerCutsTheConnection(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, &stub{}, api.Options{})
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		e.handler.ServeHTTP(panicking{httptest.NewRecorder()}, httptest.NewRequest("GET", "/openapi.yml", http.NoBody))
+	})
+	logged := e.log.lines(t, "request failed")
+	require.Len(t, logged, 1)
+	require.Equal(t, "panic: boom", logged[0]["error"])
 }

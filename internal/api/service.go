@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"go.yaml.in/yaml/v3"
 
@@ -13,7 +12,8 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// document is the contract in the two forms that it is served in.
+// document is the contract in the two forms that it is served in, each with a newline at its
+// end.
 type document struct {
 	yaml []byte
 	json []byte
@@ -29,27 +29,18 @@ func loadDocument() (document, error) {
 	if d.json, err = json.Marshal(tree); err != nil {
 		return document{}, fmt.Errorf("api: write the contract as JSON: %w", err)
 	}
+	d.json = append(d.json, '\n')
 	return d, nil
-}
-
-// VisitGetOpenAPIJSONResponse writes the document as JSON.
-func (d document) VisitGetOpenAPIJSONResponse(w http.ResponseWriter) error {
-	return write(w, http.StatusOK, "application/json", d.json)
-}
-
-// VisitGetOpenAPIYAMLResponse writes the document as YAML.
-func (d document) VisitGetOpenAPIYAMLResponse(w http.ResponseWriter) error {
-	return write(w, http.StatusOK, "application/yaml", d.yaml)
 }
 
 // GetOpenAPIJSON answers GET /openapi.json.
 func (a *API) GetOpenAPIJSON(context.Context, oapi.GetOpenAPIJSONRequestObject) (oapi.GetOpenAPIJSONResponseObject, error) {
-	return a.document, nil
+	return textAnswer{a, "application/json", a.document.json}, nil
 }
 
 // GetOpenAPIYAML answers GET /openapi.yml.
 func (a *API) GetOpenAPIYAML(context.Context, oapi.GetOpenAPIYAMLRequestObject) (oapi.GetOpenAPIYAMLResponseObject, error) {
-	return a.document, nil
+	return textAnswer{a, "application/yaml", a.document.yaml}, nil
 }
 
 // GetHealth answers GET /healthz: that it does is all there is to say.
@@ -74,7 +65,11 @@ func (a *API) ListErrors(context.Context, oapi.ListErrorsRequestObject) (oapi.Li
 	for i, k := range a.catalogue.kinds {
 		list.Errors[i] = k.view()
 	}
-	return list, nil
+	text, err := json.Marshal(list)
+	if err != nil {
+		return nil, fmt.Errorf("write the catalogue: %w", err)
+	}
+	return textAnswer{a, "application/json", append(text, '\n')}, nil
 }
 
 // GetError answers GET /v1/errors/{code}.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/logging"
+	"github.com/longshore-queue/longshore/internal/queue/embedded"
 	"github.com/longshore-queue/longshore/internal/reaper"
 )
 
@@ -25,6 +26,13 @@ const (
 	idleTimeout = 120 * time.Second
 	// maxHeaderBytes bounds the head of a request.
 	maxHeaderBytes = 16 << 10
+	// writeTimeout bounds what net/http writes by itself, such as 100 Continue. The API gives
+	// every answer a time of its own, which net/http sets back to this one before it reads the
+	// next request.
+	writeTimeout = 30 * time.Second
+	// firstRequestGrace is how long a connection that never had a request is left open once
+	// the server stops: one may be on its way.
+	firstRequestGrace = 100 * time.Millisecond
 )
 
 // App is one server. Start and Stop are each called once, by one goroutine.
@@ -32,12 +40,14 @@ type App struct {
 	options Options
 	log     *logrus.Logger
 	failed  chan error
+	open    func(path string, options embedded.Options) (*embedded.Store, error)
 
 	// Set by Start.
 	store    store
 	reaper   *reaper.Reaper
 	listener net.Listener
 	server   *http.Server
+	conns    connections
 	stopping context.CancelFunc // ends all waiting
 	served   chan struct{}      // closed when the listener's goroutine has ended
 }
@@ -55,18 +65,28 @@ func New(options Options) (*App, error) {
 		options: options,
 		log:     options.Logger,
 		failed:  make(chan error, 2), // one of the store, one of the listener
+		open:    openEngine,
 		served:  make(chan struct{}),
 	}, nil
 }
 
-// Start opens the store, listens, and starts the reaper. When it returns nil, requests are
-// being answered. When it returns an error, nothing is left running.
+// Start listens, opens the store, and starts the reaper. When it returns nil, requests are
+// being answered. When it returns an error, nothing is left running, and if that was about
+// the address, no store was made. Who connects while the store is being opened waits.
 func (a *App) Start() (err error) {
 	stopping, stop := context.WithCancel(context.Background())
 	a.stopping = stop
 	defer func() {
 		if err != nil {
 			stop()
+		}
+	}()
+	if a.listener, err = new(net.ListenConfig).Listen(stopping, "tcp", a.options.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.listener.Close())
 		}
 	}()
 	if a.store, err = a.openStore(); err != nil {
@@ -93,20 +113,26 @@ func (a *App) Start() (err error) {
 		MaxRetries:       a.options.MaxRetries,
 		Logger:           logging.Adapt(a.log),
 	})
-	if a.listener, err = new(net.ListenConfig).Listen(stopping, "tcp", a.options.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	a.server = &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(serverLog{a.log}, "", 0),
-	}
+	a.server = a.newServer(handler)
 	a.reaper.Start()
 	go a.serve()
 	a.log.WithFields(logrus.Fields{"address": a.Addr(), "store": a.options.Store}).Info("listening")
 	return nil
+}
+
+// newServer returns the server of the handler, with everything bounded.
+func (a *App) newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         a.conns.changed,
+		ErrorLog:          log.New(serverLog{a.log}, "", 0),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * has no answer in the contract
+	}
 }
 
 // serve lets clients in until Stop.
@@ -145,14 +171,22 @@ func (a *App) Stop(ctx context.Context) error {
 	// First, so that whoever is told that there is no job does not ask again here.
 	a.server.SetKeepAlivesEnabled(false)
 	a.stopping()
+	// Shutdown gives a connection that never had a request 5 s to send one.
+	closing := time.AfterFunc(firstRequestGrace, a.conns.closeNew)
 	err := a.server.Shutdown(ctx)
+	closing.Stop()
 	if err != nil {
-		err = errors.Join(fmt.Errorf("some requests were cut off: %w", err), a.server.Close())
+		if a.conns.inFlight() {
+			err = fmt.Errorf("some requests were cut off: %w", err)
+		} else {
+			err = nil // there was nobody but connections without a request
+		}
+		err = errors.Join(err, a.server.Close())
 	}
 	<-a.served
 	a.reaper.Stop()
-	if closing := a.store.Close(); closing != nil {
-		err = errors.Join(err, fmt.Errorf("close the store: %w", closing))
+	if failure := a.store.Close(); failure != nil {
+		err = errors.Join(err, fmt.Errorf("close the store: %w", failure))
 	}
 	return err
 }

@@ -131,6 +131,46 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
+func TestAddressesAreChecked(t *testing.T) {
+	t.Parallel()
+	for address, good := range map[string]bool{
+		":0": true, "127.0.0.1:8080": true, "localhost:65535": true, "[::1]:80": true, "[fe80::1%eth0]:80": true,
+		"a-b.example_c.:1": true, "0.0.0.0:080": true,
+		"": false, "8080": false, "127.0.0.1": false, "127.0.0.1:": false, ":": false, "127.0.0.1:99999": false,
+		"127.0.0.1:65536": false, "127.0.0.1:-1": false, "127.0.0.1:+1": false, "127.0.0.1:http": false,
+		"::1:80": false, "[::1]": false, "a b:80": false, "http://x:80": false, "-x:80": false, "garbage": false,
+		"[zz]:80:": false, "a:b:1": false, "/tmp/socket:1": false,
+	} {
+		options := testOptions()
+		options.Listen = address
+		_, err := app.New(options)
+		if good {
+			require.NoError(t, err, address)
+			continue
+		}
+		var wrong *app.OptionError
+		require.ErrorAs(t, err, &wrong, address)
+		require.Equal(t, "Listen", wrong.Option)
+	}
+}
+
+// What the options say of requests is what the API does.
+func TestOptionsReachTheAPI(t *testing.T) {
+	t.Parallel()
+	options := testOptions()
+	options.MaxBodyBytes = 100
+	options.MaxWait = 100 * time.Millisecond
+	s := start(t, options)
+	status, problem := s.post("/v1/jobs", `{"type":"t","args":"`+strings.Repeat("x", 100)+`"}`)
+	require.Equal(t, http.StatusRequestEntityTooLarge, status)
+	require.Equal(t, "body-too-large", problem["code"])
+	began := time.Now()
+	status, _ = s.post("/v1/dequeue", `{"types":["t"],"wait_seconds":60}`)
+	require.Equal(t, http.StatusNoContent, status)
+	require.GreaterOrEqual(t, time.Since(began), options.MaxWait)
+	require.Less(t, time.Since(began), soon/2)
+}
+
 func TestJobFromEndToEnd(t *testing.T) {
 	t.Parallel()
 	s := start(t, testOptions())
@@ -202,11 +242,12 @@ func TestAddressInUse(t *testing.T) {
 	t.Parallel()
 	first := start(t, testOptions())
 	options := testOptions()
-	options.Store = t.TempDir()
+	options.Store = t.TempDir() + "/store"
 	options.Listen = first.app.Addr()
 	a, err := app.New(options)
 	require.NoError(t, err)
 	require.ErrorContains(t, a.Start(), "address already in use")
+	require.NoDirExists(t, options.Store)
 
 	options.Listen = "127.0.0.1:0"
 	start(t, options)

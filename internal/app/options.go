@@ -2,6 +2,10 @@ package app
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -44,8 +48,8 @@ func (e *OptionError) Error() string { return e.Option + " " + e.Reason }
 
 // validate returns an *OptionError for the first option that makes no sense.
 func (o Options) validate() error {
-	if o.Listen == "" {
-		return &OptionError{"Listen", "must not be empty"}
+	if !isAddress(o.Listen) {
+		return &OptionError{"Listen", fmt.Sprintf("must be HOST:PORT, with a port from 0 to 65535, not %q", o.Listen)}
 	}
 	if o.Store == "" {
 		return &OptionError{"Store", "must not be empty"}
@@ -69,4 +73,22 @@ func (o Options) validate() error {
 		return &OptionError{"MaxBodyBytes", fmt.Sprintf("must be more than 0, not %d", o.MaxBodyBytes)}
 	}
 	return nil
+}
+
+// hostNames are what a host may look like that is no address. Whether there is such a host is
+// for the resolver to say.
+var hostNames = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?$`)
+
+// isAddress tells whether an address can be listened on at all, as far as its form goes. No
+// host is every address of the machine.
+func isAddress(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(host)
+	return host == "" || err == nil || hostNames.MatchString(host)
 }

@@ -21,18 +21,10 @@ type store interface {
 
 // openStore opens the engine that the options name.
 func (a *App) openStore() (store, error) {
-	options := embedded.Options{
+	s, err := a.open(a.options.Store, embedded.Options{
 		Logger:    logging.Adapt(a.log),
 		OnFailure: func(err error) { a.fail(fmt.Errorf("the store failed: %w", err)) },
-	}
-	if a.options.Store == InMemory {
-		s, err := embedded.OpenMemory(options)
-		if err != nil {
-			return nil, fmt.Errorf("open a store in memory: %w", err)
-		}
-		return s, nil
-	}
-	s, err := embedded.Open(a.options.Store, options)
+	})
 	if errors.Is(err, embedded.ErrInUse) {
 		return nil, fmt.Errorf("open the store: %s is in use by another server", a.options.Store)
 	}
@@ -40,4 +32,12 @@ func (a *App) openStore() (store, error) {
 		return nil, fmt.Errorf("open the store in %s: %w", a.options.Store, err)
 	}
 	return s, nil
+}
+
+// openEngine opens the engine at a path, which may be InMemory.
+func openEngine(path string, options embedded.Options) (*embedded.Store, error) {
+	if path == InMemory {
+		return embedded.OpenMemory(options)
+	}
+	return embedded.Open(path, options)
 }

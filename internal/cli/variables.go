@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -39,6 +40,41 @@ func variables(env []string) kong.Resolver {
 			return value, nil
 		}
 	})
+}
+
+// Unknown returns the names of the variables in env, sorted, that look like settings of p's and
+// are none: a misspelt one would be ignored without a word. flags is what Parse got.
+//
+// Those that a worker gives to the commands that it runs are no settings: a command may be, or
+// start, a program of ours.
+func (p Program) Unknown(flags any, env []string) []string {
+	parser, err := kong.New(flags, kong.Name(p.Name))
+	if err != nil {
+		panic(err) // the tags are wrong
+	}
+	known := make(map[string]bool)
+	for _, flag := range parser.Model.Flags {
+		known[variableOf(flag.Name)] = hasVariable(flag)
+	}
+	var unknown []string
+	for _, variable := range env {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, prefix) && !known[name] && !ofCommands(name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown)
+}
+
+// ofCommands tells whether a variable is one that a worker sets for its commands.
+func ofCommands(name string) bool {
+	switch rest := strings.TrimPrefix(name, prefix); rest {
+	case "ATTEMPT", "CHANNEL", "DEPENDENCIES":
+		return true
+	default:
+		return strings.HasPrefix(rest, "JOB_")
+	}
 }
 
 // entries are the lines of a value, without the space around them.
