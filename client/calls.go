@@ -19,8 +19,9 @@ import (
 var (
 	// ErrCanceled: somebody canceled the job. Nothing about this run is accepted any more.
 	ErrCanceled = errors.New("the job was canceled")
-	// ErrLeaseLost: the server took the lease back, or could not be reached for as long as
-	// it needs to do so. The job may be running elsewhere; nothing is reported.
+	// ErrLeaseLost: the server says that it took the lease back, which it does after the
+	// heartbeat timeout. The job may be running elsewhere; nothing is reported. A server that
+	// says nothing has not said so: see Run.ValidUntil.
 	ErrLeaseLost = errors.New("the lease was lost")
 	// ErrDraining: the worker is stopping and its drain timeout has passed. Unless the
 	// handler returns a result all the same, the job is given back at no cost.
@@ -69,6 +70,7 @@ func marshal(value any) (json.RawMessage, error) {
 type calls struct {
 	api     ClientInterface
 	timeout time.Duration // of one request, on top of what a poll waits
+	reach   *reach        // is told of the outcome of each
 }
 
 // unreadError is a lease that was granted, but whose answer could not be read: without its
@@ -82,7 +84,8 @@ func (e *unreadError) Error() string { return "read a granted lease: " + e.err.E
 func (e *unreadError) Unwrap() error { return e.err }
 
 // dequeue asks for a job and waits for one up to wait. It returns nil when there was none.
-func (c calls) dequeue(ctx context.Context, request DequeueRequest, wait time.Duration) (*Lease, error) {
+func (c calls) dequeue(ctx context.Context, request DequeueRequest, wait time.Duration) (lease *Lease, err error) {
+	defer func() { c.reach.note(err) }()
 	ctx, cancel := context.WithTimeout(ctx, wait+c.timeout)
 	defer cancel()
 	seconds := wait.Seconds()
@@ -91,7 +94,7 @@ func (c calls) dequeue(ctx context.Context, request DequeueRequest, wait time.Du
 	if err == nil && resp.StatusCode == http.StatusNoContent {
 		return nil, resp.Body.Close()
 	}
-	lease, err := decode[Lease](resp, err, http.StatusCreated)
+	lease, err = decode[Lease](resp, err, http.StatusCreated)
 	if err != nil && resp != nil && resp.StatusCode == http.StatusCreated {
 		if token, parseErr := uuid.Parse(path.Base(resp.Header.Get("Location"))); parseErr == nil {
 			return nil, &unreadError{token: token, err: err}
@@ -108,7 +111,9 @@ func (c calls) lease(ctx context.Context, token Token) (*Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	resp, err := c.api.GetLease(ctx, token)
-	return decode[Lease](resp, err, http.StatusOK)
+	lease, err := decode[Lease](resp, err, http.StatusOK)
+	c.reach.note(err)
+	return lease, err
 }
 
 // heartbeat refreshes the lease. It takes no longer than limit.
@@ -116,7 +121,9 @@ func (c calls) heartbeat(ctx context.Context, token Token, limit time.Duration) 
 	ctx, cancel := context.WithTimeout(ctx, min(limit, c.timeout))
 	defer cancel()
 	resp, err := c.api.Heartbeat(ctx, token, Nothing{})
-	return decode[HeartbeatAnswer](resp, err, http.StatusOK)
+	answer, err := decode[HeartbeatAnswer](resp, err, http.StatusOK)
+	c.reach.note(err)
+	return answer, err
 }
 
 // send makes a report.
@@ -135,6 +142,7 @@ func (c calls) send(ctx context.Context, token Token, r report) error {
 		resp, err = c.api.ReleaseLeaseWithBody(ctx, token, kind, body)
 	}
 	_, err = decode[Reported](resp, err, http.StatusOK)
+	c.reach.note(err)
 	return err
 }
 

@@ -498,8 +498,8 @@ type HttpRequestDoer interface {
 	Do(req *http.Request) (*http.Response, error)
 }
 
-// Client which conforms to the OpenAPI3 specification for this service.
-type Client struct {
+// GeneratedClient which conforms to the OpenAPI3 specification for this service.
+type GeneratedClient struct {
 	// The endpoint of the server conforming to this interface, with scheme,
 	// https://api.deepmap.com for example. This can contain a path relative
 	// to the server, such as https://api.deepmap.com/dev-test, and all the
@@ -516,12 +516,12 @@ type Client struct {
 }
 
 // ClientOption allows setting custom parameters during construction
-type ClientOption func(*Client) error
+type ClientOption func(*GeneratedClient) error
 
-// Creates a new Client, with reasonable defaults
-func NewClient(server string, opts ...ClientOption) (*Client, error) {
+// Creates a new GeneratedClient, with reasonable defaults
+func NewClient(server string, opts ...ClientOption) (*GeneratedClient, error) {
 	// create a client with sane default values
-	client := Client{
+	client := GeneratedClient{
 		Server: server,
 	}
 	// mutate client and add all optional params
@@ -544,7 +544,7 @@ func NewClient(server string, opts ...ClientOption) (*Client, error) {
 // WithHTTPClient allows overriding the default Doer, which is
 // automatically created using http.Client. This is useful for tests.
 func WithHTTPClient(doer HttpRequestDoer) ClientOption {
-	return func(c *Client) error {
+	return func(c *GeneratedClient) error {
 		c.Client = doer
 		return nil
 	}
@@ -553,7 +553,7 @@ func WithHTTPClient(doer HttpRequestDoer) ClientOption {
 // WithRequestEditorFn allows setting up a callback function, which will be
 // called right before sending the request. This can be used to mutate the request.
 func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
-	return func(c *Client) error {
+	return func(c *GeneratedClient) error {
 		c.RequestEditors = append(c.RequestEditors, fn)
 		return nil
 	}
@@ -811,7 +811,7 @@ type ClientInterface interface {
 // GetHealth Is the process alive?
 //
 // Corresponds with GET /healthz (the `GetHealth` operationId).
-func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHealthRequest(c.Server)
 	if err != nil {
 		return nil, err
@@ -826,7 +826,7 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 // GetOpenAPIJSON This document as JSON
 //
 // Corresponds with GET /openapi.json (the `GetOpenAPIJSON` operationId).
-func (c *Client) GetOpenAPIJSON(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) GetOpenAPIJSON(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOpenAPIJSONRequest(c.Server)
 	if err != nil {
 		return nil, err
@@ -841,7 +841,7 @@ func (c *Client) GetOpenAPIJSON(ctx context.Context, reqEditors ...RequestEditor
 // GetOpenAPIYAML This document as YAML
 //
 // Corresponds with GET /openapi.yml (the `GetOpenAPIYAML` operationId).
-func (c *Client) GetOpenAPIYAML(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) GetOpenAPIYAML(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOpenAPIYAMLRequest(c.Server)
 	if err != nil {
 		return nil, err
@@ -860,7 +860,7 @@ func (c *Client) GetOpenAPIYAML(ctx context.Context, reqEditors ...RequestEditor
 // answer yet.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
-func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
 	if err != nil {
 		return nil, err
@@ -885,7 +885,7 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-func (c *Client) DequeueWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) DequeueWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDequeueRequestWithBody(c.Server, contentType, body)
 	if err != nil {
 		return nil, err
@@ -910,7 +910,7 @@ func (c *Client) DequeueWithBody(ctx context.Context, contentType string, body i
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-func (c *Client) Dequeue(ctx context.Context, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) Dequeue(ctx context.Context, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDequeueRequest(c.Server, body)
 	if err != nil {
 		return nil, err
@@ -925,7 +925,7 @@ func (c *Client) Dequeue(ctx context.Context, body DequeueJSONRequestBody, reqEd
 // ListErrors List every error code
 //
 // Corresponds with GET /v1/errors (the `ListErrors` operationId).
-func (c *Client) ListErrors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) ListErrors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListErrorsRequest(c.Server)
 	if err != nil {
 		return nil, err
@@ -942,7 +942,7 @@ func (c *Client) ListErrors(ctx context.Context, reqEditors ...RequestEditorFn) 
 // The `type` of every problem document is the address of this operation.
 //
 // Corresponds with GET /v1/errors/{code} (the `GetError` operationId).
-func (c *Client) GetError(ctx context.Context, code string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) GetError(ctx context.Context, code string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetErrorRequest(c.Server, code)
 	if err != nil {
 		return nil, err
@@ -965,7 +965,7 @@ func (c *Client) GetError(ctx context.Context, code string, reqEditors ...Reques
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-func (c *Client) CreateJobWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) CreateJobWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateJobRequestWithBody(c.Server, contentType, body)
 	if err != nil {
 		return nil, err
@@ -988,7 +988,7 @@ func (c *Client) CreateJobWithBody(ctx context.Context, contentType string, body
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-func (c *Client) CreateJob(ctx context.Context, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) CreateJob(ctx context.Context, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateJobRequest(c.Server, body)
 	if err != nil {
 		return nil, err
@@ -1007,7 +1007,7 @@ func (c *Client) CreateJob(ctx context.Context, body CreateJobJSONRequestBody, r
 // job as it is then, so look at its `state`.
 //
 // Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
-func (c *Client) GetJob(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) GetJob(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetJobRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
@@ -1029,7 +1029,7 @@ func (c *Client) GetJob(ctx context.Context, id JobId, params *GetJobParams, req
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/jobs/{id}/cancel (the `CancelJob` operationId).
-func (c *Client) CancelJobWithBody(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) CancelJobWithBody(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelJobRequestWithBody(c.Server, id, contentType, body)
 	if err != nil {
 		return nil, err
@@ -1051,7 +1051,7 @@ func (c *Client) CancelJobWithBody(ctx context.Context, id JobId, contentType st
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/jobs/{id}/cancel (the `CancelJob` operationId).
-func (c *Client) CancelJob(ctx context.Context, id JobId, body CancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) CancelJob(ctx context.Context, id JobId, body CancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelJobRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
@@ -1071,7 +1071,7 @@ func (c *Client) CancelJob(ctx context.Context, id JobId, body CancelJobJSONRequ
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-func (c *Client) DequeueJobWithBody(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) DequeueJobWithBody(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDequeueJobRequestWithBody(c.Server, id, contentType, body)
 	if err != nil {
 		return nil, err
@@ -1091,7 +1091,7 @@ func (c *Client) DequeueJobWithBody(ctx context.Context, id JobId, contentType s
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-func (c *Client) DequeueJob(ctx context.Context, id JobId, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) DequeueJob(ctx context.Context, id JobId, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDequeueJobRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
@@ -1111,7 +1111,7 @@ func (c *Client) DequeueJob(ctx context.Context, id JobId, body DequeueJobJSONRe
 // then it is shown with `canceled: true`.
 //
 // Corresponds with GET /v1/leases/{token} (the `GetLease` operationId).
-func (c *Client) GetLease(ctx context.Context, token Token, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) GetLease(ctx context.Context, token Token, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetLeaseRequest(c.Server, token)
 	if err != nil {
 		return nil, err
@@ -1131,7 +1131,7 @@ func (c *Client) GetLease(ctx context.Context, token Token, reqEditors ...Reques
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/leases/{token}/fail (the `FailLease` operationId).
-func (c *Client) FailLeaseWithBody(ctx context.Context, token Token, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) FailLeaseWithBody(ctx context.Context, token Token, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFailLeaseRequestWithBody(c.Server, token, contentType, body)
 	if err != nil {
 		return nil, err
@@ -1151,7 +1151,7 @@ func (c *Client) FailLeaseWithBody(ctx context.Context, token Token, contentType
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/leases/{token}/fail (the `FailLease` operationId).
-func (c *Client) FailLease(ctx context.Context, token Token, body FailLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) FailLease(ctx context.Context, token Token, body FailLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFailLeaseRequest(c.Server, token, body)
 	if err != nil {
 		return nil, err
@@ -1173,7 +1173,7 @@ func (c *Client) FailLease(ctx context.Context, token Token, body FailLeaseJSONR
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/leases/{token}/finish (the `FinishLease` operationId).
-func (c *Client) FinishLeaseWithBody(ctx context.Context, token Token, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) FinishLeaseWithBody(ctx context.Context, token Token, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFinishLeaseRequestWithBody(c.Server, token, contentType, body)
 	if err != nil {
 		return nil, err
@@ -1195,7 +1195,7 @@ func (c *Client) FinishLeaseWithBody(ctx context.Context, token Token, contentTy
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/leases/{token}/finish (the `FinishLease` operationId).
-func (c *Client) FinishLease(ctx context.Context, token Token, body FinishLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) FinishLease(ctx context.Context, token Token, body FinishLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFinishLeaseRequest(c.Server, token, body)
 	if err != nil {
 		return nil, err
@@ -1216,7 +1216,7 @@ func (c *Client) FinishLease(ctx context.Context, token Token, body FinishLeaseJ
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
-func (c *Client) HeartbeatWithBody(ctx context.Context, token Token, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) HeartbeatWithBody(ctx context.Context, token Token, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeartbeatRequestWithBody(c.Server, token, contentType, body)
 	if err != nil {
 		return nil, err
@@ -1237,7 +1237,7 @@ func (c *Client) HeartbeatWithBody(ctx context.Context, token Token, contentType
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
-func (c *Client) Heartbeat(ctx context.Context, token Token, body HeartbeatJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) Heartbeat(ctx context.Context, token Token, body HeartbeatJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewHeartbeatRequest(c.Server, token, body)
 	if err != nil {
 		return nil, err
@@ -1259,7 +1259,7 @@ func (c *Client) Heartbeat(ctx context.Context, token Token, body HeartbeatJSONR
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/leases/{token}/release (the `ReleaseLease` operationId).
-func (c *Client) ReleaseLeaseWithBody(ctx context.Context, token Token, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) ReleaseLeaseWithBody(ctx context.Context, token Token, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReleaseLeaseRequestWithBody(c.Server, token, contentType, body)
 	if err != nil {
 		return nil, err
@@ -1281,7 +1281,7 @@ func (c *Client) ReleaseLeaseWithBody(ctx context.Context, token Token, contentT
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/leases/{token}/release (the `ReleaseLease` operationId).
-func (c *Client) ReleaseLease(ctx context.Context, token Token, body ReleaseLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *GeneratedClient) ReleaseLease(ctx context.Context, token Token, body ReleaseLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReleaseLeaseRequest(c.Server, token, body)
 	if err != nil {
 		return nil, err
@@ -1919,7 +1919,7 @@ func NewReleaseLeaseRequestWithBody(server string, token Token, contentType stri
 	return req, nil
 }
 
-func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
+func (c *GeneratedClient) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
 			return err
@@ -1950,7 +1950,7 @@ func NewClientWithResponses(server string, opts ...ClientOption) (*ClientWithRes
 
 // WithBaseURL overrides the baseURL.
 func WithBaseURL(baseURL string) ClientOption {
-	return func(c *Client) error {
+	return func(c *GeneratedClient) error {
 		newBaseURL, err := url.Parse(baseURL)
 		if err != nil {
 			return err

@@ -29,13 +29,22 @@ type Options struct {
 	MaxAnswerBytes int64
 }
 
+// Client talks to one server. Its methods are what producers need; API has every call of the
+// contract. They are safe for concurrent use.
+//
+// Every answer that is not 2xx is an error: errors.As finds the server's *Problem in it, and
+// RetryAfter how long the server asks to wait. The tokens of leases are cut out of errors.
+type Client struct {
+	api *ClientWithResponses
+}
+
+// API returns the generated client, with one method for each call of the contract. In contrast
+// to one made by NewClientWithResponses, its errors and bounds are those of this client.
+func (c *Client) API() *ClientWithResponses { return c.api }
+
 // New returns a client of the server at baseURL, such as "https://queue.example:8080". It
 // sends nothing.
-//
-// In contrast to a client made by NewClientWithResponses, its calls return an error for every
-// answer that is not 2xx; errors.As finds the server's *Problem in it, and RetryAfter how long
-// the server asks to wait. The tokens of leases are cut out of errors.
-func New(baseURL string, options Options) (*ClientWithResponses, error) {
+func New(baseURL string, options Options) (*Client, error) {
 	base, err := url.Parse(baseURL)
 	if err != nil {
 		var outer *url.Error
@@ -65,7 +74,11 @@ func New(baseURL string, options Options) (*ClientWithResponses, error) {
 	if sender.maxAnswer <= 0 {
 		sender.maxAnswer = DefaultMaxAnswerBytes
 	}
-	return NewClientWithResponses(base.String(), WithHTTPClient(sender))
+	api, err := NewClientWithResponses(base.String(), WithHTTPClient(sender))
+	if err != nil {
+		return nil, fmt.Errorf("new client: %w", err)
+	}
+	return &Client{api: api}, nil
 }
 
 // sender is the one place that all requests of a client pass through.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -32,7 +33,7 @@ func respond(status int, kind, body string, header ...string) transport {
 	}
 }
 
-func newClient(t *testing.T, answer transport, options ...func(*client.Options)) *client.ClientWithResponses {
+func newClient(t *testing.T, answer transport, options ...func(*client.Options)) *client.Client {
 	t.Helper()
 	o := client.Options{HTTPClient: &http.Client{Transport: answer}}
 	for _, change := range options {
@@ -66,7 +67,7 @@ func TestProblemsAreErrors(t *testing.T) {
 	require.EqualError(t, err, `enqueue a job of type "t": POST /base/v1/jobs: 422 dependency-not-found: no such job (request r7)`)
 	require.Zero(t, client.RetryAfter(err))
 
-	_, err = c.CreateJobWithResponse(t.Context(), client.NewJob{Type: "t"})
+	_, err = c.API().CreateJobWithResponse(t.Context(), client.NewJob{Type: "t"})
 	require.ErrorAs(t, err, &problem, "generated calls give problems too")
 }
 
@@ -94,15 +95,16 @@ func TestErrorsDoNotShowTokens(t *testing.T) {
 		"a talkative network": func(req *http.Request) (*http.Response, error) {
 			return nil, errors.New("cannot reach " + req.URL.String())
 		},
+		"a talkative title":  respond(http.StatusConflict, problemType, `{"code":"lease-lost","title":"Lease `+token.String()+` is over"}`),
 		"a talkative server": respond(http.StatusConflict, problemType, `{"code":"lease-lost","title":"`+token.String()+`","detail":"lease `+token.String()+` is over"}`),
 		"a proxy":            respond(http.StatusBadGateway, "text/html", token.String()),
 	} {
-		_, err := newClient(t, answer).HeartbeatWithResponse(t.Context(), token, client.Nothing{})
+		_, err := newClient(t, answer).API().HeartbeatWithResponse(t.Context(), token, client.Nothing{})
 		require.Error(t, err, name)
 		require.NotContains(t, err.Error(), token.String(), name)
 		require.Contains(t, err.Error(), "/v1/leases/{token}/heartbeat", name)
 	}
-	_, err := newClient(t, func(*http.Request) (*http.Response, error) { return nil, errNetwork }).GetLease(t.Context(), token)
+	_, err := newClient(t, func(*http.Request) (*http.Response, error) { return nil, errNetwork }).API().GetLease(t.Context(), token)
 	require.ErrorIs(t, err, errNetwork, "what happened can still be told")
 }
 
@@ -133,6 +135,32 @@ func TestAnswersAreBounded(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrAnswerTooLong)
 }
 
+// What is returned with the bound's error is counted too: a reader that trusts it must not be
+// given a byte that it has no room for, or one past the bound.
+func TestABoundedAnswerGivesNotOneByteTooMany(t *testing.T) {
+	t.Parallel()
+	const bound = 8
+	for length := range 2 * bound {
+		body := strings.Repeat("x", length)
+		answers := map[string]io.Reader{"whole": strings.NewReader(body), "byte by byte": iotest.OneByteReader(strings.NewReader(body))}
+		for name, answer := range answers {
+			c := newClient(t, func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(answer)}, nil
+			}, func(o *client.Options) { o.MaxAnswerBytes = bound })
+			resp, err := c.API().GetHealth(t.Context())
+			require.NoError(t, err)
+			got, err := io.ReadAll(resp.Body)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, body[:min(length, bound)], string(got), "%s, %d bytes", name, length)
+			if length <= bound {
+				require.NoError(t, err, "%s, %d bytes", name, length)
+			} else {
+				require.ErrorIs(t, err, client.ErrAnswerTooLong, "%s, %d bytes", name, length)
+			}
+		}
+	}
+}
+
 func TestRequestsSayWhoSendsThem(t *testing.T) {
 	t.Parallel()
 	var agent string
@@ -140,9 +168,35 @@ func TestRequestsSayWhoSendsThem(t *testing.T) {
 		agent = req.UserAgent()
 		return nil, errNetwork
 	}, func(o *client.Options) { o.UserAgent = "me/1" })
-	_, err := c.GetHealth(t.Context())
+	_, err := c.API().GetHealth(t.Context())
 	require.ErrorIs(t, err, errNetwork)
 	require.Equal(t, "me/1", agent)
+}
+
+func TestAProducerLooksAtItsJobsAndCancelsThem(t *testing.T) {
+	t.Parallel()
+	id := uuid.New()
+	job := `{"id":"` + id.String() + `","type":"t","state":"running","attempt":3}`
+	var asked string
+	answering := func(answer transport) *client.Client {
+		return newClient(t, func(req *http.Request) (*http.Response, error) {
+			asked = req.Method + " " + req.URL.Path
+			return answer(req)
+		})
+	}
+	got, err := answering(respond(http.StatusOK, "application/json", job)).Job(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, "GET /base/v1/jobs/"+id.String(), asked)
+	require.Equal(t, client.Running, got.State)
+	require.NoError(t, answering(respond(http.StatusOK, "application/json", job)).Cancel(t.Context(), id))
+	require.Equal(t, "POST /base/v1/jobs/"+id.String()+"/cancel", asked)
+
+	refused := answering(respond(http.StatusConflict, problemType, `{"code":"job-not-running"}`))
+	var problem *client.Problem
+	require.ErrorAs(t, refused.Cancel(t.Context(), id), &problem)
+	require.Equal(t, client.CodeJobNotRunning, problem.Code)
+	_, err = refused.Job(t.Context(), id)
+	require.ErrorAs(t, err, &problem)
 }
 
 func TestWaitGoesOnUntilTheJobIsOver(t *testing.T) {

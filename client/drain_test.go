@@ -159,6 +159,46 @@ func TestKillReportsNothingAndKeepsTheTokens(t *testing.T) {
 	})
 }
 
+// A report that is under way does not hold it up.
+func TestKillEndsRequestsThatAreUnderWay(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, _ int) fault { return fault{hang: op == "finish"} }
+		tokens := newMemoryTokens()
+		j := f.server.add("t", `null`)
+		f.start(lasting(0), with(tokens))
+		f.pass(time.Second)
+		require.Len(t, f.server.seen("finish"), 1)
+		f.worker.Kill()
+		<-f.done
+		require.Equal(t, time.Second, time.Since(f.begun))
+		require.Equal(t, client.Running, f.server.state(j))
+		require.Equal(t, []uuid.UUID{j.lease.Token}, tokens.all())
+	})
+}
+
+// What handlers return when their contexts end is not reported, even if they are as fast as can be.
+func TestKillIsFasterThanTheHandlersThatItEnds(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		within(t, func(t *testing.T, f *fixture) {
+			for range 20 {
+				f.server.add("t", `null`)
+			}
+			f.start(func(ctx context.Context, _ *client.Run) (any, error) {
+				<-ctx.Done()
+				return "a result", nil
+			}, func(o *client.WorkerOptions) { o.Concurrency = 20 })
+			f.pass(time.Second)
+			f.worker.Kill()
+			<-f.done
+			for _, op := range []string{"finish", "fail", "release"} {
+				require.Empty(t, f.server.seen(op))
+			}
+		})
+	}
+}
+
 func TestKillCutsADrainShort(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, f *fixture) {

@@ -69,7 +69,7 @@ func within(t *testing.T, test func(t *testing.T, f *fixture)) {
 	})
 }
 
-func (f *fixture) api() *client.ClientWithResponses {
+func (f *fixture) api() *client.Client {
 	api, err := client.New("http://queue.test", client.Options{HTTPClient: &http.Client{Transport: f.server}})
 	require.NoError(f.t, err)
 	return api

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -39,7 +41,26 @@ type Run struct {
 	// Adopted tells that an earlier process of this worker began the run and did not end
 	// it; the lease, and Attempt, are the same.
 	Adopted bool
+
+	validUntil atomic.Pointer[time.Time]
 }
+
+// ValidUntil returns until when the lease is known to be this run's: until then nobody else
+// has the job. It moves on with every heartbeat that the server answers. When it has passed,
+// the server was silent for the whole heartbeat timeout: the run goes on, and its result is
+// accepted unless the job was given to another worker meanwhile, which ends the context as
+// soon as the server says so. A handler that is about to do what must not be done twice can
+// look here first, and should hand Attempt to whoever is asked to do it.
+//
+// It is the zero time for a Run that no Worker made. It is safe for concurrent use.
+func (r *Run) ValidUntil() time.Time {
+	if until := r.validUntil.Load(); until != nil {
+		return *until
+	}
+	return time.Time{}
+}
+
+func (r *Run) setValidUntil(until time.Time) { r.validUntil.Store(&until) }
 
 // Reasons that a Worker gives for failures by itself.
 const (

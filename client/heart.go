@@ -41,26 +41,31 @@ func duration(seconds float64, most time.Duration) time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// beat keeps the lease alive until ctx ends (nil), or the lease is over: ErrCanceled or
-// ErrLeaseLost. granted is when the lease was last known to be alive.
+// attempt is how long one heartbeat may take: at most half of the timeout, so that an attempt
+// that hangs leaves room for another one.
+func (c cadence) attempt() time.Duration {
+	return max(c.timeout/4, min(time.Second, c.timeout/2))
+}
+
+// beat keeps the lease alive until ctx ends (nil), or the server says that the lease is over:
+// ErrCanceled or ErrLeaseLost.
 //
-// A lease counts as lost when no beat that was sent in the last timeout was answered. Time is
-// counted from the sending, so the handler is told before the server gives the job away.
-func (w *Worker) beat(ctx context.Context, token Token, granted time.Time, c cadence) error {
-	deadline := granted.Add(c.timeout)
+// Silence is no verdict, however long it lasts: the server may be down, and gives every lease
+// a fresh heartbeat when it is back. Should it have taken the lease back meanwhile, it says so
+// then. So the beats go on, at the lease's own pace at the slowest, or a server that is back
+// would hear of the lease too late. Until when the lease was known to be alive is what run
+// tells its handler.
+func (w *Worker) beat(ctx context.Context, lease *Lease, run *Run) error {
+	c := newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds)
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
-	pause := c.pause
+	pause := min(c.pause, max(time.Until(run.ValidUntil()), 0))
+	told := false
 	for {
-		if sleep(ctx, min(pause, time.Until(deadline))) != nil {
+		if sleep(ctx, pause) != nil {
 			return nil
 		}
 		sent := time.Now()
-		if !sent.Before(deadline) {
-			return ErrLeaseLost
-		}
-		// A quarter of the timeout: an attempt that hangs leaves room for others.
-		limit := min(deadline.Sub(sent), max(c.timeout/4, time.Second))
-		answer, err := w.calls.heartbeat(ctx, token, limit)
+		answer, err := w.calls.heartbeat(ctx, lease.Token, c.attempt())
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -68,15 +73,22 @@ func (w *Worker) beat(ctx context.Context, token Token, granted time.Time, c cad
 			return ErrCanceled
 		case err == nil:
 			c = newCadence(answer.HeartbeatInSeconds, answer.HeartbeatTimeoutSeconds)
-			deadline = sent.Add(c.timeout)
+			// From the sending: when the server counts from is later.
+			run.setValidUntil(sent.Add(c.timeout))
 			backoff.reset()
-			pause = c.pause
+			pause, told = c.pause, false
+			continue
 		case ended(err) != nil:
 			return ended(err)
-		default:
-			// Soon again, whatever the cadence, and in any case once more before the end.
-			pause = min(backoff.pause(err), max(time.Until(deadline)/2, minHeartbeatPause))
-			w.log.Error(err, "a heartbeat failed", "again_in", pause.String())
 		}
+		pause = min(backoff.pause(err), c.pause)
+		if left := time.Until(run.ValidUntil()); left > 0 {
+			pause = min(pause, max(left/2, minHeartbeatPause)) // once more before the end, in any case
+		} else if !told {
+			told = true
+			w.log.Error(err, "no heartbeat was answered for the heartbeat timeout; the run goes on, and may run elsewhere too",
+				about(lease)...)
+		}
+		w.log.Error(err, "a heartbeat failed", about(lease, "again_in", pause.String())...)
 	}
 }

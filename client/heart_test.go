@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -92,9 +93,9 @@ func TestALostLeaseEndsTheHandlersContextAndNothingIsReported(t *testing.T) {
 	}
 }
 
-// A heartbeat counts from when it was sent, so the handler stops before the server can have
-// given the job to somebody else.
-func TestSilenceForTheTimeoutCountsAsALostLease(t *testing.T) {
+// The server gives every lease a fresh heartbeat when it is started again, so silence alone
+// says nothing. The result is fenced by the token, whatever became of the lease.
+func TestARunOutlastsASilenceOfAnyLengthAndItsResultIsReported(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]fault{
 		"requests are lost":     {lost: true},
@@ -108,26 +109,128 @@ func TestSilenceForTheTimeoutCountsAsALostLease(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			within(t, func(t *testing.T, f *fixture) {
-				f.server.faults = func(op string, nth int) fault {
-					if op == "heartbeat" && nth > 1 { // the first, at 40 s, is answered
+				f.server.faults = func(string, int) fault {
+					// The heartbeat at 40 s is answered, and then nothing for four timeouts.
+					if since := time.Since(f.begun); since > time.Minute && since < 540*time.Second {
 						return broken
 					}
 					return fault{}
 				}
-				causes := make(chan error, 1)
-				f.server.add("t", `null`)
-				f.start(untilEnd(causes))
-				f.pass(40*time.Second + 120*time.Second - time.Millisecond)
-				require.Empty(t, causes, "the lease may still be alive")
-				f.pass(2 * time.Millisecond)
-				require.ErrorIs(t, <-causes, client.ErrLeaseLost)
-				require.Empty(t, f.server.seen("fail"))
-				require.Empty(t, f.server.seen("release"))
-				require.Greater(t, len(f.server.seen("heartbeat")), 3, "one failure is not the end")
-				require.Less(t, len(f.server.seen("heartbeat")), 30, "attempts are paced")
+				tokens := newMemoryTokens()
+				j := f.server.add("t", `null`)
+				f.start(lasting(530*time.Second), with(tokens))
+				f.pass(529 * time.Second)
+				f.server.set(j, func(j *fakeJob) { j.lastBeat = time.Now() }) // as a server does at its start
+				require.Len(t, tokens.all(), 1)
+				at := f.since(f.server.seen("heartbeat"))
+				require.Less(t, len(at), 80, "attempts are paced")
+				for i := 1; i < len(at); i++ {
+					require.LessOrEqual(t, at[i]-at[i-1], 70*time.Second, "a server that is back hears of the lease in time")
+				}
+				f.pass(10 * time.Minute)
+				require.Equal(t, client.Finished, f.server.state(j))
+				require.Empty(t, tokens.all())
 			})
 		})
 	}
+}
+
+// The network was down, the server was not, and gave the job to somebody else.
+func TestARunThatTheServerGaveAwayDuringASilenceEndsWhenTheServerSaysSo(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(string, int) fault {
+			since := time.Since(f.begun)
+			return fault{lost: since > time.Minute && since < 300*time.Second}
+		}
+		causes := make(chan error, 1)
+		f.server.add("t", `null`)
+		f.start(untilEnd(causes))
+		f.pass(299 * time.Second)
+		require.Empty(t, causes)
+		f.pass(31 * time.Second)
+		require.ErrorIs(t, <-causes, client.ErrLeaseLost)
+		for _, op := range []string{"finish", "fail", "release"} {
+			require.Empty(t, f.server.seen(op))
+		}
+	})
+}
+
+func TestAHandlerCanSeeUntilWhenTheLeaseIsItsOwn(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, nth int) fault {
+			if op != "heartbeat" {
+				return fault{}
+			}
+			// The second takes 20 s to be answered, and no later one is.
+			return fault{delay: map[bool]time.Duration{true: 20 * time.Second}[nth == 2], lost: nth > 2}
+		}
+		runs := make(chan *client.Run, 1)
+		f.server.add("t", `null`)
+		f.start(func(_ context.Context, run *client.Run) (any, error) {
+			runs <- run
+			time.Sleep(400 * time.Second)
+			return nil, nil
+		})
+		f.pass(time.Second)
+		run := <-runs
+		until := func() time.Duration { return run.ValidUntil().Sub(f.begun) }
+		require.Equal(t, 120*time.Second, until(), "from the grant")
+		f.pass(40 * time.Second)
+		require.Equal(t, 160*time.Second, until(), "from the first heartbeat")
+		f.pass(60 * time.Second)
+		require.Equal(t, 200*time.Second, until(), "from the sending of the second, not its answer")
+		f.pass(300 * time.Second)
+		require.Equal(t, 200*time.Second, until())
+		require.Contains(t, f.log.text(), "no heartbeat was answered for the heartbeat timeout")
+	})
+	require.Zero(t, new(client.Run).ValidUntil(), "of a run that no worker made")
+}
+
+// However short the lease is, a heartbeat that hangs leaves time for another.
+func TestAHeartbeatThatHangsLeavesTimeForAnother(t *testing.T) {
+	t.Parallel()
+	for _, timeout := range []float64{120, 3, 1, 0.1} {
+		t.Run(strconv.FormatFloat(timeout, 'g', -1, 64), func(t *testing.T) {
+			t.Parallel()
+			within(t, func(t *testing.T, f *fixture) {
+				f.server.pause, f.server.timeout = timeout/3, timeout
+				f.server.faults = faultsOf("heartbeat", 1, fault{hang: true})
+				j := f.server.add("t", `null`)
+				f.start(lasting(seconds(2 * timeout)[0]), func(o *client.WorkerOptions) { o.RequestTimeout = time.Hour })
+				f.pass(seconds(3 * timeout)[0])
+				beats := f.since(f.server.seen("heartbeat"))
+				require.Greater(t, len(beats), 1)
+				require.Less(t, beats[1], seconds(timeout)[0])
+				require.Equal(t, client.Finished, f.server.state(j))
+			})
+		})
+	}
+}
+
+func TestAServerThatWantsHeartbeatsAllTheTimeIsNotFlooded(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.pause, f.server.timeout = 1e-9, 1e-9
+		f.server.faults = func(op string, nth int) fault {
+			if op == "heartbeat" && nth > 200 {
+				panic("a flood of heartbeats") // in virtual time it would never end
+			}
+			return fault{}
+		}
+		f.server.onCall = func(op string) {
+			if op == "heartbeat" { // the fake server's own patience
+				f.server.mu.Lock()
+				defer f.server.mu.Unlock()
+				f.server.jobs[0].lastBeat = time.Now()
+			}
+		}
+		f.server.add("t", `null`)
+		f.start(lasting(time.Second))
+		f.pass(2 * time.Second)
+		require.InDelta(t, 100, len(f.server.seen("heartbeat")), 2, "one each 10 ms")
+	})
 }
 
 func TestAShortOutageLosesNothing(t *testing.T) {

@@ -31,7 +31,8 @@ type WorkerOptions struct {
 	// RequestTimeout bounds each request, on top of what a poll waits; 0 is 30 s.
 	RequestTimeout time.Duration
 	// ReportTimeout is how long a report is repeated while the server cannot be reached;
-	// 0 is 10 minutes. It also bounds the adoption of a lease.
+	// 0 is one hour. A run is given up after that, and only then: while its handler works,
+	// no silence of the server ends it. It also bounds the adoption of a lease.
 	ReportTimeout time.Duration
 	// MinBackoff and MaxBackoff bound the pauses between failed requests; 0 are 200 ms and
 	// 30 s.
@@ -124,7 +125,7 @@ func (o WorkerOptions) withDefaults() WorkerOptions {
 	}
 	orElse(&o.StopGrace, 10*time.Second)
 	orElse(&o.RequestTimeout, 30*time.Second)
-	orElse(&o.ReportTimeout, 10*time.Minute)
+	orElse(&o.ReportTimeout, time.Hour)
 	orElse(&o.MinBackoff, 200*time.Millisecond)
 	orElse(&o.MaxBackoff, 30*time.Second)
 	o.MaxBackoff = max(o.MaxBackoff, o.MinBackoff)

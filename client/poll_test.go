@@ -115,3 +115,75 @@ func TestAPollThatHangsIsGivenUp(t *testing.T) {
 		require.Equal(t, client.Finished, f.server.state(j))
 	})
 }
+
+func TestAGrantEndsTheLongPausesOfAnOutage(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, nth int) fault { return fault{lost: op == "dequeue" && nth != 8} }
+		f.server.add("t", `null`)
+		f.start(lasting(0))
+		f.pass(2 * time.Minute)
+		at := f.since(f.server.seen("dequeue"))
+		require.Greater(t, at[7]-at[6], 5*time.Second, "the outage is long")
+		require.LessOrEqual(t, at[9]-at[8], 200*time.Millisecond, "the first pause after the grant")
+	})
+}
+
+// Heartbeats come more often than requests for jobs whose pauses have grown.
+func TestTheFirstHeartbeatAfterAnOutageEndsThePausesOfTheRequestsForJobs(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.pause, f.server.timeout = 2, 3600
+		f.server.faults = func(string, int) fault {
+			since := time.Since(f.begun)
+			return fault{lost: since > 10*time.Second && since < 20*time.Minute}
+		}
+		f.server.add("t", `"long"`)
+		f.start(func(_ context.Context, run *client.Run) (any, error) {
+			if string(run.Args) == `"long"` {
+				time.Sleep(25 * time.Minute)
+			}
+			return nil, nil
+		}, func(o *client.WorkerOptions) { o.Concurrency = 2; o.MaxBackoff = time.Hour })
+		f.pass(20 * time.Minute)
+		j := f.server.add("t", `"next"`)
+		f.pass(2300 * time.Millisecond) // the pause of heartbeats, and the shortest of requests for jobs
+		require.Equal(t, client.Finished, f.server.state(j))
+		f.pass(10 * time.Minute)
+	})
+}
+
+// A kind of request that alone fails keeps its own pace, or a worker that runs many jobs would
+// repeat it with each heartbeat.
+func TestHeartbeatsDoNotHurryRequestsForJobsThatAloneFail(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.pause = 0.1
+		f.server.faults = func(op string, nth int) fault {
+			if op == "dequeue" && nth > 1 {
+				return fault{status: http.StatusInternalServerError, code: "internal"}
+			}
+			return fault{}
+		}
+		f.server.add("t", `null`)
+		f.start(lasting(5*time.Minute), func(o *client.WorkerOptions) { o.Concurrency = 2 })
+		f.pass(5 * time.Minute)
+		require.Less(t, len(f.server.seen("dequeue")), 30)
+	})
+}
+
+// Workers that failed together do not return together.
+func TestPausesDiffer(t *testing.T) {
+	t.Parallel()
+	pauses := map[time.Duration]bool{}
+	for range 10 {
+		within(t, func(_ *testing.T, f *fixture) {
+			f.server.faults = faultsOf("dequeue", 1, fault{lost: true})
+			f.start(lasting(0))
+			f.pass(time.Second)
+			at := f.since(f.server.seen("dequeue"))
+			pauses[at[1]-at[0]] = true
+		})
+	}
+	require.Greater(t, len(pauses), 5, "of ten")
+}

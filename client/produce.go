@@ -13,8 +13,8 @@ const waitSeconds = 30.0
 // Enqueue creates a job. When it returns nil the job is on the server's disk; when it returns
 // an error that is not a *Problem the job may exist nevertheless, and a second call may create
 // a second one.
-func (c *ClientWithResponses) Enqueue(ctx context.Context, job NewJob) (*Job, error) {
-	resp, err := c.CreateJob(ctx, job)
+func (c *Client) Enqueue(ctx context.Context, job NewJob) (*Job, error) {
+	resp, err := c.api.CreateJob(ctx, job)
 	created, err := decode[Job](resp, err, http.StatusCreated)
 	if err != nil {
 		return nil, fmt.Errorf("enqueue a job of type %q: %w", job.Type, err)
@@ -22,10 +22,31 @@ func (c *ClientWithResponses) Enqueue(ctx context.Context, job NewJob) (*Job, er
 	return created, nil
 }
 
+// Job looks at a job.
+func (c *Client) Job(ctx context.Context, id JobId) (*Job, error) {
+	resp, err := c.api.GetJob(ctx, id, nil)
+	job, err := decode[Job](resp, err, http.StatusOK)
+	if err != nil {
+		return nil, fmt.Errorf("look at job %s: %w", id, err)
+	}
+	return job, nil
+}
+
+// Cancel cancels a job, and through it those that need its success. When it returns nil the
+// job will not be handed out any more, and no report on it is accepted. A job that is over is
+// not changed: that is a *Problem with CodeJobNotRunning.
+func (c *Client) Cancel(ctx context.Context, id JobId) error {
+	resp, err := c.api.CancelJob(ctx, id, Nothing{})
+	if _, err = decode[Job](resp, err, http.StatusOK); err != nil {
+		return fmt.Errorf("cancel job %s: %w", id, err)
+	}
+	return nil
+}
+
 // Wait blocks until the job is over - finished, failed or canceled - and returns it as it is
 // then. It goes on through network failures and server restarts, with jittered pauses, until
 // ctx ends; an answer of 4xx other than 408 and 429 ends it at once.
-func (c *ClientWithResponses) Wait(ctx context.Context, id JobId) (*Job, error) {
+func (c *Client) Wait(ctx context.Context, id JobId) (*Job, error) {
 	backoff := newBackoff(200*time.Millisecond, 10*time.Second)
 	wait := waitSeconds
 	for {
@@ -50,10 +71,10 @@ func (c *ClientWithResponses) Wait(ctx context.Context, id JobId) (*Job, error) 
 }
 
 // look asks once, with time for the answer to be held back.
-func (c *ClientWithResponses) look(ctx context.Context, id JobId, params *GetJobParams) (*Job, error) {
+func (c *Client) look(ctx context.Context, id JobId, params *GetJobParams) (*Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(2*waitSeconds)*time.Second)
 	defer cancel()
-	resp, err := c.GetJob(ctx, id, params)
+	resp, err := c.api.GetJob(ctx, id, params)
 	return decode[Job](resp, err, http.StatusOK)
 }
 

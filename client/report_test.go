@@ -142,6 +142,44 @@ func TestAReportThatTheServerDoesNotAcceptFailsTheJobInstead(t *testing.T) {
 	}
 }
 
+// It may refuse the replacement too: that is repeated like any report, and not at once.
+func TestAServerThatAcceptsNoReportIsNotFlooded(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, nth int) fault {
+			if nth > 100 {
+				panic("a flood of reports") // in virtual time it would never end
+			}
+			if op == "finish" || op == "fail" {
+				return fault{status: http.StatusBadRequest, code: client.CodeInvalidRequest}
+			}
+			return fault{}
+		}
+		f.server.add("t", `null`)
+		f.start(lasting(0))
+		f.pass(10 * time.Minute)
+		require.Len(t, f.server.seen("finish"), 1)
+		require.Less(t, len(f.server.seen("fail")), 50)
+		require.Greater(t, len(f.server.seen("fail")), 2)
+	})
+}
+
+// The lease may live on, if it was the server that was away: the next process finds out.
+func TestAReportThatIsGivenUpKeepsItsToken(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, _ int) fault { return fault{lost: op == "finish"} }
+		tokens := newMemoryTokens()
+		f.server.add("t", `null`)
+		f.start(lasting(0), with(tokens))
+		f.pass(time.Hour - time.Minute)
+		require.NotContains(t, f.log.text(), "gave up")
+		f.pass(2 * time.Minute)
+		require.Contains(t, f.log.text(), "gave up")
+		require.Len(t, tokens.all(), 1)
+	})
+}
+
 func TestAReportIsGivenUpAfterItsTimeout(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, f *fixture) {

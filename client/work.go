@@ -30,6 +30,7 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 	}
 	w.keep(token)
 
+	run := runOf(lease, granted, adopted)
 	ctx, end := context.WithCancelCause(w.handling)
 	defer end(nil)
 	// The heart beats on while the report is repeated, so that the lease does not end before
@@ -37,8 +38,7 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 	heartCtx, stopHeart := context.WithCancel(w.sending)
 	var heart sync.WaitGroup
 	heart.Go(func() {
-		c := newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds)
-		if err := w.beat(heartCtx, token, granted, c); err != nil {
+		if err := w.beat(heartCtx, lease, run); err != nil {
 			end(err)
 		}
 	})
@@ -46,7 +46,7 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 	defer stopHeart()
 
 	outcomes := make(chan outcome, 1)
-	go call(ctx, handle, runOf(lease, adopted), func(r report, isResult bool) {
+	go call(ctx, handle, run, func(r report, isResult bool) {
 		outcomes <- outcome{report: r, isResult: isResult}
 	})
 	var out outcome
@@ -71,8 +71,8 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 	w.report(lease, out.report)
 }
 
-func runOf(lease *Lease, adopted bool) *Run {
-	return &Run{
+func runOf(lease *Lease, granted time.Time, adopted bool) *Run {
+	run := &Run{
 		JobID:        lease.Id,
 		Type:         lease.Type,
 		Channel:      lease.Channel,
@@ -81,6 +81,8 @@ func runOf(lease *Lease, adopted bool) *Run {
 		Dependencies: lease.Dependencies,
 		Adopted:      adopted,
 	}
+	run.setValidUntil(granted.Add(newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds).timeout))
+	return run
 }
 
 // about are a log line's fields: which run it is about, and more.
@@ -93,7 +95,8 @@ func about(lease *Lease, more ...string) []string {
 }
 
 // report says the same thing until the server acknowledges it or says that the lease is over,
-// for ReportTimeout at most. What the server finds unacceptable is replaced, once, by a
+// for ReportTimeout at most. It may come long after the last heartbeat that was answered: the
+// token fences it, so a report of a lease that is over harms nobody. What the server finds unacceptable is replaced, once, by a
 // failure that says so.
 func (w *Worker) report(lease *Lease, r report) {
 	ctx, cancel := context.WithTimeout(w.sending, w.options.ReportTimeout)
@@ -123,11 +126,9 @@ func (w *Worker) report(lease *Lease, r report) {
 		}
 		pause := backoff.pause(err)
 		if sleep(ctx, pause) != nil {
+			// The token stays: if the lease lives on, a later process can adopt it.
 			w.log.Error(err, "gave up a report; the server will take the lease back", fields...)
-			if w.sending.Err() == nil {
-				w.forget(lease.Token)
-			}
-			return // when the worker stops, a later process may still adopt the lease
+			return
 		}
 		w.log.Error(err, "repeating a report", fields...)
 	}

@@ -38,15 +38,14 @@ type Worker struct {
 	sending  context.Context // until the time for the last requests is over
 }
 
-// NewWorker returns a worker of the server that api speaks to. api is made by New, so that
-// errors do not show tokens. Nothing is sent before Run.
-func NewWorker(api *ClientWithResponses, options WorkerOptions) (*Worker, error) {
+// NewWorker returns a worker of the server that client talks to. Nothing is sent before Run.
+func NewWorker(client *Client, options WorkerOptions) (*Worker, error) {
 	if err := options.validate(); err != nil {
 		return nil, fmt.Errorf("new worker: %w", err)
 	}
 	options = options.withDefaults()
 	w := &Worker{
-		calls:   calls{api: api.ClientInterface, timeout: options.RequestTimeout},
+		calls:   calls{api: client.api.ClientInterface, timeout: options.RequestTimeout, reach: newReach()},
 		options: options,
 		request: DequeueRequest{Types: slices.Sorted(maps.Keys(options.Handlers))},
 		log:     options.Logger,
@@ -162,6 +161,7 @@ func (w *Worker) poll() error {
 			return nil
 		}
 		asked := time.Now()
+		again := w.calls.reach.again()
 		lease, err := w.calls.dequeue(ctx, w.request, w.options.PollWait)
 		var unread *unreadError
 		switch {
@@ -189,10 +189,30 @@ func (w *Worker) poll() error {
 		if err != nil {
 			w.log.Error(err, "asking for a job failed", "again_in", pause.String())
 		}
-		if sleep(ctx, pause) != nil {
+		if RetryAfter(err) > 0 {
+			again = nil // it asked for this pause
+		}
+		if rest(ctx, pause, again) {
+			backoff.reset()
+			rest(ctx, backoff.pause(nil), nil) // not all at once
+		}
+		if ctx.Err() != nil {
 			return nil
 		}
 	}
+}
+
+// rest blocks for d, or until ctx ends, or until again is closed: then it returns true.
+func rest(ctx context.Context, d time.Duration, again <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-again:
+		return true
+	}
+	return false
 }
 
 // start does something about a job on a goroutine of its own, and then frees its slot.

@@ -30,11 +30,13 @@ func TestWorkerHandsTheJobToItsHandlerAndReportsTheResultAsItIs(t *testing.T) {
 		})
 		f.settle()
 		require.Equal(t, `finish {"result":{"z": "<&>",  "a": 1e400}}`, f.server.reported(j))
-		require.Equal(t, &client.Run{
-			JobID: j.lease.Id, Type: "t", Channel: "default", Attempt: 1,
-			Args:         json.RawMessage(`{"b":1,"a":12345678901234567890}`),
-			Dependencies: []client.Dependency{dependency},
-		}, got)
+		require.Equal(t, j.lease.Id, got.JobID)
+		require.Equal(t, "t", got.Type)
+		require.Equal(t, "default", got.Channel)
+		require.EqualValues(t, 1, got.Attempt)
+		require.Equal(t, `{"b":1,"a":12345678901234567890}`, string(got.Args))
+		require.Equal(t, []client.Dependency{dependency}, got.Dependencies)
+		require.False(t, got.Adopted)
 	})
 }
 

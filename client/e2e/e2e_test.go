@@ -19,11 +19,36 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+const heartbeatTimeout = 3 * time.Second
+
+// patience is how long a test waits for what must happen, on a machine that is busy.
+const patience = time.Minute
+
+// next receives what must come, or sees the channel closed.
+func next[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case value := <-from:
+		return value
+	case <-time.After(patience):
+		t.Fatal("nothing comes")
+		panic("not reached")
+	}
+}
+
+// soon is a context for what must happen.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // startServer starts a real server on a store in dir.
 func startServer(t *testing.T, listen, dir string) *app.App {
 	t.Helper()
 	server, err := app.New(app.Options{
-		Listen: listen, Store: dir, HeartbeatTimeout: 3 * time.Second, ReapInterval: time.Second,
+		Listen: listen, Store: dir, HeartbeatTimeout: heartbeatTimeout, ReapInterval: time.Second,
 		MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
 	})
 	require.NoError(t, err)
@@ -39,7 +64,7 @@ func stopServer(t *testing.T, server *app.App) {
 }
 
 // startWorker starts a worker and returns what drains it and waits for its end.
-func startWorker(t *testing.T, api *client.ClientWithResponses, handlers map[string]client.Handler) (drain func()) {
+func startWorker(t *testing.T, api *client.Client, handlers map[string]client.Handler) (drain func()) {
 	t.Helper()
 	worker, err := client.NewWorker(api, client.WorkerOptions{Handlers: handlers, Concurrency: 4, MaxBackoff: time.Second})
 	require.NoError(t, err)
@@ -48,11 +73,11 @@ func startWorker(t *testing.T, api *client.ClientWithResponses, handlers map[str
 	go func() { ended <- worker.Run(ctx) }()
 	return func() {
 		stop()
-		require.NoError(t, <-ended)
+		require.NoError(t, next(t, ended))
 	}
 }
 
-func connect(t *testing.T, server *app.App) *client.ClientWithResponses {
+func connect(t *testing.T, server *app.App) *client.Client {
 	t.Helper()
 	own := http.DefaultTransport.(*http.Transport).Clone()
 	t.Cleanup(own.CloseIdleConnections)
@@ -107,23 +132,22 @@ func TestJobsFlowThroughARealServer(t *testing.T) {
 	}
 	sum, err := api.Enqueue(t.Context(), client.NewJob{Type: "sum", Dependencies: &ids})
 	require.NoError(t, err)
-	sum, err = api.Wait(t.Context(), sum.Id)
+	sum, err = api.Wait(soon(t), sum.Id)
 	require.NoError(t, err)
 	require.Equal(t, client.Finished, sum.State)
 	require.Equal(t, `642`, string(sum.Result))
 
 	bad, err := api.Enqueue(t.Context(), client.NewJob{Type: "bad"})
 	require.NoError(t, err)
-	bad, err = api.Wait(t.Context(), bad.Id)
+	bad, err = api.Wait(soon(t), bad.Id)
 	require.NoError(t, err)
 	require.Equal(t, client.Failed, bad.State)
 	require.Equal(t, client.ReasonRefused, bad.Error.Reason)
 
 	long, err := api.Enqueue(t.Context(), client.NewJob{Type: "long"})
 	require.NoError(t, err)
-	<-began
-	_, err = api.CancelJobWithResponse(t.Context(), long.Id, client.Nothing{})
-	require.NoError(t, err)
+	next(t, began)
+	require.NoError(t, api.Cancel(t.Context(), long.Id))
 	require.ErrorIs(t, <-causes, client.ErrCanceled)
 }
 
@@ -147,13 +171,50 @@ func TestARunGoesOnWhileItsServerIsStartedAgain(t *testing.T) {
 	defer drain()
 	job, err := api.Enqueue(t.Context(), client.NewJob{Type: "t"})
 	require.NoError(t, err)
-	<-began
+	next(t, began)
 	stopServer(t, server)
 	close(goOn) // the report cannot be made yet
 	server = startServer(t, server.Addr(), dir)
 	defer stopServer(t, server)
-	job, err = api.Wait(t.Context(), job.Id)
+	job, err = api.Wait(soon(t), job.Id)
 	require.NoError(t, err)
 	require.Equal(t, client.Finished, job.State)
 	require.Equal(t, `1`, string(job.Result))
+}
+
+// The server gives every lease a fresh heartbeat when it starts, so a worker that heard nothing
+// for longer than the heartbeat timeout must still be there to use it.
+func TestARunOutlastsAServerThatIsAwayForLongerThanTheHeartbeatTimeout(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	server := startServer(t, "127.0.0.1:0", dir)
+	api := connect(t, server)
+	began, goOn := make(chan struct{}), make(chan struct{})
+	drain := startWorker(t, api, map[string]client.Handler{
+		"t": func(ctx context.Context, run *client.Run) (any, error) {
+			if run.Attempt == 1 {
+				close(began)
+			}
+			select {
+			case <-goOn:
+				return run.Attempt, nil
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		},
+	})
+	defer drain()
+	job, err := api.Enqueue(t.Context(), client.NewJob{Type: "t"})
+	require.NoError(t, err)
+	next(t, began)
+	stopServer(t, server)
+	time.Sleep(heartbeatTimeout + time.Second)
+	server = startServer(t, server.Addr(), dir)
+	defer stopServer(t, server)
+	time.Sleep(heartbeatTimeout + 2*time.Second) // for longer than the fresh heartbeat lasts
+	close(goOn)
+	job, err = api.Wait(soon(t), job.Id)
+	require.NoError(t, err)
+	require.Equal(t, client.Finished, job.State)
+	require.Equal(t, `1`, string(job.Result), "the attempt that did it")
 }

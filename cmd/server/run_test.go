@@ -220,7 +220,7 @@ func TestUnknownVariablesAreLogged(t *testing.T) {
 		want any // the names, or nil for no line
 	}{
 		"misspelt":     {[]string{"LONGSHORE_STOER=x", "LONGSHORE_LOG_LEVEL=info"}, "LONGSHORE_STOER"},
-		"of a command": {[]string{"LONGSHORE_JOB_ID=x", "LONGSHORE_ATTEMPT=1", "LONGSHORE_CHANNEL=c"}, nil},
+		"of a command": {[]string{"LONGSHORE_JOB_ID=x", "LONGSHORE_ATTEMPT=1", "LONGSHORE_JOB_CHANNEL=c"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/longshore-queue/longshore/client"
 	"github.com/longshore-queue/longshore/internal/cli"
+	"github.com/longshore-queue/longshore/internal/command"
 )
 
 // program is the worker as its user sees it.
@@ -71,6 +73,35 @@ func parse(p cli.Program, args, env []string) (c config, code int, ok bool) {
 		c.Name = defaultName()
 	}
 	return c, code, ok
+}
+
+// commandOptions are what the flags say about commands, which find env in their environment.
+func (c *config) commandOptions(env []string) command.Options {
+	return command.Options{
+		Env:            env,
+		KillGrace:      orNone(c.KillGrace),
+		MaxOutputBytes: c.MaxOutputBytes,
+	}
+}
+
+// workerOptions are what the flags say about the worker, but for its handlers.
+func (c *config) workerOptions() client.WorkerOptions {
+	return client.WorkerOptions{
+		Channels:     c.Channel,
+		Name:         c.Name,
+		Concurrency:  c.Concurrency,
+		DrainTimeout: orNone(c.DrainTimeout),
+		// The time a group may take to end, and for the output of what outlives its shell.
+		StopGrace: c.KillGrace + command.DefaultOutputDelay + time.Second,
+	}
+}
+
+// orNone turns a flag's 0 into what options call no time at all.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // defaultName tells processes of one host apart.

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/longshore-queue/longshore/client"
 	"github.com/longshore-queue/longshore/internal/cli"
 	"github.com/longshore-queue/longshore/internal/command"
 )
@@ -28,6 +30,54 @@ func TestFlagsAndVariables(t *testing.T) {
 	require.Equal(t, "json", c.LogFormat, "an empty variable counts as unset")
 	require.NotEmpty(t, c.Name)
 	require.Equal(t, command.DefaultMaxOutputBytes, c.MaxOutputBytes)
+}
+
+func TestEveryFlagReachesWhatItIsAbout(t *testing.T) {
+	t.Parallel()
+	env := []string{"PATH=/bin", "A=b"}
+	for name, test := range map[string]struct {
+		args    []string
+		worker  client.WorkerOptions
+		command command.Options
+	}{
+		"all of them": {
+			args: []string{
+				"--channel=one", "--channel=two", "--name=w1", "--concurrency=7",
+				"--drain-timeout=3m", "--kill-grace=4s", "--max-output-bytes=5",
+			},
+			worker: client.WorkerOptions{
+				Channels: []string{"one", "two"}, Name: "w1", Concurrency: 7,
+				DrainTimeout: 3 * time.Minute, StopGrace: 7 * time.Second,
+			},
+			command: command.Options{Env: env, KillGrace: 4 * time.Second, MaxOutputBytes: 5},
+		},
+		"no time at all": {
+			args:    []string{"--name=w1", "--drain-timeout=0s", "--kill-grace=0s"},
+			worker:  client.WorkerOptions{Name: "w1", Concurrency: 1, DrainTimeout: -1, StopGrace: 3 * time.Second},
+			command: command.Options{Env: env, KillGrace: -1, MaxOutputBytes: command.DefaultMaxOutputBytes},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			c, _, ok := parse(program(&stdout, &stderr), append(test.args, "--run=t=true"), nil)
+			require.True(t, ok, stderr.String())
+			require.Equal(t, test.worker, c.workerOptions())
+			require.Equal(t, test.command, c.commandOptions(env))
+		})
+	}
+}
+
+// What is not passed on shows nowhere else: the worker asks for jobs with it, and commands run by it.
+func TestFlagsReachTheServerAndTheCommands(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	p := launch(t, server, "--run=t=printf 123456", "--channel=acme", "--name=w1", "--max-output-bytes=5")
+	require.JSONEq(t, `{"types":["t"],"channels":["acme"],"worker":"w1","wait_seconds":30}`, next(t, server.asked))
+	server.add("t", `null`)
+	require.Contains(t, next(t, server.reports), `"reason":"output-too-large"`)
+	p.signals <- syscall.SIGTERM
+	require.Equal(t, cli.ExitClean, next(t, p.code))
 }
 
 func TestVariablesOfRepeatableFlagsHoldOneALine(t *testing.T) {

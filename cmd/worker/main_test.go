@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -26,7 +28,9 @@ func TestMain(m *testing.M) {
 func execute(t *testing.T, server *fakeServer, args ...string) (*exec.Cmd, *lockedBuffer) {
 	t.Helper()
 	log := &lockedBuffer{}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(environ(), asMain+"=1", "LONGSHORE_SERVER="+server.URL)
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
@@ -38,7 +42,7 @@ func TestTheProcessDrainsOnSIGTERM(t *testing.T) {
 	server := newServer(t)
 	server.add("t", `[1]`)
 	cmd, log := execute(t, server, "--run", "t=cat")
-	require.Equal(t, `finish {"result":[1]}`, <-server.reports)
+	require.Equal(t, `finish {"result":[1]}`, next(t, server.reports))
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait(), log.String())
 	require.Contains(t, log.String(), `"msg":"drained"`)
@@ -64,4 +68,19 @@ func TestTheProcessEndsWith2WhenItIsCalledWrongly(t *testing.T) {
 	require.Error(t, cmd.Wait())
 	require.Equal(t, cli.ExitUsage, cmd.ProcessState.ExitCode())
 	require.Contains(t, log.String(), "--run")
+}
+
+// A worker that is killed has no chance to end its commands: the system does.
+func TestAWorkerThatIsKilledTakesTheShellsOfItsCommandsWithIt(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux does that")
+	}
+	server, path := newServer(t), fifo(t)
+	server.add("t", `null`)
+	cmd, _ := execute(t, server, "--run", "t=exec 3>'"+path+"'; echo ready >&3; exec sleep 1000")
+	pipe := held(t, path)
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	gone(t, pipe)
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/longshore-queue/longshore/client"
@@ -25,21 +26,13 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 		return p.Usage("--log-level or --log-format: " + err.Error())
 	}
 	log := logging.Adapt(logger)
-	runner := command.New(command.Options{
-		Env:            env,
-		KillGrace:      orNone(c.KillGrace),
-		MaxOutputBytes: c.MaxOutputBytes,
-	})
-	options := client.WorkerOptions{
-		Handlers:     make(map[string]client.Handler, len(c.commands)),
-		Channels:     c.Channel,
-		Name:         c.Name,
-		Concurrency:  c.Concurrency,
-		DrainTimeout: orNone(c.DrainTimeout),
-		// The time a group may take to end, and for the output of what outlives its shell.
-		StopGrace: c.KillGrace + command.DefaultOutputDelay + time.Second,
-		Logger:    log,
+	if unknown := p.Unknown(&c, env); len(unknown) > 0 {
+		log.Info("the environment has variables that are no settings of this program", "variables", strings.Join(unknown, " "))
 	}
+	runner := command.New(c.commandOptions(env))
+	options := c.workerOptions()
+	options.Logger = log
+	options.Handlers = make(map[string]client.Handler, len(c.commands))
 	for jobType, line := range c.commands {
 		options.Handlers[jobType] = runner.Handler(line)
 	}
@@ -111,12 +104,4 @@ func shown(address string) string {
 		return "" // it was parsed before
 	}
 	return parsed.Redacted()
-}
-
-// orNone turns a flag's 0 into what options call no time at all.
-func orNone(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
-	}
-	return d
 }

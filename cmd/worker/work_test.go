@@ -25,6 +25,7 @@ type fakeServer struct {
 	*httptest.Server
 	leases  chan client.Lease
 	reports chan string // verb and body
+	asked   chan string // body of the first request for a job
 
 	mu   sync.Mutex
 	live map[string]client.Lease // by token
@@ -32,7 +33,7 @@ type fakeServer struct {
 
 func newServer(t *testing.T) *fakeServer {
 	t.Helper()
-	s := &fakeServer{leases: make(chan client.Lease, 10), reports: make(chan string, 10), live: map[string]client.Lease{}}
+	s := &fakeServer{leases: make(chan client.Lease, 10), reports: make(chan string, 10), asked: make(chan string, 1), live: map[string]client.Lease{}}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s
@@ -55,6 +56,10 @@ func (s *fakeServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if req.URL.Path == "/v1/dequeue" {
+		select {
+		case s.asked <- string(body):
+		default:
+		}
 		select {
 		case lease := <-s.leases:
 			s.mu.Lock()
@@ -114,7 +119,7 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-func environ() []string { return []string{"PATH=" + os.Getenv("PATH")} }
+func environ() []string { return []string{"PATH=" + os.Getenv("PATH"), "OWN=mine"} }
 
 // launch starts a worker as main does, but for the signals, which the test sends.
 func launch(t *testing.T, server *fakeServer, args ...string) *process {
@@ -134,19 +139,39 @@ func fifo(t *testing.T) string {
 	return path
 }
 
+// patience is how long a test waits for what must happen, on a machine that is busy.
+const patience = 30 * time.Second
+
+// next receives what must come.
+func next[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case value := <-from:
+		return value
+	case <-time.After(patience):
+		t.Fatal("nothing comes")
+		panic("not reached")
+	}
+}
+
 // gone waits until whatever holds the pipe has ended.
 func gone(t *testing.T, pipe *os.File) {
 	t.Helper()
+	require.NoError(t, pipe.SetReadDeadline(time.Now().Add(patience)))
 	_, err := io.ReadAll(pipe)
-	require.NoError(t, err)
+	require.NoError(t, err, "a process lives on")
 }
 
-// held waits until a command has the pipe open.
+// held waits until a command has the pipe open and has written to it.
 func held(t *testing.T, path string) *os.File {
 	t.Helper()
-	pipe, err := os.Open(path)
+	pipe, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pipe.Close()) })
+	own, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0) // lest it ends before it has begun
+	require.NoError(t, err)
+	defer func() { require.NoError(t, own.Close()) }()
+	require.NoError(t, pipe.SetReadDeadline(time.Now().Add(patience)))
 	_, err = pipe.Read(make([]byte, 1))
 	require.NoError(t, err)
 	return pipe
@@ -155,13 +180,15 @@ func held(t *testing.T, path string) *os.File {
 func TestCommandsBecomeResultsAndFailures(t *testing.T) {
 	t.Parallel()
 	server := newServer(t)
-	p := launch(t, server, "--run", "good=cat", "--run", "bad=echo why >&2; exit 3")
+	p := launch(t, server, "--run", "good=cat", "--run", "bad=echo why >&2; exit 3", "--run", `own=printf "$OWN"`)
 	token := server.add("good", `{"a":[1]}`)
-	require.Equal(t, `finish {"result":{"a":[1]}}`, <-server.reports)
+	require.Equal(t, `finish {"result":{"a":[1]}}`, next(t, server.reports))
+	server.add("own", `null`)
+	require.Equal(t, `finish {"result":"mine"}`, next(t, server.reports), "the worker's own environment")
 	server.add("bad", `null`)
-	require.Equal(t, `fail {"error":{"details":{"exit_code":3,"stderr":"why\n"},"reason":"exit-code"}}`, <-server.reports)
+	require.Equal(t, `fail {"error":{"details":{"exit_code":3,"stderr":"why\n"},"reason":"exit-code"}}`, next(t, server.reports))
 	p.signals <- syscall.SIGTERM
-	require.Equal(t, cli.ExitClean, <-p.code)
+	require.Equal(t, cli.ExitClean, next(t, p.code))
 	require.NotContains(t, p.log.String(), token)
 }
 
@@ -173,8 +200,8 @@ func TestASignalLetsRunningCommandsEnd(t *testing.T) {
 	held(t, path)
 	p.signals <- syscall.SIGTERM
 	go func() { _ = os.WriteFile(out, []byte(`"went on"`), 0o600) }() // waits for the command to read it
-	require.Equal(t, `finish {"result":"went on"}`, <-server.reports)
-	require.Equal(t, cli.ExitClean, <-p.code)
+	require.Equal(t, `finish {"result":"went on"}`, next(t, server.reports))
+	require.Equal(t, cli.ExitClean, next(t, p.code))
 }
 
 func TestAfterTheDrainTimeoutCommandsAreEndedAndTheirJobsGivenBack(t *testing.T) {
@@ -184,9 +211,9 @@ func TestAfterTheDrainTimeoutCommandsAreEndedAndTheirJobsGivenBack(t *testing.T)
 	server.add("t", `null`)
 	pipe := held(t, path)
 	p.signals <- syscall.SIGTERM
-	require.Equal(t, `release {}`, <-server.reports)
+	require.Equal(t, `release {}`, next(t, server.reports))
 	gone(t, pipe)
-	require.Equal(t, cli.ExitClean, <-p.code)
+	require.Equal(t, cli.ExitClean, next(t, p.code))
 }
 
 func TestASecondSignalKillsEverythingNow(t *testing.T) {
@@ -197,7 +224,7 @@ func TestASecondSignalKillsEverythingNow(t *testing.T) {
 	pipe := held(t, path)
 	p.signals <- syscall.SIGTERM
 	p.signals <- syscall.SIGINT
-	require.Equal(t, cli.ExitFailed, <-p.code)
+	require.Equal(t, cli.ExitFailed, next(t, p.code))
 	gone(t, pipe)
 	require.Empty(t, server.reports)
 }
@@ -210,16 +237,16 @@ func TestAWorkerThatIsStartedAgainGoesOnWithItsJobs(t *testing.T) {
 	pipe := held(t, path)
 
 	second := launch(t, server, "--state-dir", state, "--run", "t=cat")
-	require.Equal(t, cli.ExitFailed, <-second.code, "two workers must not share a state directory")
+	require.Equal(t, cli.ExitFailed, next(t, second.code), "two workers must not share a state directory")
 
 	p.signals <- syscall.SIGTERM
 	p.signals <- syscall.SIGTERM
-	require.Equal(t, cli.ExitFailed, <-p.code)
+	require.Equal(t, cli.ExitFailed, next(t, p.code))
 	gone(t, pipe)
 	p = launch(t, server, "--state-dir", state, "--run", "t=cat")
-	require.Equal(t, `finish {"result":"args"}`, <-server.reports)
+	require.Equal(t, `finish {"result":"args"}`, next(t, server.reports))
 	p.signals <- syscall.SIGTERM
-	require.Equal(t, cli.ExitClean, <-p.code)
+	require.Equal(t, cli.ExitClean, next(t, p.code))
 	left, err := filepath.Glob(filepath.Join(state, "*.token"))
 	require.NoError(t, err)
 	require.Empty(t, left)

@@ -14,13 +14,16 @@ import (
 
 const (
 	// heartbeatTimeout and reapInterval are far shorter than a server's own, so that a dead
-	// worker is noticed while somebody watches.
-	heartbeatTimeout = 3 * time.Second
+	// worker is noticed while somebody watches. A worker that is alive beats three times in
+	// it, however busy the machine is.
+	heartbeatTimeout = 10 * time.Second
 	reapInterval     = 500 * time.Millisecond
+	// maxRetries leaves room for leases that a very busy machine loses all the same.
+	maxRetries = 20
 
-	startLimit  = 20 * time.Second // for a server to listen; much more than it needs
-	workerGrace = 3 * time.Second  // for a worker to end when it is told to
-	serverGrace = 5 * time.Second  // for a server to end when it is told to
+	startLimit  = time.Minute     // for a server to listen; much more than it needs
+	workerGrace = 3 * time.Second // for a worker to end when it is told to
+	serverGrace = 5 * time.Second // for a server to end when it is told to
 
 	workers     = 3
 	concurrency = 2 // commands at once of each worker
@@ -54,6 +57,7 @@ func (c *cast) startServer(ctx context.Context) error {
 			"--store", filepath.Join(c.temp, "store"),
 			"--heartbeat-timeout", heartbeatTimeout.String(),
 			"--reap-interval", reapInterval.String(),
+			"--max-retries", strconv.Itoa(maxRetries),
 			"--log-format", "json",
 		},
 		line: func(line []byte) {
@@ -120,26 +124,33 @@ func (c *cast) startWorkers(ctx context.Context) error {
 	return nil
 }
 
-// busy says which worker is running the job that lingers, and which process its command is.
+// busy says which worker is running the job that lingers, which process its command is, and
+// which attempt at the job it is.
 type busy struct {
-	worker string
-	pid    int
+	worker  string
+	pid     int
+	attempt int64
 }
 
-// lingering returns what the command of the lingering job wrote down, once it runs.
+// lingering returns what the latest command of the lingering job wrote down, once it runs.
 func (c *cast) lingering() (busy, bool) {
 	text, err := os.ReadFile(c.mark())
 	if err != nil {
 		return busy{}, false
 	}
 	var b busy
-	if _, err := fmt.Sscan(strings.TrimSpace(string(text)), &b.worker, &b.pid); err != nil {
+	if _, err := fmt.Sscan(strings.TrimSpace(string(text)), &b.worker, &b.pid, &b.attempt); err != nil {
 		return busy{}, false
 	}
 	return b, true
 }
 
 func (c *cast) mark() string { return filepath.Join(c.temp, "lingering") }
+
+// lingerNoMore lets whoever gets the lingering job from now on do it at once.
+func (c *cast) lingerNoMore() error {
+	return os.WriteFile(filepath.Join(c.temp, "lingered"), nil, 0o600)
+}
 
 // killWorker kills a worker and the command that it runs, as the end of their machine would.
 func (c *cast) killWorker(b busy) {

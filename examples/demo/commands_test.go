@@ -107,38 +107,42 @@ func TestCountFailsOnAFileThatIsNotThere(t *testing.T) {
 	require.NotEmpty(t, exit.Stderr)
 }
 
-func TestCountLingersAtItsFirstAttemptOnly(t *testing.T) {
+func TestCountLingersUntilOneOfItsWorkersWasKilled(t *testing.T) {
 	t.Parallel()
 	dir, temp := fixture(t)
 	c := cast{temp: temp}
 	const args = `{"path":"plain.go","linger_seconds":60}`
 
-	out, err := command(t.Context(), dir, temp, "count", args, "LONGSHORE_ATTEMPT=2")
-	require.NoError(t, err)
-	require.JSONEq(t, `{"path":"plain.go","lines":0,"words":5,"worker":"worker-1"}`, string(out))
-	_, found := c.lingering()
-	require.False(t, found, "the second attempt lingers")
-
 	started, err := start(t.Context(), program{
 		name: "count", path: "sh", args: []string{filepath.Join(temp, "count.sh")}, dir: dir,
-		env:   []string{"LONGSHORE_ATTEMPT=1", "DEMO_TMP=" + temp, "DEMO_WORKER=worker-1"},
+		env:   []string{"LONGSHORE_ATTEMPT=3", "DEMO_TMP=" + temp, "DEMO_WORKER=worker-1"},
 		stdin: strings.NewReader(args),
 	}, func(err error) { t.Error(err) })
 	require.NoError(t, err)
 	defer started.kill()
 	var b busy
-	require.NoError(t, poll(t.Context(), func() (bool, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, poll(ctx, func() (bool, error) {
+		var found bool
 		b, found = c.lingering()
 		return found, nil
 	}))
-	require.Equal(t, busy{worker: "worker-1", pid: started.pid()}, b)
+	require.Equal(t, busy{worker: "worker-1", pid: started.pid(), attempt: 3}, b)
+	require.NoError(t, c.lingerNoMore())
 	started.expect()
 	c.killWorker(b)
 	select {
 	case <-started.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("the command lives on after its worker was killed")
 	}
+
+	out, err := command(t.Context(), dir, temp, "count", args, "LONGSHORE_ATTEMPT=4")
+	require.NoError(t, err)
+	require.JSONEq(t, `{"path":"plain.go","lines":0,"words":5,"worker":"worker-1"}`, string(out))
+	_, found := c.lingering()
+	require.False(t, found, "it lingers again")
 }
 
 func TestMergeOfNothingIsATotalOfNothing(t *testing.T) {

@@ -19,7 +19,7 @@ const callers = 16
 
 // jobs are what was submitted: one job a source, in the same order, and the one that merges.
 type jobs struct {
-	client *client.ClientWithResponses
+	client *client.Client
 	args   []json.RawMessage
 	ids    []client.JobId
 	merge  client.JobId
@@ -32,8 +32,8 @@ type countArgs struct {
 	LingerSeconds int    `json:"linger_seconds,omitempty"`
 }
 
-// submit creates the jobs. The first one lingers at its first attempt, for so many seconds.
-func submit(ctx context.Context, c *client.ClientWithResponses, sources []source, linger int) (*jobs, error) {
+// submit creates the jobs. The first one lingers, for so many seconds at most.
+func submit(ctx context.Context, c *client.Client, sources []source, linger int) (*jobs, error) {
 	j := &jobs{client: c, args: make([]json.RawMessage, len(sources)), ids: make([]client.JobId, len(sources))}
 	enqueue := func(ctx context.Context, i int) error {
 		args := countArgs{Path: sources[i].name}
@@ -79,7 +79,7 @@ func (j *jobs) look(ctx context.Context) ([]client.Job, error) {
 	ids := j.all()
 	seen := make([]client.Job, len(ids))
 	err := each(ctx, len(ids), func(ctx context.Context, i int) error {
-		job, err := j.get(ctx, ids[i])
+		job, err := j.client.Job(ctx, ids[i])
 		if err != nil {
 			return err
 		}
@@ -87,17 +87,6 @@ func (j *jobs) look(ctx context.Context) ([]client.Job, error) {
 		return nil
 	})
 	return seen, err
-}
-
-func (j *jobs) get(ctx context.Context, id client.JobId) (*client.Job, error) {
-	answer, err := j.client.GetJobWithResponse(ctx, id, nil)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("look at job %s: %w", id, err)
-	case answer.JSON200 == nil:
-		return nil, fmt.Errorf("look at job %s: answered %s", id, answer.HTTPResponse.Status)
-	}
-	return answer.JSON200, nil
 }
 
 // await waits until every counting job is over, through a restart of the server.
@@ -171,7 +160,7 @@ func each(ctx context.Context, n int, do func(ctx context.Context, i int) error)
 }
 
 // newClient returns a client of the server, with a connection for each of the callers.
-func newClient(address string) (*client.ClientWithResponses, error) {
+func newClient(address string) (*client.Client, error) {
 	return client.New("http://"+address, client.Options{
 		HTTPClient: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}},
 		UserAgent:  "longshore-demo",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+// patience is how long a test waits for what must happen, on a machine that is busy.
+const patience = 30 * time.Second
 
 // sh starts a shell script as a process, and ends it with the test.
 func sh(t *testing.T, script string, fail func(error)) *process {
@@ -45,7 +49,7 @@ func TestStopEndsTheWholeGroupPolitelyFirst(t *testing.T) {
 	_, err := fmt.Sscanf(said(t, stubborn, "ready"), "ready %d", &child)
 	require.NoError(t, err)
 	stubborn.stop(50 * time.Millisecond)
-	require.Eventually(t, func() bool { return gone(child) }, 10*time.Second, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return gone(child) }, patience, 10*time.Millisecond,
 		"what the process had started lives on")
 }
 
@@ -62,7 +66,9 @@ func gone(pid int) bool {
 func said(t *testing.T, p *process, word string) string {
 	t.Helper()
 	var output string
-	require.NoError(t, poll(t.Context(), func() (bool, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, poll(ctx, func() (bool, error) {
 		output = p.output.tail()
 		return strings.HasPrefix(output, word), nil
 	}))

@@ -62,7 +62,7 @@ type Options struct {
 // Runner runs commands. Its methods are safe for concurrent use.
 //
 // A command finds in its environment, beside Options.Env: LONGSHORE_JOB_ID, LONGSHORE_JOB_TYPE,
-// LONGSHORE_CHANNEL, LONGSHORE_ATTEMPT, and in LONGSHORE_DEPENDENCIES the path of a file that
+// LONGSHORE_JOB_CHANNEL, LONGSHORE_ATTEMPT, and in LONGSHORE_DEPENDENCIES the path of a file that
 // holds what became of the job's dependencies, as the JSON array that the lease has. The file
 // is removed when the command has ended.
 type Runner struct {
@@ -117,7 +117,7 @@ func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, er
 	cmd.Env = append(slices.Clone(r.options.Env),
 		"LONGSHORE_JOB_ID="+run.JobID.String(),
 		"LONGSHORE_JOB_TYPE="+run.Type,
-		"LONGSHORE_CHANNEL="+run.Channel,
+		"LONGSHORE_JOB_CHANNEL="+run.Channel,
 		"LONGSHORE_ATTEMPT="+strconv.FormatInt(run.Attempt, 10),
 		"LONGSHORE_DEPENDENCIES="+dependencies,
 	)

@@ -86,7 +86,7 @@ func TestTheEnvironmentTellsAboutTheJob(t *testing.T) {
 		{Id: uuid.New(), Type: "d", State: client.Failed, Error: &client.JobError{Reason: "no"}},
 	}
 	line := `printf '{"id":"%s","type":"%s","channel":"%s","attempt":%s,"mode":"%s","own":"%s","dependencies":%s}' \
-		"$LONGSHORE_JOB_ID" "$LONGSHORE_JOB_TYPE" "$LONGSHORE_CHANNEL" "$LONGSHORE_ATTEMPT" \
+		"$LONGSHORE_JOB_ID" "$LONGSHORE_JOB_TYPE" "$LONGSHORE_JOB_CHANNEL" "$LONGSHORE_ATTEMPT" \
 		"$(ls -l "$LONGSHORE_DEPENDENCIES" | cut -c1-10)" "$OWN" "$(cat "$LONGSHORE_DEPENDENCIES")"`
 	runner := command.New(command.Options{TempDir: dir, Env: environ("OWN=mine", "LONGSHORE_ATTEMPT=99")})
 	result, err := runner.Handler(line)(t.Context(), run)

@@ -18,12 +18,12 @@ escaped=$(printf '%b' "$path")
 file=$(printf '%b.' "$escaped")
 file=${file%.}
 
-# The first worker that gets such a job takes its time, so that it can be killed meanwhile.
+# Whoever gets such a job takes its time, until one of them has been killed meanwhile.
 case $args in
 *'"linger_seconds":'*)
-	if [ "$LONGSHORE_ATTEMPT" = 1 ]; then
+	if [ ! -e "$DEMO_TMP/lingered" ]; then
 		seconds=${args#*'"linger_seconds":'}
-		echo "$DEMO_WORKER $$" >"$DEMO_TMP/lingering.new"
+		echo "$DEMO_WORKER $$ $LONGSHORE_ATTEMPT" >"$DEMO_TMP/lingering.new"
 		mv "$DEMO_TMP/lingering.new" "$DEMO_TMP/lingering"
 		sleep "${seconds%%[!0-9]*}"
 	fi

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -77,6 +78,9 @@ func (y *syncer) run() {
 
 // syncNext syncs for the group that has gathered; false if the log has failed.
 func (y *syncer) syncNext() bool {
+	// Whoever is about to commit may do so first: under load that makes the groups larger and
+	// the syncs fewer, and a caller that is alone waits for nobody.
+	runtime.Gosched()
 	y.mu.Lock()
 	group := y.next
 	y.next = nil

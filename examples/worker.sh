@@ -1,0 +1,77 @@
+#!/bin/sh
+# worker.sh TYPE COMMAND...: runs COMMAND for each job of TYPE. It gets the lease on its
+# standard input; what it prints, one JSON value, is the result.
+S=${LONGSHORE_SERVER:-http://127.0.0.1:8080}
+J='Content-Type: application/json'
+type=$1
+shift
+dir=$(mktemp -d)
+lease= child= beats=
+
+# TERM and Ctrl-C end the command and give the job back; a second one does not wait for that.
+# After kill -9 the heartbeats end by themselves, and the server hands the job out again.
+quit() {
+	trap - INT TERM
+	[ -z "$child" ] || { kill "$child" && wait "$child"; }
+	[ -z "$lease" ] || curl -s -m 10 -X POST "$S$lease/release" -o /dev/null
+	[ -z "$beats" ] || kill "$beats"
+	rm -rf "$dir"
+}
+trap quit EXIT
+trap 'exit 1' INT TERM
+
+# beat keeps the lease while the script lives, and ends the command when the job is not its own
+# any more.
+beat() {
+	while sleep "$every" && kill -0 $$ 2>/dev/null; do
+		case $(curl -s -m "$every" -X POST "$S$lease/heartbeat") in
+		*'"canceled":true'* | *'"lease-lost"'* | *'"lease-not-found"'*)
+			[ -e "$dir/report" ] || { : >"$dir/over" && kill "$child"; }
+			return
+			;;
+		esac
+	done
+}
+
+# report sends the file "report" until it is answered, and fails if it is refused.
+report() {
+	while :; do
+		case $(curl -s -m 30 "$S$lease/$1" -H "$J" --data-binary @"$dir/report" -o /dev/null -w '%{http_code}') in
+		2??) return 0 ;;
+		4??) return 1 ;;
+		esac
+		sleep 2
+	done
+}
+
+while :; do
+	curl -sf -m 60 "$S/v1/dequeue" -H "$J" -d '{"types":["'"$type"'"],"wait_seconds":30}' \
+		-D "$dir/head" -o "$dir/lease" &
+	child=$!
+	wait "$child" || { child= && sleep 5 && continue; }
+	child=
+	lease=$(sed -n 's/^[Ll]ocation: *\([^[:space:]]*\).*/\1/p' "$dir/head")
+	[ -n "$lease" ] || continue # 204: nothing yet
+	every=$(sed -n 's/.*"heartbeat_in_seconds":\([0-9]*\).*/\1/p' "$dir/lease")
+	[ "$every" -gt 0 ] || every=1
+
+	rm -f "$dir/over" "$dir/report"
+	"$@" <"$dir/lease" >"$dir/result" &
+	child=$!
+	beat </dev/null >/dev/null 2>&1 &
+	beats=$!
+	wait "$child"
+	code=$?
+	child=
+	[ "$code" -eq 0 ] && reason=bad-result || reason=exit-code
+	[ -s "$dir/result" ] || echo null >"$dir/result"
+	if [ ! -e "$dir/over" ]; then
+		(printf '{"result":' && cat "$dir/result" && printf '}') >"$dir/report"
+		[ "$code" -eq 0 ] && report finish || {
+			printf '{"error":{"reason":"%s","details":{"exit_code":%d}}}' $reason "$code" >"$dir/report"
+			report fail
+		}
+	fi
+	kill "$beats"
+	lease= beats=
+done
