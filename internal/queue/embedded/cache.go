@@ -6,7 +6,8 @@ import "github.com/google/uuid"
 const recordCacheSize = 1 << 15
 
 // recordCache holds the records that were written or read last, as they are on disk, so that
-// a job that is claimed soon costs no read. Those of running jobs are kept with their leases.
+// a job that is claimed soon costs no read. Those of running jobs are kept with their leases,
+// and those of pending ones that are beyond their lane's window are not kept.
 //
 // It has two generations: when the young one is full it becomes the old one, and the old one
 // is forgotten. What is used lives on, because a use puts it into the young one; and there is

@@ -155,8 +155,13 @@ func (c *change) remember() {
 	for _, j := range c.unready {
 		s.removeReady(j.lane, j.place)
 	}
-	for _, j := range c.waiting {
-		s.addReady(j.lane, readyJob{place: j.place, id: j.id})
+	for i := range c.waiting {
+		j := &c.waiting[i]
+		if s.addReady(j.lane, readyJob{place: j.place, id: j.id}) {
+			s.records.put(j.id, j.record) // it may be claimed soon
+		} else {
+			s.records.forget(j.id) // a refill reads it when its turn comes
+		}
 	}
 	for _, token := range c.ended {
 		s.leases.remove(token)
@@ -173,11 +178,16 @@ func (c *change) remember() {
 // them can be made in the same two buffers.
 
 func (c *change) setRecord(id uuid.UUID, r record) {
-	c.set(idKey(c.key[:0], prefixRecord, id), r.encode(c.value[:0]))
+	c.writeRecord(id, r)
 	c.records = append(c.records, changedRecord{id: id, record: r})
 	if c.overlay != nil {
 		c.overlay[id] = r
 	}
+}
+
+// writeRecord is setRecord for a record that memory is told of in another way.
+func (c *change) writeRecord(id uuid.UUID, r record) {
+	c.set(idKey(c.key[:0], prefixRecord, id), r.encode(c.value[:0]))
 }
 
 func (c *change) setJob(j *job) {
@@ -258,7 +268,7 @@ func (c *change) serveLine() {
 	for _, j := range c.waiting {
 		waiter, ok := c.store.line.Take(j.lane)
 		if !ok {
-			c.setRecord(j.id, j.record)
+			c.writeRecord(j.id, j.record)
 			c.setReady(j)
 			left = append(left, j)
 			continue

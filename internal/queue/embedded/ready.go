@@ -37,17 +37,17 @@ type lane struct {
 }
 
 // add takes notice of a job that has become ready and stands on disk. If the window gets
-// larger than twice keep, it is cut down to keep.
-func (l *lane) add(j readyJob, keep int) {
+// larger than twice keep, it is cut down to keep. It tells whether the job is in the window.
+func (l *lane) add(j readyJob, keep int) (inWindow bool) {
 	if j.place > l.end {
 		if l.more {
-			return // a refill will find it
+			return false // a refill will find it
 		}
 		l.end = j.place
 	}
 	at, found := l.find(j.place)
 	if found {
-		return
+		return true
 	}
 	l.window = slices.Insert(l.window, at, j)
 	if len(l.window) > 2*keep {
@@ -55,6 +55,7 @@ func (l *lane) add(j readyJob, keep int) {
 		l.end = l.window[keep-1].place
 		l.more = true
 	}
+	return j.place <= l.end
 }
 
 // remove takes notice of a job that is not ready any more.
@@ -92,14 +93,15 @@ func (l *lane) find(place uint64) (at int, found bool) {
 // empty reports whether the lane has no ready job, so that it need not be remembered.
 func (l *lane) empty() bool { return len(l.window) == 0 && !l.more }
 
-// addReady notices in memory that a job of the lane is ready. s.mu is held.
-func (s *Store) addReady(name queue.Lane, j readyJob) {
+// addReady notices in memory that a job of the lane is ready, and tells whether it is in the
+// lane's window. s.mu is held.
+func (s *Store) addReady(name queue.Lane, j readyJob) bool {
 	l := s.lanes[name]
 	if l == nil {
 		l = &lane{name: name}
 		s.lanes[name] = l
 	}
-	l.add(j, s.limits.windowRefill)
+	return l.add(j, s.limits.windowRefill)
 }
 
 // removeReady notices in memory that a job of the lane is not ready any more. s.mu is held.
