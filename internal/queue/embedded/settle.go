@@ -24,21 +24,49 @@ type settlement struct {
 // in steps of bounded size, and waits until all of it is durable. It is a list that is
 // worked off, not a recursion: chains may be deep.
 //
-// If a step fails after the change itself was made, what is left is kept for the next call to
-// settle, whatever it is about; a repetition of the call that failed is one.
+// If a step fails after the change itself was made, the caller is told, and what is left is
+// tried again with each later call, of which a repetition of this one may be the first; it
+// never fails a call that is about something else.
 func (s *Store) settle(build func(*change) error) error {
-	var pending []settlement
+	var pending, again []settlement
 	group, err := s.commit(func(c *change) error {
 		if err := build(c); err != nil {
 			return err
 		}
-		if err := c.settleSome(s.unsettled, &pending); err != nil {
+		if err := c.settleSome(nil, &pending); err != nil {
 			return err
 		}
-		s.unsettled = nil
+		again, s.unsettled = s.unsettled, nil
 		return nil
 	})
-	for err == nil && len(pending) > 0 {
+	if err != nil {
+		return s.answer(err)
+	}
+	last, err := s.finishSettling(pending)
+	// One by one, so that one that fails again holds up no other.
+	for i := range again {
+		// Whoever made the change was told of the failure.
+		if retried, retryErr := s.finishSettling(again[i : i+1]); retryErr == nil && retried != nil {
+			last = retried
+		}
+	}
+	if err != nil {
+		return s.answer(err)
+	}
+	if last != nil {
+		group = last // a later sync covers all that came before
+	}
+	if group == nil {
+		return s.answer(nil)
+	}
+	return s.durable(group)
+}
+
+// finishSettling tells the dependents of pending, and theirs, step by step. It returns what
+// makes the last step durable, nil if there was none. If a step fails, what is left is kept in
+// s.unsettled.
+func (s *Store) finishSettling(pending []settlement) (group *syncGroup, err error) {
+	for len(pending) > 0 {
 		group, err = s.commit(func(c *change) error {
 			err := c.settleSome(pending, &pending)
 			if err != nil {
@@ -46,11 +74,11 @@ func (s *Store) settle(build func(*change) error) error {
 			}
 			return err
 		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	if err != nil || group == nil {
-		return s.answer(err)
-	}
-	return s.durable(group)
+	return group, nil
 }
 
 // resumeSettlements finishes what a crash interrupted.
@@ -74,13 +102,21 @@ func (s *Store) resumeSettlements() error {
 		})
 		return true, nil
 	})
-	if err != nil || len(pending) == 0 {
+	if err != nil {
 		return err
 	}
-	return s.settle(func(c *change) error {
-		c.settlements = pending
-		return nil
-	})
+	for i := range pending {
+		group, err := s.finishSettling(pending[i : i+1])
+		if errors.Is(err, queue.ErrUnavailable) {
+			return err
+		}
+		if err != nil {
+			s.log.Error(err, "the dependents of a job could not all be told yet", "job", pending[i].id.String())
+		} else if err := s.durable(group); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // finish ends a job, with an outcome if it has one.

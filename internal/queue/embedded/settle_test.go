@@ -1,9 +1,13 @@
 package embedded
 
 import (
+	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
@@ -97,6 +101,60 @@ func TestASettlementThatFailedIsFinishedByARepetition(t *testing.T) {
 	require.NoError(t, h.store.CancelJob(t.Context(), g.root))
 	g.require(t, h.store)
 	h.Close(t)
+}
+
+func TestASettlementThatCannotGoOnHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	s, err := open(disk, "store", Options{}, smallLimits())
+	require.NoError(t, err)
+	statuses, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "root"}})
+	require.NoError(t, err)
+	root := statuses[0].ID
+	dependents := make([]queue.NewJob, 3*s.limits.settleStep)
+	for i := range dependents { // each in a block of its own
+		dependents[i] = queue.NewJob{
+			Type: "leaf", Dependencies: []uuid.UUID{root}, Args: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000)),
+		}
+	}
+	leaves, err := s.Enqueue(t.Context(), dependents)
+	require.NoError(t, err)
+	require.NoError(t, s.db.Flush())
+	require.NoError(t, s.Close())
+
+	var failing atomic.Bool
+	s, err = open(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if failing.Load() && op.Kind.ReadOrWrite() == errorfs.OpIsRead && strings.HasSuffix(op.Path, ".sst") {
+			return errInjected
+		}
+		return nil
+	})), "store", Options{}, smallLimits())
+	require.NoError(t, err)
+	// What the first step reads is in memory then, and what the second one reads is not.
+	_, err = s.JobStatus(t.Context(), root)
+	require.NoError(t, err)
+	for _, leaf := range leaves[:s.limits.settleStep] {
+		_, err = s.JobStatus(t.Context(), leaf.ID)
+		require.NoError(t, err)
+	}
+	failing.Store(true)
+	require.ErrorIs(t, s.CancelJob(t.Context(), root), errInjected)
+	require.NotEmpty(t, s.unsettled)
+
+	other, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "other"}})
+	require.NoError(t, err)
+	require.NoError(t, s.CancelJob(t.Context(), other[0].ID), "somebody else's call")
+	require.NotEmpty(t, s.unsettled)
+
+	failing.Store(false)
+	require.NoError(t, s.CancelJob(t.Context(), root))
+	for _, leaf := range leaves {
+		status, err := s.JobStatus(t.Context(), leaf.ID)
+		require.NoError(t, err)
+		require.Equal(t, queue.Canceled, status.State)
+	}
+	s.audit(t)
+	require.NoError(t, s.Close())
 }
 
 func TestADependentThatIsEnqueuedBetweenTwoStepsIsNotTold(t *testing.T) {
