@@ -188,7 +188,6 @@ func TestTheServerTakesTheJobOfAKilledShellWorkerBack(t *testing.T) {
 	worker := startWorker(t, server, `: >'`+begun+`'; exec sleep 30`)
 	job := enqueue(t, api)
 	until(t, "the command runs", exists(begun))
-	time.Sleep(2 * time.Second) // a heartbeat or two
 	require.NoError(t, worker.Process.Kill())
 	require.Error(t, worker.Wait())
 	until(t, "the job is handed out again", func() bool {

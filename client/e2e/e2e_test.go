@@ -208,7 +208,7 @@ func TestARunOutlastsAServerThatIsAwayForLongerThanTheHeartbeatTimeout(t *testin
 	require.NoError(t, err)
 	next(t, began)
 	stopServer(t, server)
-	time.Sleep(heartbeatTimeout + time.Second)
+	time.Sleep(heartbeatTimeout + time.Second) // the silence itself: nothing can be seen to end it
 	server = startServer(t, server.Addr(), dir)
 	defer stopServer(t, server)
 	time.Sleep(heartbeatTimeout + 2*time.Second) // for longer than the fresh heartbeat lasts
