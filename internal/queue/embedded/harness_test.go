@@ -40,7 +40,7 @@ type harness struct {
 }
 
 // smallLimits make small graphs and short backlogs meet every limit.
-func smallLimits() limits { return limits{settleStep: 3, windowRefill: 2} }
+func smallLimits() limits { return limits{settleStep: 3, windowRefill: 2, logAhead: 300} }
 
 func newHarness(t queuetest.TB, fs vfs.FS, directory string, limits limits) *harness {
 	t.Helper()

@@ -38,9 +38,11 @@ type limits struct {
 	// windowRefill is how many ready jobs of a lane are read from disk at once, at most.
 	// Twice as many are kept in memory, at most.
 	windowRefill int
+	// logAhead is how far log files are filled ahead; 0 for not at all.
+	logAhead int
 }
 
-func defaultLimits() limits { return limits{settleStep: 256, windowRefill: 256} }
+func defaultLimits() limits { return limits{settleStep: 256, windowRefill: 256, logAhead: logAhead} }
 
 // ErrInUse is returned by Open if another process, or this one, has the directory open.
 var ErrInUse = errors.New("the store's directory is in use by another server")
@@ -106,7 +108,9 @@ func Open(directory string, options Options) (*Store, error) {
 
 // OpenMemory opens an empty store that is gone when the process is.
 func OpenMemory(options Options) (*Store, error) {
-	return open(vfs.NewMem(), "memory", options, defaultLimits())
+	limits := defaultLimits()
+	limits.logAhead = 0 // there is no disk to be faster for
+	return open(vfs.NewMem(), "memory", options, limits)
 }
 
 func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, error) {
@@ -126,6 +130,9 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		return nil, fmt.Errorf("lock %s: %w", directory, ErrInUse)
 	default:
 		return nil, fmt.Errorf("lock the store's directory %s: %w", directory, err)
+	}
+	if limits.logAhead > 0 {
+		fs = logFS{FS: fs, ahead: limits.logAhead}
 	}
 	closing := make(chan struct{})
 	endWaits := sync.OnceFunc(func() { close(closing) })
