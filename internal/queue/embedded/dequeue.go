@@ -125,7 +125,10 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 	var reason string
 	switch {
 	case err == nil:
-		return l, s.durable(g.group)
+		if !s.syncer.waitFor(g.group.urgent) {
+			return queue.Lease{}, queue.ErrUnavailable
+		}
+		return l, nil
 	case errors.Is(err, errDependenciesTooLarge):
 		reason = queue.ReasonDependenciesTooLarge
 		s.log.Info("a job has failed: its dependencies made more than a lease may hold", "job", g.jobID.String())

@@ -30,6 +30,10 @@ type syncer struct {
 // syncGroup is all whose commits are made durable by one sync.
 type syncGroup struct {
 	done chan struct{} // closed when the sync has succeeded
+	// urgent is closed right after done, which makes those who wait for it run before those
+	// who wait for done: whoever is woken last is the next to run. A worker that has waited
+	// for a job should not wait until its producer has been answered as well.
+	urgent chan struct{}
 }
 
 func newSyncer(syncLog func() error, failed <-chan struct{}, onError func(error)) *syncer {
@@ -95,6 +99,7 @@ func (y *syncer) syncNext() bool {
 	}
 	y.synced.Store(committed)
 	close(group.done)
+	close(group.urgent)
 	return true
 }
 
@@ -104,16 +109,18 @@ func (y *syncer) join() *syncGroup {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.next == nil {
-		y.next = &syncGroup{done: make(chan struct{})}
+		y.next = &syncGroup{done: make(chan struct{}), urgent: make(chan struct{})}
 		y.kick <- struct{}{} // never blocks: it is empty whenever next is nil
 	}
 	return y.next
 }
 
 // wait blocks until the group's sync is done; false if the log has failed before.
-func (y *syncer) wait(group *syncGroup) bool {
+func (y *syncer) wait(group *syncGroup) bool { return y.waitFor(group.done) }
+
+func (y *syncer) waitFor(done <-chan struct{}) bool {
 	select {
-	case <-group.done:
+	case <-done:
 		return true
 	case <-y.failed:
 		return false
