@@ -52,7 +52,15 @@ func (s *Store) audit(t queuetest.TB) {
 			require.NoError(t, err)
 			outcomes[id] = true
 		case prefixReady:
-			id := uuid.UUID(value)
+			id, queued, err := decodeReady(value)
+			require.NoError(t, err)
+			if !queued.IsZero() {
+				require.NotContains(t, records, id, "a job that has a record is not as it was enqueued")
+				records[id] = enqueuedRecord(queued)
+			}
+			r, err := s.readRecord(id)
+			require.NoError(t, err)
+			require.Equal(t, records[id], r)
 			lane, place, ok := laneOfReadyKey(key)
 			require.True(t, ok)
 			require.Equal(t, jobs[id].Lane(), lane)

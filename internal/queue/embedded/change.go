@@ -58,6 +58,7 @@ type waitingJob struct {
 	lane   queue.Lane
 	place  uint64
 	record record // pending
+	fresh  bool   // it has no s key: the record is as it was enqueued, and not on disk yet
 }
 
 // handover is a lease for a caller that was waiting in line.
@@ -202,8 +203,10 @@ func (c *change) setDependent(dependency uuid.UUID, j *job, settled bool) {
 	c.set(dependentKey(c.key[:0], dependency, j.place), encodeDependent(c.value[:0], j.ID, settled))
 }
 
-func (c *change) setReady(j waitingJob) {
-	c.set(readyKey(c.key[:0], j.lane, j.place), append(c.value[:0], j.id[:]...))
+// setReady puts a job into the ready index. queued is zero unless the job is as it was
+// enqueued, and has no s key.
+func (c *change) setReady(lane queue.Lane, place uint64, id uuid.UUID, queued time.Time) {
+	c.set(readyKey(c.key[:0], lane, place), encodeReady(c.value[:0], id, queued))
 }
 
 func (c *change) setRunning(place uint64, id uuid.UUID) {
@@ -268,8 +271,13 @@ func (c *change) serveLine() {
 	for _, j := range c.waiting {
 		waiter, ok := c.store.line.Take(j.lane)
 		if !ok {
-			c.writeRecord(j.id, j.record)
-			c.setReady(j)
+			var queued time.Time
+			if j.fresh {
+				queued = j.record.Queued
+			} else {
+				c.writeRecord(j.id, j.record)
+			}
+			c.setReady(j.lane, j.place, j.id, queued)
 			left = append(left, j)
 			continue
 		}

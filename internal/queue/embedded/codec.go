@@ -12,7 +12,7 @@ import (
 
 // formatVersion is the version of the key space and of the values in it. A store that has
 // another one is refused.
-const formatVersion = 1
+const formatVersion = 2
 
 const jsonNull = "null"
 
@@ -26,6 +26,15 @@ type job struct {
 type record struct {
 	queue.Record
 	hasDependents bool // some d key begins with this job's id
+}
+
+// asEnqueued reports whether the record is that of a job that became pending at once, and that
+// nothing has happened to yet: all there is to know of it then is when it was enqueued.
+func (r *record) asEnqueued() bool { return *r == enqueuedRecord(r.Queued) }
+
+// enqueuedRecord is the record for which asEnqueued holds.
+func enqueuedRecord(queued time.Time) record {
+	return record{Record: queue.Record{State: queue.Pending, Queued: queued}}
 }
 
 // encoder appends values; decoder takes them off again in the same order.
@@ -202,6 +211,28 @@ func decodeRecord(id uuid.UUID, value []byte) (record, error) {
 		d.broken = true
 	}
 	return r, d.done("record of job", id)
+}
+
+// encodeReady encodes a q value. queued is zero unless the job is as it was enqueued, and has
+// no s key.
+func encodeReady(buffer []byte, id uuid.UUID, queued time.Time) []byte {
+	e := encoder(buffer)
+	e.id(id)
+	if !queued.IsZero() {
+		e.time(queued)
+	}
+	return e
+}
+
+func decodeReady(value []byte) (id uuid.UUID, queued time.Time, err error) {
+	d := decoder{left: value}
+	id = d.id()
+	if len(d.left) > 0 {
+		if queued = d.time(); queued.IsZero() {
+			d.broken = true
+		}
+	}
+	return id, queued, d.done("ready entry of job", id)
 }
 
 func encodeOutcome(buffer []byte, o queue.Outcome) []byte {

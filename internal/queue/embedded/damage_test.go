@@ -44,9 +44,13 @@ func TestADamagedRecordHarmsNoOtherJob(t *testing.T) {
 				statuses, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "build"}, {Type: "build"}})
 				require.NoError(t, err)
 				bad, good := statuses[0].ID, statuses[1].ID
-				if running && name != "ready index" {
-					_, err := s.DequeueByID(t.Context(), bad, "")
+				if name != "ready index" {
+					l, err := s.DequeueByID(t.Context(), bad, "")
 					require.NoError(t, err)
+					if !running { // once more: what nothing has happened to has no record
+						_, err := s.Release(t.Context(), l.Token)
+						require.NoError(t, err)
+					}
 				}
 				require.NoError(t, damage(s, bad))
 				require.NoError(t, s.Close())
@@ -62,6 +66,22 @@ func TestADamagedRecordHarmsNoOtherJob(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestAJobWithNeitherRecordNorReadyEntryIsDamaged(t *testing.T) {
+	t.Parallel()
+	s, err := OpenMemory(Options{})
+	require.NoError(t, err)
+	statuses, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "build"}})
+	require.NoError(t, err)
+	id := statuses[0].ID
+	status, err := s.JobStatus(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, statuses[0], status)
+	require.NoError(t, s.db.Delete(readyKey(nil, queue.Lane{Channel: queue.DefaultChannel, Type: "build"}, 1), pebble.Sync))
+	_, err = s.JobStatus(t.Context(), id)
+	require.ErrorIs(t, err, queue.ErrDamaged)
+	require.NoError(t, s.Close())
 }
 
 type recordingLogger struct {

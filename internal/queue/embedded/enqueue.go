@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -87,7 +88,7 @@ func (c *change) enqueue(j *job) (record, queue.Outcome, error) {
 	r.Record, outcome = queue.Admit(j.RunIf, dependencies, c.now)
 	c.setJob(j)
 	if r.State == queue.Pending {
-		c.enqueueReady(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r})
+		c.enqueueReady(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r, fresh: r.asEnqueued()})
 	} else {
 		c.setRecord(j.ID, r)
 	}
@@ -114,11 +115,27 @@ func (c *change) dependOn(j *job) ([]queue.Dependency, error) {
 			return nil, fmt.Errorf("read dependency %s: %w", id, err)
 		}
 		if !r.hasDependents && !r.State.Over() {
-			r.hasDependents = true
-			c.setRecord(id, r)
+			if err := c.setHasDependents(id, r); err != nil {
+				return nil, fmt.Errorf("read dependency %s: %w", id, err)
+			}
 		}
 		c.setDependent(id, j, r.State.Over())
 		dependencies[i] = queue.Dependency{ID: id, State: r.State}
 	}
 	return dependencies, nil
+}
+
+// setHasDependents remembers that a job has its first dependent. A pending one may be as it was
+// enqueued until then, and its ready entry say so.
+func (c *change) setHasDependents(id uuid.UUID, r record) error {
+	if r.asEnqueued() {
+		j, err := c.store.readJob(id, false)
+		if err != nil {
+			return err
+		}
+		c.setReady(j.Lane(), j.place, id, time.Time{})
+	}
+	r.hasDependents = true
+	c.setRecord(id, r)
+	return nil
 }

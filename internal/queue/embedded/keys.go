@@ -13,9 +13,11 @@ import (
 //
 //	m <name>                    what the store knows of itself
 //	j <job>                     what was given at Enqueue, and the job's place in line
-//	s <job>                     the job's record: everything that changes but the outcome
+//	s <job>                     the job's record: everything that changes but the outcome; absent
+//	                            while the job's ready entry says that it is as it was enqueued
 //	o <job>                     the outcome, once the job is over and has one
-//	q <lane> <place>         -> job    the ready index: every pending job
+//	q <lane> <place>         -> job    the ready index: every pending job; and, of one that is as it
+//	                            was enqueued, when that was
 //	d <job> <place>          -> dependent    the job's dependents, and each one's place
 //	l <place>                -> job    the jobs that are running; their records have the tokens
 //	e <token>                   leases that are over

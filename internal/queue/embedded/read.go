@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/uuid"
@@ -56,7 +57,33 @@ func (s *Store) readJob(id uuid.UUID, withArgs bool) (j job, err error) {
 }
 
 // readRecord returns the job's record as it was committed last. ErrNotExist.
-func (s *Store) readRecord(id uuid.UUID) (r record, err error) {
+func (s *Store) readRecord(id uuid.UUID) (record, error) {
+	r, err := s.readStoredRecord(id)
+	if !errors.Is(err, queue.ErrNotExist) {
+		return r, err
+	}
+	j, err := s.readJob(id, false)
+	if err != nil {
+		return record{}, err
+	}
+	var queued time.Time
+	_, err = s.view(readyKey(nil, j.Lane(), j.place), func(value []byte) (err error) {
+		_, queued, err = decodeReady(value)
+		return err
+	})
+	if err != nil {
+		return record{}, err
+	}
+	if !queued.IsZero() {
+		return enqueuedRecord(queued), nil
+	}
+	// Something has happened to it, perhaps since the first look: then it has an s key now,
+	// and keeps it.
+	r, err = s.readStoredRecord(id)
+	return r, mustExist(err)
+}
+
+func (s *Store) readStoredRecord(id uuid.UUID) (r record, err error) {
 	found, err := s.view(idKey(nil, prefixRecord, id), func(value []byte) error {
 		r, err = decodeRecord(id, value)
 		return err

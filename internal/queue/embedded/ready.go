@@ -145,10 +145,11 @@ func (s *Store) refill(l *lane) error {
 	}
 	l.refill = min(max(2*l.refill, firstRefill), s.limits.windowRefill)
 	window := make([]readyJob, 0, l.refill)
+	var stored []uuid.UUID // those that have an s key
 	prefix := readyPrefix(nil, l.name)
 	err := s.scan(readyKey(nil, l.name, l.end+1), after(prefix), func(key, value []byte) (bool, error) {
 		_, place, ok := laneOfReadyKey(key)
-		id, err := uuid.FromBytes(value)
+		id, queued, err := decodeReady(value)
 		if !ok || err != nil {
 			// The job cannot be found by this entry; the others can.
 			s.log.Error(queue.ErrDamaged, "an entry of the ready index is damaged; it is passed over",
@@ -156,6 +157,11 @@ func (s *Store) refill(l *lane) error {
 			return true, nil
 		}
 		window = append(window, readyJob{place: place, id: id})
+		if queued.IsZero() {
+			stored = append(stored, id)
+		} else {
+			s.records.put(id, enqueuedRecord(queued))
+		}
 		return len(window) < l.refill, nil
 	})
 	if err != nil {
@@ -169,12 +175,15 @@ func (s *Store) refill(l *lane) error {
 	if l.empty() {
 		delete(s.lanes, l.name)
 	}
-	return s.cacheRecords(window)
+	return s.cacheRecords(stored)
 }
 
 // cacheRecords reads the records of a window's jobs ahead of their claims: together, because
 // they are neighbours on disk, for a fraction of what as many single reads cost. s.mu is held.
-func (s *Store) cacheRecords(window []readyJob) (err error) {
+func (s *Store) cacheRecords(ids []uuid.UUID) (err error) {
+	if len(ids) == 0 {
+		return nil
+	}
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixRecord}, UpperBound: []byte{prefixRecord + 1}})
 	if err != nil {
 		return readError(err)
@@ -185,8 +194,8 @@ func (s *Store) cacheRecords(window []readyJob) (err error) {
 		}
 	}()
 	var key []byte
-	for _, j := range window {
-		key = idKey(key[:0], prefixRecord, j.id)
+	for _, id := range ids {
+		key = idKey(key[:0], prefixRecord, id)
 		if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
 			continue // the claim finds out why
 		}
@@ -194,8 +203,8 @@ func (s *Store) cacheRecords(window []readyJob) (err error) {
 		if err != nil {
 			continue
 		}
-		if r, err := decodeRecord(j.id, value); err == nil {
-			s.records.put(j.id, r)
+		if r, err := decodeRecord(id, value); err == nil {
+			s.records.put(id, r)
 		}
 	}
 	return nil

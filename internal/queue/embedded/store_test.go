@@ -41,7 +41,7 @@ func TestAnotherFormatIsRefused(t *testing.T) {
 	require.NoError(t, s.db.Set([]byte(keyFormat), []byte{formatVersion + 1}, pebble.Sync))
 	require.NoError(t, s.Close())
 	_, err = open(fs, "store", Options{}, defaultLimits())
-	require.ErrorContains(t, err, "the store has format 02")
+	require.ErrorContains(t, err, fmt.Sprintf("the store has format %02x", formatVersion+1))
 }
 
 // ORIGIN 5 and 12.
