@@ -58,7 +58,8 @@ func (c *appCommand) Run(ctx context.Context, out output) (err error) {
 	server, err := app.New(app.Options{
 		Listen: c.Listen, Store: c.Store, Logger: logger,
 		HeartbeatTimeout: 2 * time.Minute, ReapInterval: 30 * time.Second, MaxRetries: 2,
-		MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
+		MaxWait: time.Minute, MaxBodyBytes: 1 << 20, MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20,
+		IdempotencyTTL: 24 * time.Hour,
 	})
 	if err != nil {
 		return err

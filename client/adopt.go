@@ -19,7 +19,7 @@ func (w *Worker) adoptAll(tokens []Token) {
 		w.log.Info("more leases to adopt than slots; giving some back", "leases", strconv.Itoa(len(rest)))
 		w.runs.Go(func() {
 			for _, token := range rest {
-				w.report(&Lease{Token: token}, release())
+				w.report(&Lease{Token: token}, release(0))
 			}
 		})
 	}
@@ -38,9 +38,9 @@ func (w *Worker) adopt(token Token, adopted bool) {
 		w.forget(token)
 	case errors.Is(err, ErrAnswerTooLong):
 		w.log.Error(err, "a lease is too long to be read; its job fails")
-		w.report(&Lease{Token: token}, fail(ReasonUnreadable, message(err.Error())))
+		w.report(&Lease{Token: token}, fail(Failure{Reason: ReasonUnreadable, Details: message(err.Error())}))
 	default:
-		w.report(&Lease{Token: token}, release())
+		w.report(&Lease{Token: token}, release(0))
 	}
 }
 
@@ -53,7 +53,7 @@ func (w *Worker) revive(token Token) (*Lease, time.Time, error) {
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
 	for {
 		sent := time.Now()
-		answer, err := w.calls.heartbeat(ctx, token, w.options.RequestTimeout)
+		answer, err := w.calls.heartbeat(ctx, token, news{}, w.options.RequestTimeout)
 		if err == nil && answer.Canceled {
 			return nil, sent, ErrCanceled
 		}

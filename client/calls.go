@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +24,10 @@ var (
 	// heartbeat timeout. The job may be running elsewhere; nothing is reported. A server that
 	// says nothing has not said so: see Run.ValidUntil.
 	ErrLeaseLost = errors.New("the lease was lost")
+	// ErrTimeout: the run took longer than its job allows (timeout_seconds). The server ends the
+	// lease, and runs the job again if the job allows that; unless the handler returns a result
+	// all the same, nothing is reported.
+	ErrTimeout = errors.New("the run took too long")
 	// ErrDraining: the worker is stopping and its drain timeout has passed. Unless the
 	// handler returns a result all the same, the job is given back at no cost.
 	ErrDraining = errors.New("the worker is draining")
@@ -30,17 +35,17 @@ var (
 	ErrKilled = errors.New("the worker was killed")
 )
 
-// decode reads the answer of a generated method, which must have the status wanted.
-func decode[T any](resp *http.Response, err error, want int) (*T, error) {
+// decode reads the answer of a generated method, which must have one of the statuses wanted.
+func decode[T any](resp *http.Response, err error, want ...int) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != want {
+	if !slices.Contains(want, resp.StatusCode) {
 		return nil, &Problem{
 			Status: resp.StatusCode,
 			Title:  http.StatusText(resp.StatusCode),
-			Detail: fmt.Sprintf("want status %d", want),
+			Detail: fmt.Sprintf("want status %d", want[0]),
 		}
 	}
 	body, err := io.ReadAll(resp.Body)
@@ -83,14 +88,15 @@ type unreadError struct {
 func (e *unreadError) Error() string { return "read a granted lease: " + e.err.Error() }
 func (e *unreadError) Unwrap() error { return e.err }
 
-// dequeue asks for a job and waits for one up to wait. It returns nil when there was none.
-func (c calls) dequeue(ctx context.Context, request DequeueRequest, wait time.Duration) (lease *Lease, err error) {
+// dequeue asks for a job and waits for one up to wait. It returns nil when there was none. With
+// the key of a request whose answer was lost, the answer is the same.
+func (c calls) dequeue(ctx context.Context, key string, request DequeueRequest, wait time.Duration) (lease *Lease, err error) {
 	defer func() { c.reach.note(err) }()
 	ctx, cancel := context.WithTimeout(ctx, wait+c.timeout)
 	defer cancel()
 	seconds := wait.Seconds()
 	request.WaitSeconds = &seconds
-	resp, err := c.api.Dequeue(ctx, request)
+	resp, err := c.api.Dequeue(ctx, &DequeueParams{IdempotencyKey: &key}, request)
 	if err == nil && resp.StatusCode == http.StatusNoContent {
 		return nil, resp.Body.Close()
 	}
@@ -116,11 +122,11 @@ func (c calls) lease(ctx context.Context, token Token) (*Lease, error) {
 	return lease, err
 }
 
-// heartbeat refreshes the lease. It takes no longer than limit.
-func (c calls) heartbeat(ctx context.Context, token Token, limit time.Duration) (*HeartbeatAnswer, error) {
+// heartbeat refreshes the lease, and tells the news. It takes no longer than limit.
+func (c calls) heartbeat(ctx context.Context, token Token, n news, limit time.Duration) (*HeartbeatAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(limit, c.timeout))
 	defer cancel()
-	resp, err := c.api.Heartbeat(ctx, token, Nothing{})
+	resp, err := c.api.HeartbeatWithBody(ctx, token, jsonType, bytes.NewReader(n.body()))
 	answer, err := decode[HeartbeatAnswer](resp, err, http.StatusOK)
 	c.reach.note(err)
 	return answer, err
@@ -130,16 +136,15 @@ func (c calls) heartbeat(ctx context.Context, token Token, limit time.Duration) 
 func (c calls) send(ctx context.Context, token Token, r report) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	const kind = "application/json"
 	var resp *http.Response
 	var err error
 	switch body := bytes.NewReader(r.body); r.verb {
 	case verbFinish:
-		resp, err = c.api.FinishLeaseWithBody(ctx, token, kind, body)
+		resp, err = c.api.FinishLeaseWithBody(ctx, token, jsonType, body)
 	case verbFail:
-		resp, err = c.api.FailLeaseWithBody(ctx, token, kind, body)
+		resp, err = c.api.FailLeaseWithBody(ctx, token, jsonType, body)
 	case verbRelease:
-		resp, err = c.api.ReleaseLeaseWithBody(ctx, token, kind, body)
+		resp, err = c.api.ReleaseLeaseWithBody(ctx, token, jsonType, body)
 	}
 	_, err = decode[Reported](resp, err, http.StatusOK)
 	c.reach.note(err)
@@ -162,6 +167,17 @@ func ended(err error) error {
 	default:
 		return nil
 	}
+}
+
+// spent reports whether the server says that what an idempotency key asked for is over: the
+// lease that it was given, or was asked for by another request. A new key is needed.
+func spent(err error) bool {
+	return isCode(err, CodeLeaseLost) || isCode(err, CodeIdempotencyKeyReused)
+}
+
+func isCode(err error, code string) bool {
+	var problem *Problem
+	return errors.As(err, &problem) && problem.Code == code
 }
 
 // unacceptable reports whether the server refuses the request for what is in it, so that the

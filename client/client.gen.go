@@ -37,28 +37,49 @@ func (e HealthStatus) Valid() bool {
 
 // Defines values for JobState.
 const (
-	Blocked  JobState = "blocked"
-	Canceled JobState = "canceled"
-	Failed   JobState = "failed"
-	Finished JobState = "finished"
-	Pending  JobState = "pending"
-	Running  JobState = "running"
+	JobStateBlocked   JobState = "blocked"
+	JobStateCanceled  JobState = "canceled"
+	JobStateFailed    JobState = "failed"
+	JobStateFinished  JobState = "finished"
+	JobStatePending   JobState = "pending"
+	JobStateRunning   JobState = "running"
+	JobStateScheduled JobState = "scheduled"
 )
 
 // Valid indicates whether the value is a known member of the JobState enum.
 func (e JobState) Valid() bool {
 	switch e {
-	case Blocked:
+	case JobStateBlocked:
 		return true
-	case Canceled:
+	case JobStateCanceled:
 		return true
-	case Failed:
+	case JobStateFailed:
 		return true
-	case Finished:
+	case JobStateFinished:
 		return true
-	case Pending:
+	case JobStatePending:
 		return true
-	case Running:
+	case JobStateRunning:
+		return true
+	case JobStateScheduled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NeedIf.
+const (
+	NeedIfFinished  NeedIf = "finished"
+	NeedIfSucceeded NeedIf = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the NeedIf enum.
+func (e NeedIf) Valid() bool {
+	switch e {
+	case NeedIfFinished:
+		return true
+	case NeedIfSucceeded:
 		return true
 	default:
 		return false
@@ -89,17 +110,47 @@ func (e RunIf) Valid() bool {
 // Example: acme
 type Channel = string
 
+// CreatedJob defines model for CreatedJob.
+type CreatedJob struct {
+	// Existing Whether nothing was created for this one, because the job of this id has its
+	// `unique_key`.
+	Existing *bool `json:"existing,omitempty"`
+
+	// Id Example: 01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03
+	Id openapi_types.UUID `json:"id"`
+
+	// Name What a job is called within one call. Written like a type.
+	//
+	// Example: left
+	Name *JobName `json:"name,omitempty"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State JobState `json:"state"`
+}
+
+// CreatedJobs defines model for CreatedJobs.
+type CreatedJobs struct {
+	Jobs []CreatedJob `json:"jobs"`
+}
+
 // Dependency defines model for Dependency.
 type Dependency struct {
 	// Error Why a job failed.
 	Error *JobError          `json:"error,omitempty"`
 	Id    openapi_types.UUID `json:"id"`
 
+	// Name What the job named it in its `needs`. Absent if it was one of its `dependencies`.
+	Name *JobName `json:"name,omitempty"`
+
 	// Result What its worker reported, when it `finished`.
 	Result json.RawMessage `json:"result,omitempty"`
 
-	// State `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
-	// `running`: leased. `finished`, `failed`, `canceled`: over.
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
 	//
 	//
 	// Example: pending
@@ -168,6 +219,13 @@ type ErrorDescription struct {
 type FailRequest struct {
 	// Error Why a job failed.
 	Error JobError `json:"error"`
+
+	// RetryAfterSeconds How long to wait before that, in place of what the job's `retry` says. Only with
+	// `retryable: true`.
+	RetryAfterSeconds *float64 `json:"retry_after_seconds,omitempty"`
+
+	// Retryable Whether another run may succeed.
+	Retryable *bool `json:"retryable,omitempty"`
 }
 
 // FinishRequest defines model for FinishRequest.
@@ -196,13 +254,24 @@ type HeartbeatAnswer struct {
 	HeartbeatTimeoutSeconds float64 `json:"heartbeat_timeout_seconds"`
 }
 
+// HeartbeatRequest defines model for HeartbeatRequest.
+type HeartbeatRequest struct {
+	// PartialResult What the job has made so far.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress `json:"progress,omitempty"`
+}
+
 // JSONValue Any JSON value. Longshore does not look into it: what comes out is the value that
 // went in, key order, big numbers and `\u0000` included.
 //
 // Example: {"files":["a.png","b.png"],"width":640}
 type JSONValue = json.RawMessage
 
-// Job Example: {"args":{"width":640},"attempt":1,"canceled":false,"channel":"default","dependencies":[],"dependents":[],"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","queued_at":"2026-11-17T09:30:00.123456Z","retries":0,"run_if":"all_succeeded","started_at":"2026-11-17T09:30:01.5Z","state":"running","type":"resize","worker":"rack4-host12"}
+// Job Example: {"args":{"width":640},"attempt":1,"canceled":false,"channel":"default","dependencies":[],"dependents":[],"failures":0,"generation":0,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","priority":0,"queued_at":"2026-11-17T09:30:00.123456Z","retries":0,"run_if":"all_succeeded","started_at":"2026-11-17T09:30:01.5Z","state":"running","timeouts":0,"type":"resize","worker":"rack4-host12"}
 type Job struct {
 	Args json.RawMessage `json:"args"`
 
@@ -228,14 +297,42 @@ type Job struct {
 	// Error Why a job failed.
 	Error *JobError `json:"error,omitempty"`
 
+	// ExpiresAt As given when the job was created.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Failures How often a worker reported that the job failed.
+	Failures int64 `json:"failures"`
+
 	// FinishedAt When the job was over, however it ended.
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Generation 0, and one more with each `/retry`, which sets `retries`, `failures` and `timeouts`
+	// to 0.
+	Generation              int64    `json:"generation"`
+	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
 
 	// Id A UUID of version 7; ids of later jobs sort after those of earlier ones.
 	Id openapi_types.UUID `json:"id"`
 
-	// MaxRetries As given when the job was created.
-	MaxRetries *int64 `json:"max_retries,omitempty"`
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// MaxRetries As given when the job was created, as are the others of this kind.
+	MaxRetries  *int64 `json:"max_retries,omitempty"`
+	MaxTimeouts *int64 `json:"max_timeouts,omitempty"`
+
+	// PartialResult What the newest lease's worker reported so far. Absent once the job is `finished`.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+	Priority      int64           `json:"priority"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress `json:"progress,omitempty"`
 
 	// QueuedAt When the job was created.
 	QueuedAt time.Time `json:"queued_at"`
@@ -246,6 +343,19 @@ type Job struct {
 	// Retries How often the job was put back in line because its worker had gone silent.
 	Retries int64 `json:"retries"`
 
+	// Retry What becomes of failures that are reported as `retryable`. The job waits
+	// `initial_seconds` after the first one, `factor` times as long after each further one,
+	// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+	// worker's `retry_after_seconds` takes the place of all that.
+	//
+	//
+	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+	Retry *RetryPolicy `json:"retry,omitempty"`
+
+	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// change has set it.
+	RunAt *time.Time `json:"run_at,omitempty"`
+
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
 	// of them finished; one that failed fails it with reason `dependency-failed`, and one
 	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
@@ -254,19 +364,29 @@ type Job struct {
 	// StartedAt When the newest lease began. Absent while the job waits.
 	StartedAt *time.Time `json:"started_at,omitempty"`
 
-	// State `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
-	// `running`: leased. `finished`, `failed`, `canceled`: over.
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
 	//
 	//
 	// Example: pending
-	State JobState `json:"state"`
+	State          JobState `json:"state"`
+	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+
+	// Timeouts How often a run took longer than `timeout_seconds`.
+	Timeouts int64 `json:"timeouts"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
 
 	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 	// digits or `. _ : / @ + -`, the first a letter or a digit.
 	//
 	//
 	// Example: resize
-	Type JobType `json:"type"`
+	Type      JobType `json:"type"`
+	UniqueKey *string `json:"unique_key,omitempty"`
 
 	// Worker The name that the newest lease's worker gave.
 	Worker *WorkerName `json:"worker,omitempty"`
@@ -278,17 +398,31 @@ type JobError struct {
 	Details json.RawMessage `json:"details,omitempty"`
 
 	// Reason A short word for programs, such as `exit-code`. These are given by the server, and
-	// a worker cannot report them: `heartbeat-lost`, `dependency-failed`,
-	// `dependencies-too-large` (what they made is more than 64 MiB, which no lease may
-	// hold) and `damaged` (the store cannot read the job or what it depends on).
+	// a worker cannot report them: `heartbeat-lost`, `timeout`, `expired`,
+	// `dependency-failed`, `dependencies-too-large` (what they made is more than 64 MiB,
+	// which no lease may hold) and `damaged` (the store cannot read the job or what it
+	// depends on).
 	//
 	//
 	// Example: exit-code
 	Reason string `json:"reason"`
 }
 
-// JobState `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
-// `running`: leased. `finished`, `failed`, `canceled`: over.
+// JobList defines model for JobList.
+type JobList struct {
+	Jobs []Job `json:"jobs"`
+
+	// NextCursor The `cursor` of the next page. Absent if this was the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// JobName What a job is called within one call. Written like a type.
+//
+// Example: left
+type JobName = string
+
+// JobState `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
 //
 // Example: pending
 type JobState string
@@ -299,7 +433,23 @@ type JobState string
 // Example: resize
 type JobType = string
 
-// Lease Example: {"args":{"out":"report.html"},"attempt":1,"canceled":false,"channel":"acme","dependencies":[{"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b01","result":{"pages":12},"state":"finished","type":"resize"}],"heartbeat_in_seconds":40,"heartbeat_timeout_seconds":120,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10","type":"merge"}
+// JobUpdate defines model for JobUpdate.
+type JobUpdate struct {
+	// Labels Takes the place of all labels there were.
+	Labels   *Labels `json:"labels,omitempty"`
+	Priority *int    `json:"priority,omitempty"`
+
+	// RunAt A time that has passed is at once.
+	RunAt *time.Time `json:"run_at,omitempty"`
+}
+
+// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+//
+// Example: {"customer":"42","team":"print"}
+type Labels map[string]string
+
+// Lease Example: {"args":{"out":"report.html"},"attempt":1,"canceled":false,"channel":"acme","dependencies":[{"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b01","name":"left","result":{"pages":12},"state":"finished","type":"resize"}],"heartbeat_in_seconds":40,"heartbeat_timeout_seconds":120,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10","type":"merge"}
 type Lease struct {
 	Args json.RawMessage `json:"args"`
 
@@ -329,8 +479,23 @@ type Lease struct {
 	// Id The id of the job.
 	Id openapi_types.UUID `json:"id"`
 
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// TimeoutSeconds How long the run may take, from the claim. Absent if there is no bound.
+	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+
 	// Token The secret that goes into the paths of `/v1/leases/{token}/...`.
 	Token openapi_types.UUID `json:"token"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
 
 	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 	// digits or `. _ : / @ + -`, the first a letter or a digit.
@@ -340,25 +505,100 @@ type Lease struct {
 	Type JobType `json:"type"`
 }
 
+// Need defines model for Need.
+type Need struct {
+	// If What the other job must have come to. `succeeded`: it finished; one that failed
+	// or was canceled fails or cancels this one. `finished`: it is over, however it ended.
+	// When left out it is as `run_if` says.
+	If *NeedIf `json:"if,omitempty"`
+
+	// Name What a job is called within one call. Written like a type.
+	//
+	// Example: left
+	Name JobName `json:"name"`
+}
+
+// NeedIf What the other job must have come to. `succeeded`: it finished; one that failed
+// or was canceled fails or cancels this one. `finished`: it is over, however it ended.
+// When left out it is as `run_if` says.
+type NeedIf string
+
 // NewJob defines model for NewJob.
 type NewJob struct {
 	// Args What the worker needs to know. `null` when left out.
 	Args    json.RawMessage `json:"args,omitempty"`
 	Channel *Channel        `json:"channel,omitempty"`
 
+	// DelaySeconds The same, counted from now. Not together with `run_at`.
+	DelaySeconds *float64 `json:"delay_seconds,omitempty"`
+
 	// Dependencies The jobs that must be over first, at most 10,000. Their order is kept, and is the
 	// order in which their results reach the worker; one named again counts once.
 	Dependencies *[]openapi_types.UUID `json:"dependencies,omitempty"`
+
+	// ExpiresAt If no worker has begun the job by then, it fails with reason `expired`. After
+	// `run_at`.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// HeartbeatTimeoutSeconds How long a lease of this job may be silent, instead of the server's
+	// `--heartbeat-timeout`. It is taken back when the server looks next, which it does
+	// every `--reap-interval` (30 s).
+	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
+
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
 
 	// MaxRetries How often the job is given to another worker after one went silent, before it
 	// fails with reason `heartbeat-lost`. The server's `--max-retries` (2 unless set)
 	// when left out.
 	MaxRetries *int `json:"max_retries,omitempty"`
 
+	// MaxTimeouts How many runs may exceed `timeout_seconds` and be followed by another one, which
+	// waits as `retry` says.
+	MaxTimeouts *int `json:"max_timeouts,omitempty"`
+
+	// Name What the `needs` of other jobs of the same call name this one by. It is not kept
+	// with the job.
+	Name *JobName `json:"name,omitempty"`
+
+	// Needs Jobs of the same call that must be over first, by name, each once. Together with
+	// `dependencies`, which come first, at most 10,000.
+	Needs *[]json.RawMessage `json:"needs,omitempty"`
+
+	// Priority Jobs of a higher priority are handed out first.
+	Priority *int `json:"priority,omitempty"`
+
+	// Retry What becomes of failures that are reported as `retryable`. The job waits
+	// `initial_seconds` after the first one, `factor` times as long after each further one,
+	// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+	// worker's `retry_after_seconds` takes the place of all that.
+	//
+	//
+	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+	Retry *RetryPolicy `json:"retry,omitempty"`
+
+	// RunAt The job is not handed out before this time, by the server's clock. A time that has
+	// passed is at once.
+	RunAt *time.Time `json:"run_at,omitempty"`
+
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
 	// of them finished; one that failed fails it with reason `dependency-failed`, and one
 	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
+
+	// TimeoutSeconds How long one run may take, however many heartbeats are sent. A longer one is ended:
+	// its lease is over, and the job fails with reason `timeout`, or runs again, as
+	// `max_timeouts` says.
+	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
 
 	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 	// digits or `. _ : / @ + -`, the first a letter or a digit.
@@ -366,6 +606,18 @@ type NewJob struct {
 	//
 	// Example: resize
 	Type JobType `json:"type"`
+
+	// UniqueKey At most one job that is not over has this key in its channel and type. At most 256
+	// bytes, without control characters.
+	//
+	//
+	// Example: nightly-report
+	UniqueKey *string `json:"unique_key,omitempty"`
+}
+
+// NewJobs defines model for NewJobs.
+type NewJobs struct {
+	Jobs []NewJob `json:"jobs"`
 }
 
 // Nothing An object without fields.
@@ -401,16 +653,48 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Progress How far the run has come, as its worker sees it.
+//
+// Example: {"message":"page 12 of 30","percent":40}
+type Progress struct {
+	// Message At most 1024 bytes.
+	Message *string  `json:"message,omitempty"`
+	Percent *float64 `json:"percent,omitempty"`
+}
+
+// ReleaseRequest defines model for ReleaseRequest.
+type ReleaseRequest struct {
+	DelaySeconds *float64 `json:"delay_seconds,omitempty"`
+}
+
 // Reported What became of the job by the report.
 //
 // Example: {"state":"finished"}
 type Reported struct {
-	// State `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
-	// `running`: leased. `finished`, `failed`, `canceled`: over.
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
 	//
 	//
 	// Example: pending
 	State JobState `json:"state"`
+}
+
+// RetryPolicy What becomes of failures that are reported as `retryable`. The job waits
+// `initial_seconds` after the first one, `factor` times as long after each further one,
+// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+// worker's `retry_after_seconds` takes the place of all that.
+//
+// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+type RetryPolicy struct {
+	Factor         *float64 `json:"factor,omitempty"`
+	InitialSeconds *float64 `json:"initial_seconds,omitempty"`
+	Jitter         *float64 `json:"jitter,omitempty"`
+
+	// MaxAttempts With as many reported failures the job is `failed`. 1 means no second run.
+	MaxAttempts int `json:"max_attempts"`
+
+	// MaxSeconds At least `initial_seconds`. 3600, or `initial_seconds` if that is more, when left out.
+	MaxSeconds *float64 `json:"max_seconds,omitempty"`
 }
 
 // RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
@@ -418,17 +702,28 @@ type Reported struct {
 // that was canceled cancels it. `all_finished`: it runs whatever became of them.
 type RunIf string
 
+// TraceParent A W3C trace context, handed to the worker as it is.
+//
+// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+type TraceParent = string
+
 // WorkerName Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
 // without control characters.
 //
 // Example: rack4-host12
 type WorkerName = string
 
+// IdempotencyKey Example: 0b8f6c5b-8a55-4d1f-9c0e-2a8c3b1f7d10
+type IdempotencyKey = string
+
 // JobId Example: 01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03
 type JobId = openapi_types.UUID
 
 // Token Example: 5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10
 type Token = openapi_types.UUID
+
+// TraceParentHeader Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+type TraceParentHeader = string
 
 // WaitSeconds Example: 30
 type WaitSeconds = float64
@@ -442,7 +737,7 @@ type Conflict = Problem
 // Error An error, as RFC 9457 has it.
 type Error = Problem
 
-// Leased Example: {"args":{"out":"report.html"},"attempt":1,"canceled":false,"channel":"acme","dependencies":[{"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b01","result":{"pages":12},"state":"finished","type":"resize"}],"heartbeat_in_seconds":40,"heartbeat_timeout_seconds":120,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10","type":"merge"}
+// Leased Example: {"args":{"out":"report.html"},"attempt":1,"canceled":false,"channel":"acme","dependencies":[{"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b01","name":"left","result":{"pages":12},"state":"finished","type":"resize"}],"heartbeat_in_seconds":40,"heartbeat_timeout_seconds":120,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10","type":"merge"}
 type Leased = Lease
 
 // NotFound An error, as RFC 9457 has it.
@@ -457,11 +752,91 @@ type UnprocessableContent = Problem
 // UnsupportedMediaType An error, as RFC 9457 has it.
 type UnsupportedMediaType = Problem
 
+// DequeueParams defines parameters for Dequeue.
+type DequeueParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListJobsParams defines parameters for ListJobs.
+type ListJobsParams struct {
+	// State Only jobs in one of these states, separated by commas, each once, in any order. All
+	// jobs when left out.
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit How many jobs a page has at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, of a list of the same states. `limit` may be
+	// another one.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateJobParams defines parameters for CreateJob.
+type CreateJobParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// Traceparent The producer's W3C trace context, handed to the workers of the jobs that do not have a
+	// `traceparent` of their own. One that is malformed, or that is there twice, is ignored, as
+	// W3C asks.
+	Traceparent *TraceParentHeader `json:"traceparent,omitempty"`
+}
+
+// CreateJobsParams defines parameters for CreateJobs.
+type CreateJobsParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// Traceparent The producer's W3C trace context, handed to the workers of the jobs that do not have a
+	// `traceparent` of their own. One that is malformed, or that is there twice, is ignored, as
+	// W3C asks.
+	Traceparent *TraceParentHeader `json:"traceparent,omitempty"`
+}
+
 // GetJobParams defines parameters for GetJob.
 type GetJobParams struct {
 	// WaitSeconds How long to hold the answer back at most. More than the server's `--max-wait`
 	// (60 s unless set) counts as that.
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
+}
+
+// UpdateJobParams defines parameters for UpdateJob.
+type UpdateJobParams struct {
+	// IfMatch The `ETag` that the job must have: one, several separated by commas of which it must
+	// have any, or `*`, which every job has. A weak one (`W/"3"`) matches no job, as RFC 9110
+	// says.
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// DequeueJobParams defines parameters for DequeueJob.
+type DequeueJobParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DequeueJSONRequestBody defines body for Dequeue for application/json ContentType.
@@ -470,11 +845,20 @@ type DequeueJSONRequestBody = DequeueRequest
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = NewJob
 
+// CreateJobsJSONRequestBody defines body for CreateJobs for application/json ContentType.
+type CreateJobsJSONRequestBody = NewJobs
+
+// UpdateJobJSONRequestBody defines body for UpdateJob for application/json ContentType.
+type UpdateJobJSONRequestBody = JobUpdate
+
 // CancelJobJSONRequestBody defines body for CancelJob for application/json ContentType.
 type CancelJobJSONRequestBody = Nothing
 
 // DequeueJobJSONRequestBody defines body for DequeueJob for application/json ContentType.
 type DequeueJobJSONRequestBody = DequeueJobRequest
+
+// RetryJobJSONRequestBody defines body for RetryJob for application/json ContentType.
+type RetryJobJSONRequestBody = Nothing
 
 // FailLeaseJSONRequestBody defines body for FailLease for application/json ContentType.
 type FailLeaseJSONRequestBody = FailRequest
@@ -483,10 +867,10 @@ type FailLeaseJSONRequestBody = FailRequest
 type FinishLeaseJSONRequestBody = FinishRequest
 
 // HeartbeatJSONRequestBody defines body for Heartbeat for application/json ContentType.
-type HeartbeatJSONRequestBody = Nothing
+type HeartbeatJSONRequestBody = HeartbeatRequest
 
 // ReleaseLeaseJSONRequestBody defines body for ReleaseLease for application/json ContentType.
-type ReleaseLeaseJSONRequestBody = Nothing
+type ReleaseLeaseJSONRequestBody = ReleaseRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -588,33 +972,45 @@ type ClientInterface interface {
 
 	// DequeueWithBody Wait for a job, and lease it
 	//
-	// Leases the pending job that was created first, among all the `types` and `channels`
-	// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
-	// passed: 204 then, and the worker asks again. Workers wait in line: one job that
-	// becomes ready wakes one of them.
+	// Leases the pending job of the highest `priority`, and of those the one that was created
+	// first, among all the `types` and `channels` named; a job that was put back in line has
+	// kept its place. When there is none, the answer is held back until one is ready or
+	// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+	// one job that becomes ready wakes one of them.
 	//
 	// A worker that hangs up before the answer is written gets no lease, and the job loses
-	// nothing by it.
+	// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
+	// worker asks again with the same key and is handed the same lease. If that is over by
+	// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
+	// job was canceled is shown with `canceled: true`. A worker that does not ask again has
+	// gone silent, and the lease is taken back in time. While the first call waits, another
+	// one with its key is 409 `idempotency-key-in-use`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-	DequeueWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DequeueWithBody(ctx context.Context, params *DequeueParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Dequeue Wait for a job, and lease it
 	//
-	// Leases the pending job that was created first, among all the `types` and `channels`
-	// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
-	// passed: 204 then, and the worker asks again. Workers wait in line: one job that
-	// becomes ready wakes one of them.
+	// Leases the pending job of the highest `priority`, and of those the one that was created
+	// first, among all the `types` and `channels` named; a job that was put back in line has
+	// kept its place. When there is none, the answer is held back until one is ready or
+	// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+	// one job that becomes ready wakes one of them.
 	//
 	// A worker that hangs up before the answer is written gets no lease, and the job loses
-	// nothing by it.
+	// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
+	// worker asks again with the same key and is handed the same lease. If that is over by
+	// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
+	// job was canceled is shown with `canceled: true`. A worker that does not ask again has
+	// gone silent, and the lease is taken back in time. While the first call waits, another
+	// one with its key is 409 `idempotency-key-in-use`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-	Dequeue(ctx context.Context, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	Dequeue(ctx context.Context, params *DequeueParams, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListErrors List every error code
 	//
@@ -628,31 +1024,96 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/errors/{code} (the `GetError` operationId).
 	GetError(ctx context.Context, code string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListJobs List jobs
+	//
+	// Newest first. With `state=failed` these are the dead letters: look at their `error`, and
+	// send them on their way again with `/retry`.
+	//
+	// A page may have fewer jobs than `limit`, even none, although there are more: a search
+	// for rare ones ends after a while, and a page does not grow to any size. Go on with
+	// `next_cursor` until there is none. A job that is created meanwhile is not in a later
+	// page; one whose state changes meanwhile may be left out, and is never there twice.
+	//
+	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
+	ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CreateJobWithBody Create a job
 	//
 	// Adds one job. When the answer arrives the job is on disk.
 	//
-	// A job with `dependencies` is `blocked` until they are over. One whose dependencies
-	// are over already starts as `pending`, or, with `run_if: all_succeeded` and a
-	// dependency that failed or was canceled, as `failed` or `canceled`.
+	// A job with `dependencies` is `blocked` until they are over; then, or when it has none,
+	// it is `scheduled` until `run_at`, and then `pending`. One with `run_if: all_succeeded`
+	// and a dependency that has failed or was canceled already starts as `failed` or
+	// `canceled`.
+	//
+	// A `unique_key` that a job of the same type and channel has which is not over creates
+	// nothing: the answer is that job, with status 200.
+	//
+	// There is no other job in this call, so `needs` has nothing to name: see
+	// `POST /v1/jobs/batch`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-	CreateJobWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateJobWithBody(ctx context.Context, params *CreateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateJob Create a job
 	//
 	// Adds one job. When the answer arrives the job is on disk.
 	//
-	// A job with `dependencies` is `blocked` until they are over. One whose dependencies
-	// are over already starts as `pending`, or, with `run_if: all_succeeded` and a
-	// dependency that failed or was canceled, as `failed` or `canceled`.
+	// A job with `dependencies` is `blocked` until they are over; then, or when it has none,
+	// it is `scheduled` until `run_at`, and then `pending`. One with `run_if: all_succeeded`
+	// and a dependency that has failed or was canceled already starts as `failed` or
+	// `canceled`.
+	//
+	// A `unique_key` that a job of the same type and channel has which is not over creates
+	// nothing: the answer is that job, with status 200.
+	//
+	// There is no other job in this call, so `needs` has nothing to name: see
+	// `POST /v1/jobs/batch`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-	CreateJob(ctx context.Context, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CreateJob(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateJobsWithBody Create many jobs, or a graph of them
+	//
+	// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
+	// They may need each other: `name` one, and name it in the `needs` of another. Names are of
+	// this call only, in any order; a name that no job of the call has or that two have, and a
+	// job that needs itself, through however many others, are refused. When the worker of a
+	// job gets what its dependencies made, it gets those of `needs` under their names.
+	//
+	// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
+	// job has that is not over, be it of this call or not, is not created: that job is answered
+	// in its place with `existing: true`, and is what is needed by those that name it.
+	//
+	// The `field` of an error begins with the job: `jobs[3].needs[0]`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
+	CreateJobsWithBody(ctx context.Context, params *CreateJobsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateJobs Create many jobs, or a graph of them
+	//
+	// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
+	// They may need each other: `name` one, and name it in the `needs` of another. Names are of
+	// this call only, in any order; a name that no job of the call has or that two have, and a
+	// job that needs itself, through however many others, are refused. When the worker of a
+	// job gets what its dependencies made, it gets those of `needs` under their names.
+	//
+	// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
+	// job has that is not over, be it of this call or not, is not created: that job is answered
+	// in its place with `existing: true`, and is what is needed by those that name it.
+	//
+	// The `field` of an error begins with the job: `jobs[3].needs[0]`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
+	CreateJobs(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetJob Look at a job, or wait for it
 	//
@@ -662,6 +1123,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
 	GetJob(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateJobWithBody Change a job that waits
+	//
+	// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
+	// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
+	// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
+	// in the same way and changes nothing, the `ETag` included.
+	//
+	// The job keeps its place among those of the same priority.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
+	UpdateJobWithBody(ctx context.Context, id JobId, params *UpdateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateJob Change a job that waits
+	//
+	// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
+	// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
+	// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
+	// in the same way and changes nothing, the `ETag` included.
+	//
+	// The job keeps its place among those of the same priority.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
+	UpdateJob(ctx context.Context, id JobId, params *UpdateJobParams, body UpdateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelJobWithBody Cancel a job
 	//
@@ -695,7 +1184,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-	DequeueJobWithBody(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DequeueJobWithBody(ctx context.Context, id JobId, params *DequeueJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DequeueJob Lease this very job
 	//
@@ -705,7 +1194,43 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-	DequeueJob(ctx context.Context, id JobId, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DequeueJob(ctx context.Context, id JobId, params *DequeueJobParams, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryJobWithBody Run a job again that failed or was canceled
+	//
+	// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
+	// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
+	// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
+	// because of it come back too, and those that did because of them. One of these with
+	// another dependency that has failed on its own stays as it is, until that one is retried.
+	//
+	// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
+	// is one that would fail or be canceled again at once, because of a dependency: 409
+	// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
+	// has meanwhile that is not over: 409 `unique-key-taken`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
+	RetryJobWithBody(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryJob Run a job again that failed or was canceled
+	//
+	// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
+	// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
+	// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
+	// because of it come back too, and those that did because of them. One of these with
+	// another dependency that has failed on its own stays as it is, until that one is retried.
+	//
+	// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
+	// is one that would fail or be canceled again at once, because of a dependency: 409
+	// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
+	// has meanwhile that is not over: 409 `unique-key-taken`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
+	RetryJob(ctx context.Context, id JobId, body RetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetLease Look at a lease
 	//
@@ -720,7 +1245,9 @@ type ClientInterface interface {
 	// FailLeaseWithBody Report that the job failed
 	//
 	// The job becomes `failed` with the given error, and its dependents follow their
-	// `run_if`. Repeated and late reports are answered as for `finish`.
+	// `run_if`. With `retryable: true`, and a `retry` of the job that has an attempt left, it
+	// waits for another run instead: `scheduled`, or `pending` if it need not wait. Repeated
+	// and late reports are answered as for `finish`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -730,7 +1257,9 @@ type ClientInterface interface {
 	// FailLease Report that the job failed
 	//
 	// The job becomes `failed` with the given error, and its dependents follow their
-	// `run_if`. Repeated and late reports are answered as for `finish`.
+	// `run_if`. With `retryable: true`, and a `retry` of the job that has an attempt left, it
+	// waits for another run instead: `scheduled`, or `pending` if it need not wait. Repeated
+	// and late reports are answered as for `finish`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -767,6 +1296,10 @@ type ClientInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
+	// `progress` and `partial_result` are shown with the job until the next lease, or until it
+	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
+	// `null`; left out, that stays.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
@@ -778,6 +1311,10 @@ type ClientInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
+	// `progress` and `partial_result` are shown with the job until the next lease, or until it
+	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
+	// `null`; left out, that stays.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
@@ -788,7 +1325,8 @@ type ClientInterface interface {
 	// The job goes back to `pending`, at its old place in line, and its retries are not
 	// touched: for a worker that has to stop. The same again is answered the same. When
 	// the job was canceled meanwhile there is nothing to give back: the answer is 200
-	// with `state: canceled`.
+	// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
+	// time has passed: it is `scheduled` until then.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -800,7 +1338,8 @@ type ClientInterface interface {
 	// The job goes back to `pending`, at its old place in line, and its retries are not
 	// touched: for a worker that has to stop. The same again is answered the same. When
 	// the job was canceled meanwhile there is nothing to give back: the answer is 200
-	// with `state: canceled`.
+	// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
+	// time has passed: it is `scheduled` until then.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -874,19 +1413,25 @@ func (c *GeneratedClient) GetReadiness(ctx context.Context, reqEditors ...Reques
 
 // DequeueWithBody Wait for a job, and lease it
 //
-// Leases the pending job that was created first, among all the `types` and `channels`
-// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
-// passed: 204 then, and the worker asks again. Workers wait in line: one job that
-// becomes ready wakes one of them.
+// Leases the pending job of the highest `priority`, and of those the one that was created
+// first, among all the `types` and `channels` named; a job that was put back in line has
+// kept its place. When there is none, the answer is held back until one is ready or
+// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+// one job that becomes ready wakes one of them.
 //
 // A worker that hangs up before the answer is written gets no lease, and the job loses
-// nothing by it.
+// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
+// worker asks again with the same key and is handed the same lease. If that is over by
+// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
+// job was canceled is shown with `canceled: true`. A worker that does not ask again has
+// gone silent, and the lease is taken back in time. While the first call waits, another
+// one with its key is 409 `idempotency-key-in-use`.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-func (c *GeneratedClient) DequeueWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDequeueRequestWithBody(c.Server, contentType, body)
+func (c *GeneratedClient) DequeueWithBody(ctx context.Context, params *DequeueParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDequeueRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -899,19 +1444,25 @@ func (c *GeneratedClient) DequeueWithBody(ctx context.Context, contentType strin
 
 // Dequeue Wait for a job, and lease it
 //
-// Leases the pending job that was created first, among all the `types` and `channels`
-// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
-// passed: 204 then, and the worker asks again. Workers wait in line: one job that
-// becomes ready wakes one of them.
+// Leases the pending job of the highest `priority`, and of those the one that was created
+// first, among all the `types` and `channels` named; a job that was put back in line has
+// kept its place. When there is none, the answer is held back until one is ready or
+// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+// one job that becomes ready wakes one of them.
 //
 // A worker that hangs up before the answer is written gets no lease, and the job loses
-// nothing by it.
+// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
+// worker asks again with the same key and is handed the same lease. If that is over by
+// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
+// job was canceled is shown with `canceled: true`. A worker that does not ask again has
+// gone silent, and the lease is taken back in time. While the first call waits, another
+// one with its key is 409 `idempotency-key-in-use`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-func (c *GeneratedClient) Dequeue(ctx context.Context, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDequeueRequest(c.Server, body)
+func (c *GeneratedClient) Dequeue(ctx context.Context, params *DequeueParams, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDequeueRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -954,19 +1505,49 @@ func (c *GeneratedClient) GetError(ctx context.Context, code string, reqEditors 
 	return c.Client.Do(req)
 }
 
+// ListJobs List jobs
+//
+// Newest first. With `state=failed` these are the dead letters: look at their `error`, and
+// send them on their way again with `/retry`.
+//
+// A page may have fewer jobs than `limit`, even none, although there are more: a search
+// for rare ones ends after a while, and a page does not grow to any size. Go on with
+// `next_cursor` until there is none. A job that is created meanwhile is not in a later
+// page; one whose state changes meanwhile may be left out, and is never there twice.
+//
+// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
+func (c *GeneratedClient) ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListJobsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CreateJobWithBody Create a job
 //
 // Adds one job. When the answer arrives the job is on disk.
 //
-// A job with `dependencies` is `blocked` until they are over. One whose dependencies
-// are over already starts as `pending`, or, with `run_if: all_succeeded` and a
-// dependency that failed or was canceled, as `failed` or `canceled`.
+// A job with `dependencies` is `blocked` until they are over; then, or when it has none,
+// it is `scheduled` until `run_at`, and then `pending`. One with `run_if: all_succeeded`
+// and a dependency that has failed or was canceled already starts as `failed` or
+// `canceled`.
+//
+// A `unique_key` that a job of the same type and channel has which is not over creates
+// nothing: the answer is that job, with status 200.
+//
+// There is no other job in this call, so `needs` has nothing to name: see
+// `POST /v1/jobs/batch`.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-func (c *GeneratedClient) CreateJobWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateJobRequestWithBody(c.Server, contentType, body)
+func (c *GeneratedClient) CreateJobWithBody(ctx context.Context, params *CreateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateJobRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -981,15 +1562,80 @@ func (c *GeneratedClient) CreateJobWithBody(ctx context.Context, contentType str
 //
 // Adds one job. When the answer arrives the job is on disk.
 //
-// A job with `dependencies` is `blocked` until they are over. One whose dependencies
-// are over already starts as `pending`, or, with `run_if: all_succeeded` and a
-// dependency that failed or was canceled, as `failed` or `canceled`.
+// A job with `dependencies` is `blocked` until they are over; then, or when it has none,
+// it is `scheduled` until `run_at`, and then `pending`. One with `run_if: all_succeeded`
+// and a dependency that has failed or was canceled already starts as `failed` or
+// `canceled`.
+//
+// A `unique_key` that a job of the same type and channel has which is not over creates
+// nothing: the answer is that job, with status 200.
+//
+// There is no other job in this call, so `needs` has nothing to name: see
+// `POST /v1/jobs/batch`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-func (c *GeneratedClient) CreateJob(ctx context.Context, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCreateJobRequest(c.Server, body)
+func (c *GeneratedClient) CreateJob(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateJobRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateJobsWithBody Create many jobs, or a graph of them
+//
+// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
+// They may need each other: `name` one, and name it in the `needs` of another. Names are of
+// this call only, in any order; a name that no job of the call has or that two have, and a
+// job that needs itself, through however many others, are refused. When the worker of a
+// job gets what its dependencies made, it gets those of `needs` under their names.
+//
+// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
+// job has that is not over, be it of this call or not, is not created: that job is answered
+// in its place with `existing: true`, and is what is needed by those that name it.
+//
+// The `field` of an error begins with the job: `jobs[3].needs[0]`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
+func (c *GeneratedClient) CreateJobsWithBody(ctx context.Context, params *CreateJobsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateJobsRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateJobs Create many jobs, or a graph of them
+//
+// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
+// They may need each other: `name` one, and name it in the `needs` of another. Names are of
+// this call only, in any order; a name that no job of the call has or that two have, and a
+// job that needs itself, through however many others, are refused. When the worker of a
+// job gets what its dependencies made, it gets those of `needs` under their names.
+//
+// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
+// job has that is not over, be it of this call or not, is not created: that job is answered
+// in its place with `existing: true`, and is what is needed by those that name it.
+//
+// The `field` of an error begins with the job: `jobs[3].needs[0]`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
+func (c *GeneratedClient) CreateJobs(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateJobsRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1009,6 +1655,54 @@ func (c *GeneratedClient) CreateJob(ctx context.Context, body CreateJobJSONReque
 // Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
 func (c *GeneratedClient) GetJob(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetJobRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateJobWithBody Change a job that waits
+//
+// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
+// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
+// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
+// in the same way and changes nothing, the `ETag` included.
+//
+// The job keeps its place among those of the same priority.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
+func (c *GeneratedClient) UpdateJobWithBody(ctx context.Context, id JobId, params *UpdateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateJobRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateJob Change a job that waits
+//
+// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
+// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
+// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
+// in the same way and changes nothing, the `ETag` included.
+//
+// The job keeps its place among those of the same priority.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
+func (c *GeneratedClient) UpdateJob(ctx context.Context, id JobId, params *UpdateJobParams, body UpdateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateJobRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1071,8 +1765,8 @@ func (c *GeneratedClient) CancelJob(ctx context.Context, id JobId, body CancelJo
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-func (c *GeneratedClient) DequeueJobWithBody(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDequeueJobRequestWithBody(c.Server, id, contentType, body)
+func (c *GeneratedClient) DequeueJobWithBody(ctx context.Context, id JobId, params *DequeueJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDequeueJobRequestWithBody(c.Server, id, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1091,8 +1785,64 @@ func (c *GeneratedClient) DequeueJobWithBody(ctx context.Context, id JobId, cont
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-func (c *GeneratedClient) DequeueJob(ctx context.Context, id JobId, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewDequeueJobRequest(c.Server, id, body)
+func (c *GeneratedClient) DequeueJob(ctx context.Context, id JobId, params *DequeueJobParams, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDequeueJobRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryJobWithBody Run a job again that failed or was canceled
+//
+// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
+// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
+// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
+// because of it come back too, and those that did because of them. One of these with
+// another dependency that has failed on its own stays as it is, until that one is retried.
+//
+// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
+// is one that would fail or be canceled again at once, because of a dependency: 409
+// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
+// has meanwhile that is not over: 409 `unique-key-taken`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
+func (c *GeneratedClient) RetryJobWithBody(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryJobRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryJob Run a job again that failed or was canceled
+//
+// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
+// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
+// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
+// because of it come back too, and those that did because of them. One of these with
+// another dependency that has failed on its own stays as it is, until that one is retried.
+//
+// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
+// is one that would fail or be canceled again at once, because of a dependency: 409
+// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
+// has meanwhile that is not over: 409 `unique-key-taken`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
+func (c *GeneratedClient) RetryJob(ctx context.Context, id JobId, body RetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryJobRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1126,7 +1876,9 @@ func (c *GeneratedClient) GetLease(ctx context.Context, token Token, reqEditors 
 // FailLeaseWithBody Report that the job failed
 //
 // The job becomes `failed` with the given error, and its dependents follow their
-// `run_if`. Repeated and late reports are answered as for `finish`.
+// `run_if`. With `retryable: true`, and a `retry` of the job that has an attempt left, it
+// waits for another run instead: `scheduled`, or `pending` if it need not wait. Repeated
+// and late reports are answered as for `finish`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1146,7 +1898,9 @@ func (c *GeneratedClient) FailLeaseWithBody(ctx context.Context, token Token, co
 // FailLease Report that the job failed
 //
 // The job becomes `failed` with the given error, and its dependents follow their
-// `run_if`. Repeated and late reports are answered as for `finish`.
+// `run_if`. With `retryable: true`, and a `retry` of the job that has an attempt left, it
+// waits for another run instead: `scheduled`, or `pending` if it need not wait. Repeated
+// and late reports are answered as for `finish`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1213,6 +1967,10 @@ func (c *GeneratedClient) FinishLease(ctx context.Context, token Token, body Fin
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
+// `progress` and `partial_result` are shown with the job until the next lease, or until it
+// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
+// `null`; left out, that stays.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
@@ -1234,6 +1992,10 @@ func (c *GeneratedClient) HeartbeatWithBody(ctx context.Context, token Token, co
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
+// `progress` and `partial_result` are shown with the job until the next lease, or until it
+// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
+// `null`; left out, that stays.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
@@ -1254,7 +2016,8 @@ func (c *GeneratedClient) Heartbeat(ctx context.Context, token Token, body Heart
 // The job goes back to `pending`, at its old place in line, and its retries are not
 // touched: for a worker that has to stop. The same again is answered the same. When
 // the job was canceled meanwhile there is nothing to give back: the answer is 200
-// with `state: canceled`.
+// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
+// time has passed: it is `scheduled` until then.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1276,7 +2039,8 @@ func (c *GeneratedClient) ReleaseLeaseWithBody(ctx context.Context, token Token,
 // The job goes back to `pending`, at its old place in line, and its retries are not
 // touched: for a worker that has to stop. The same again is answered the same. When
 // the job was canceled meanwhile there is nothing to give back: the answer is 200
-// with `state: canceled`.
+// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
+// time has passed: it is `scheduled` until then.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1402,18 +2166,18 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 }
 
 // NewDequeueRequest calls the generic Dequeue builder with application/json body
-func NewDequeueRequest(server string, body DequeueJSONRequestBody) (*http.Request, error) {
+func NewDequeueRequest(server string, params *DequeueParams, body DequeueJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewDequeueRequestWithBody(server, "application/json", bodyReader)
+	return NewDequeueRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewDequeueRequestWithBody constructs an http.Request for the Dequeue method, with any body, and a specified content type
-func NewDequeueRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewDequeueRequestWithBody(server string, params *DequeueParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -1437,6 +2201,21 @@ func NewDequeueRequestWithBody(server string, contentType string, body io.Reader
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -1502,19 +2281,97 @@ func NewGetErrorRequest(server string, code string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewListJobsRequest constructs an http.Request for the ListJobs method
+func NewListJobsRequest(server string, params *ListJobsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCreateJobRequest calls the generic CreateJob builder with application/json body
-func NewCreateJobRequest(server string, body CreateJobJSONRequestBody) (*http.Request, error) {
+func NewCreateJobRequest(server string, params *CreateJobParams, body CreateJobJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewCreateJobRequestWithBody(server, "application/json", bodyReader)
+	return NewCreateJobRequestWithBody(server, params, "application/json", bodyReader)
 }
 
 // NewCreateJobRequestWithBody constructs an http.Request for the CreateJob method, with any body, and a specified content type
-func NewCreateJobRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewCreateJobRequestWithBody(server string, params *CreateJobParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -1538,6 +2395,98 @@ func NewCreateJobRequestWithBody(server string, contentType string, body io.Read
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.Traceparent != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "traceparent", *params.Traceparent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("traceparent", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCreateJobsRequest calls the generic CreateJobs builder with application/json body
+func NewCreateJobsRequest(server string, params *CreateJobsParams, body CreateJobsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateJobsRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateJobsRequestWithBody constructs an http.Request for the CreateJobs method, with any body, and a specified content type
+func NewCreateJobsRequestWithBody(server string, params *CreateJobsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/batch")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.Traceparent != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "traceparent", *params.Traceparent, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("traceparent", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -1603,6 +2552,68 @@ func NewGetJobRequest(server string, id JobId, params *GetJobParams) (*http.Requ
 	return req, nil
 }
 
+// NewUpdateJobRequest calls the generic UpdateJob builder with application/json body
+func NewUpdateJobRequest(server string, id JobId, params *UpdateJobParams, body UpdateJobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateJobRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateJobRequestWithBody constructs an http.Request for the UpdateJob method, with any body, and a specified content type
+func NewUpdateJobRequestWithBody(server string, id JobId, params *UpdateJobParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewCancelJobRequest calls the generic CancelJob builder with application/json body
 func NewCancelJobRequest(server string, id JobId, body CancelJobJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -1651,18 +2662,18 @@ func NewCancelJobRequestWithBody(server string, id JobId, contentType string, bo
 }
 
 // NewDequeueJobRequest calls the generic DequeueJob builder with application/json body
-func NewDequeueJobRequest(server string, id JobId, body DequeueJobJSONRequestBody) (*http.Request, error) {
+func NewDequeueJobRequest(server string, id JobId, params *DequeueJobParams, body DequeueJobJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewDequeueJobRequestWithBody(server, id, "application/json", bodyReader)
+	return NewDequeueJobRequestWithBody(server, id, params, "application/json", bodyReader)
 }
 
 // NewDequeueJobRequestWithBody constructs an http.Request for the DequeueJob method, with any body, and a specified content type
-func NewDequeueJobRequestWithBody(server string, id JobId, contentType string, body io.Reader) (*http.Request, error) {
+func NewDequeueJobRequestWithBody(server string, id JobId, params *DequeueJobParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1678,6 +2689,68 @@ func NewDequeueJobRequestWithBody(server string, id JobId, contentType string, b
 	}
 
 	operationPath := fmt.Sprintf("/v1/jobs/%s/dequeue", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetryJobRequest calls the generic RetryJob builder with application/json body
+func NewRetryJobRequest(server string, id JobId, body RetryJobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryJobRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRetryJobRequestWithBody constructs an http.Request for the RetryJob method, with any body, and a specified content type
+func NewRetryJobRequestWithBody(server string, id JobId, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/retry", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1997,33 +3070,45 @@ type ClientWithResponsesInterface interface {
 
 	// DequeueWithBodyWithResponse Wait for a job, and lease it
 	//
-	// Leases the pending job that was created first, among all the `types` and `channels`
-	// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
-	// passed: 204 then, and the worker asks again. Workers wait in line: one job that
-	// becomes ready wakes one of them.
+	// Leases the pending job of the highest `priority`, and of those the one that was created
+	// first, among all the `types` and `channels` named; a job that was put back in line has
+	// kept its place. When there is none, the answer is held back until one is ready or
+	// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+	// one job that becomes ready wakes one of them.
 	//
 	// A worker that hangs up before the answer is written gets no lease, and the job loses
-	// nothing by it.
+	// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
+	// worker asks again with the same key and is handed the same lease. If that is over by
+	// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
+	// job was canceled is shown with `canceled: true`. A worker that does not ask again has
+	// gone silent, and the lease is taken back in time. While the first call waits, another
+	// one with its key is 409 `idempotency-key-in-use`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-	DequeueWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueResponse, error)
+	DequeueWithBodyWithResponse(ctx context.Context, params *DequeueParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueResponse, error)
 
 	// DequeueWithResponse Wait for a job, and lease it
 	//
-	// Leases the pending job that was created first, among all the `types` and `channels`
-	// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
-	// passed: 204 then, and the worker asks again. Workers wait in line: one job that
-	// becomes ready wakes one of them.
+	// Leases the pending job of the highest `priority`, and of those the one that was created
+	// first, among all the `types` and `channels` named; a job that was put back in line has
+	// kept its place. When there is none, the answer is held back until one is ready or
+	// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+	// one job that becomes ready wakes one of them.
 	//
 	// A worker that hangs up before the answer is written gets no lease, and the job loses
-	// nothing by it.
+	// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
+	// worker asks again with the same key and is handed the same lease. If that is over by
+	// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
+	// job was canceled is shown with `canceled: true`. A worker that does not ask again has
+	// gone silent, and the lease is taken back in time. While the first call waits, another
+	// one with its key is 409 `idempotency-key-in-use`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-	DequeueWithResponse(ctx context.Context, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueResponse, error)
+	DequeueWithResponse(ctx context.Context, params *DequeueParams, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueResponse, error)
 
 	// ListErrorsWithResponse List every error code
 	//
@@ -2041,31 +3126,98 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/errors/{code} (the `GetError` operationId).
 	GetErrorWithResponse(ctx context.Context, code string, reqEditors ...RequestEditorFn) (*GetErrorResponse, error)
 
+	// ListJobsWithResponse List jobs
+	//
+	// Newest first. With `state=failed` these are the dead letters: look at their `error`, and
+	// send them on their way again with `/retry`.
+	//
+	// A page may have fewer jobs than `limit`, even none, although there are more: a search
+	// for rare ones ends after a while, and a page does not grow to any size. Go on with
+	// `next_cursor` until there is none. A job that is created meanwhile is not in a later
+	// page; one whose state changes meanwhile may be left out, and is never there twice.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
+	ListJobsWithResponse(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*ListJobsResponse, error)
+
 	// CreateJobWithBodyWithResponse Create a job
 	//
 	// Adds one job. When the answer arrives the job is on disk.
 	//
-	// A job with `dependencies` is `blocked` until they are over. One whose dependencies
-	// are over already starts as `pending`, or, with `run_if: all_succeeded` and a
-	// dependency that failed or was canceled, as `failed` or `canceled`.
+	// A job with `dependencies` is `blocked` until they are over; then, or when it has none,
+	// it is `scheduled` until `run_at`, and then `pending`. One with `run_if: all_succeeded`
+	// and a dependency that has failed or was canceled already starts as `failed` or
+	// `canceled`.
+	//
+	// A `unique_key` that a job of the same type and channel has which is not over creates
+	// nothing: the answer is that job, with status 200.
+	//
+	// There is no other job in this call, so `needs` has nothing to name: see
+	// `POST /v1/jobs/batch`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-	CreateJobWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateJobResponse, error)
+	CreateJobWithBodyWithResponse(ctx context.Context, params *CreateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateJobResponse, error)
 
 	// CreateJobWithResponse Create a job
 	//
 	// Adds one job. When the answer arrives the job is on disk.
 	//
-	// A job with `dependencies` is `blocked` until they are over. One whose dependencies
-	// are over already starts as `pending`, or, with `run_if: all_succeeded` and a
-	// dependency that failed or was canceled, as `failed` or `canceled`.
+	// A job with `dependencies` is `blocked` until they are over; then, or when it has none,
+	// it is `scheduled` until `run_at`, and then `pending`. One with `run_if: all_succeeded`
+	// and a dependency that has failed or was canceled already starts as `failed` or
+	// `canceled`.
+	//
+	// A `unique_key` that a job of the same type and channel has which is not over creates
+	// nothing: the answer is that job, with status 200.
+	//
+	// There is no other job in this call, so `needs` has nothing to name: see
+	// `POST /v1/jobs/batch`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-	CreateJobWithResponse(ctx context.Context, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobResponse, error)
+	CreateJobWithResponse(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobResponse, error)
+
+	// CreateJobsWithBodyWithResponse Create many jobs, or a graph of them
+	//
+	// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
+	// They may need each other: `name` one, and name it in the `needs` of another. Names are of
+	// this call only, in any order; a name that no job of the call has or that two have, and a
+	// job that needs itself, through however many others, are refused. When the worker of a
+	// job gets what its dependencies made, it gets those of `needs` under their names.
+	//
+	// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
+	// job has that is not over, be it of this call or not, is not created: that job is answered
+	// in its place with `existing: true`, and is what is needed by those that name it.
+	//
+	// The `field` of an error begins with the job: `jobs[3].needs[0]`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
+	CreateJobsWithBodyWithResponse(ctx context.Context, params *CreateJobsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateJobsResponse, error)
+
+	// CreateJobsWithResponse Create many jobs, or a graph of them
+	//
+	// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
+	// They may need each other: `name` one, and name it in the `needs` of another. Names are of
+	// this call only, in any order; a name that no job of the call has or that two have, and a
+	// job that needs itself, through however many others, are refused. When the worker of a
+	// job gets what its dependencies made, it gets those of `needs` under their names.
+	//
+	// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
+	// job has that is not over, be it of this call or not, is not created: that job is answered
+	// in its place with `existing: true`, and is what is needed by those that name it.
+	//
+	// The `field` of an error begins with the job: `jobs[3].needs[0]`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
+	CreateJobsWithResponse(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobsResponse, error)
 
 	// GetJobWithResponse Look at a job, or wait for it
 	//
@@ -2077,6 +3229,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
 	GetJobWithResponse(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*GetJobResponse, error)
+
+	// UpdateJobWithBodyWithResponse Change a job that waits
+	//
+	// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
+	// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
+	// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
+	// in the same way and changes nothing, the `ETag` included.
+	//
+	// The job keeps its place among those of the same priority.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
+	UpdateJobWithBodyWithResponse(ctx context.Context, id JobId, params *UpdateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateJobResponse, error)
+
+	// UpdateJobWithResponse Change a job that waits
+	//
+	// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
+	// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
+	// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
+	// in the same way and changes nothing, the `ETag` included.
+	//
+	// The job keeps its place among those of the same priority.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
+	UpdateJobWithResponse(ctx context.Context, id JobId, params *UpdateJobParams, body UpdateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateJobResponse, error)
 
 	// CancelJobWithBodyWithResponse Cancel a job
 	//
@@ -2110,7 +3290,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-	DequeueJobWithBodyWithResponse(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error)
+	DequeueJobWithBodyWithResponse(ctx context.Context, id JobId, params *DequeueJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error)
 
 	// DequeueJobWithResponse Lease this very job
 	//
@@ -2120,7 +3300,43 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-	DequeueJobWithResponse(ctx context.Context, id JobId, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error)
+	DequeueJobWithResponse(ctx context.Context, id JobId, params *DequeueJobParams, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error)
+
+	// RetryJobWithBodyWithResponse Run a job again that failed or was canceled
+	//
+	// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
+	// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
+	// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
+	// because of it come back too, and those that did because of them. One of these with
+	// another dependency that has failed on its own stays as it is, until that one is retried.
+	//
+	// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
+	// is one that would fail or be canceled again at once, because of a dependency: 409
+	// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
+	// has meanwhile that is not over: 409 `unique-key-taken`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
+	RetryJobWithBodyWithResponse(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryJobResponse, error)
+
+	// RetryJobWithResponse Run a job again that failed or was canceled
+	//
+	// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
+	// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
+	// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
+	// because of it come back too, and those that did because of them. One of these with
+	// another dependency that has failed on its own stays as it is, until that one is retried.
+	//
+	// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
+	// is one that would fail or be canceled again at once, because of a dependency: 409
+	// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
+	// has meanwhile that is not over: 409 `unique-key-taken`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
+	RetryJobWithResponse(ctx context.Context, id JobId, body RetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryJobResponse, error)
 
 	// GetLeaseWithResponse Look at a lease
 	//
@@ -2137,7 +3353,9 @@ type ClientWithResponsesInterface interface {
 	// FailLeaseWithBodyWithResponse Report that the job failed
 	//
 	// The job becomes `failed` with the given error, and its dependents follow their
-	// `run_if`. Repeated and late reports are answered as for `finish`.
+	// `run_if`. With `retryable: true`, and a `retry` of the job that has an attempt left, it
+	// waits for another run instead: `scheduled`, or `pending` if it need not wait. Repeated
+	// and late reports are answered as for `finish`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2147,7 +3365,9 @@ type ClientWithResponsesInterface interface {
 	// FailLeaseWithResponse Report that the job failed
 	//
 	// The job becomes `failed` with the given error, and its dependents follow their
-	// `run_if`. Repeated and late reports are answered as for `finish`.
+	// `run_if`. With `retryable: true`, and a `retry` of the job that has an attempt left, it
+	// waits for another run instead: `scheduled`, or `pending` if it need not wait. Repeated
+	// and late reports are answered as for `finish`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2184,6 +3404,10 @@ type ClientWithResponsesInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
+	// `progress` and `partial_result` are shown with the job until the next lease, or until it
+	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
+	// `null`; left out, that stays.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
@@ -2195,6 +3419,10 @@ type ClientWithResponsesInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
+	// `progress` and `partial_result` are shown with the job until the next lease, or until it
+	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
+	// `null`; left out, that stays.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
@@ -2205,7 +3433,8 @@ type ClientWithResponsesInterface interface {
 	// The job goes back to `pending`, at its old place in line, and its retries are not
 	// touched: for a worker that has to stop. The same again is answered the same. When
 	// the job was canceled meanwhile there is nothing to give back: the answer is 200
-	// with `state: canceled`.
+	// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
+	// time has passed: it is `scheduled` until then.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2217,7 +3446,8 @@ type ClientWithResponsesInterface interface {
 	// The job goes back to `pending`, at its old place in line, and its retries are not
 	// touched: for a worker that has to stop. The same again is answered the same. When
 	// the job was canceled meanwhile there is nothing to give back: the answer is 200
-	// with `state: canceled`.
+	// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
+	// time has passed: it is `scheduled` until then.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2450,6 +3680,11 @@ type DequeueResponse201Headers struct {
 	Location string
 }
 
+// DequeueResponse409Headers the declared response headers of an HTTP 409 response for Dequeue
+type DequeueResponse409Headers struct {
+	RetryAfter *int
+}
+
 // DequeueResponseDefaultHeaders the declared response headers of an HTTP default response for Dequeue
 type DequeueResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -2462,14 +3697,20 @@ type DequeueResponse struct {
 	JSON201 *Leased
 	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Conflict
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *TooLarge
 	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *UnprocessableContent
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *DequeueResponse201Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DequeueResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *DequeueResponseDefaultHeaders
 }
@@ -2484,6 +3725,11 @@ func (r DequeueResponse) GetApplicationproblemJSON400() *BadRequest {
 	return r.ApplicationproblemJSON400
 }
 
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DequeueResponse) GetApplicationproblemJSON409() *Conflict {
+	return r.ApplicationproblemJSON409
+}
+
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r DequeueResponse) GetApplicationproblemJSON413() *TooLarge {
 	return r.ApplicationproblemJSON413
@@ -2492,6 +3738,11 @@ func (r DequeueResponse) GetApplicationproblemJSON413() *TooLarge {
 // GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r DequeueResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r DequeueResponse) GetApplicationproblemJSON422() *UnprocessableContent {
+	return r.ApplicationproblemJSON422
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -2645,9 +3896,83 @@ func (r GetErrorResponse) ContentType() string {
 	return ""
 }
 
+// ListJobsResponseDefaultHeaders the declared response headers of an HTTP default response for ListJobs
+type ListJobsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListJobsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListJobsResponse) GetJSON200() *JobList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListJobsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListJobsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateJobResponse200Headers the declared response headers of an HTTP 200 response for CreateJob
+type CreateJobResponse200Headers struct {
+	ETag     string
+	Location string
+}
+
 // CreateJobResponse201Headers the declared response headers of an HTTP 201 response for CreateJob
 type CreateJobResponse201Headers struct {
+	ETag     string
 	Location string
+}
+
+// CreateJobResponse409Headers the declared response headers of an HTTP 409 response for CreateJob
+type CreateJobResponse409Headers struct {
+	RetryAfter *int
 }
 
 // CreateJobResponseDefaultHeaders the declared response headers of an HTTP default response for CreateJob
@@ -2658,10 +3983,14 @@ type CreateJobResponseDefaultHeaders struct {
 type CreateJobResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Job
 	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Conflict
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationproblemJSON413 *TooLarge
 	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -2670,10 +3999,19 @@ type CreateJobResponse struct {
 	ApplicationproblemJSON422 *UnprocessableContent
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CreateJobResponse200Headers
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *CreateJobResponse201Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateJobResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *CreateJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateJobResponse) GetJSON200() *Job {
+	return r.JSON200
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
@@ -2684,6 +4022,11 @@ func (r CreateJobResponse) GetJSON201() *Job {
 // GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r CreateJobResponse) GetApplicationproblemJSON400() *BadRequest {
 	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateJobResponse) GetApplicationproblemJSON409() *Conflict {
+	return r.ApplicationproblemJSON409
 }
 
 // GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -2735,6 +4078,108 @@ func (r CreateJobResponse) ContentType() string {
 	return ""
 }
 
+// CreateJobsResponse409Headers the declared response headers of an HTTP 409 response for CreateJobs
+type CreateJobsResponse409Headers struct {
+	RetryAfter *int
+}
+
+// CreateJobsResponseDefaultHeaders the declared response headers of an HTTP default response for CreateJobs
+type CreateJobsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type CreateJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CreatedJobs
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Conflict
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *UnprocessableContent
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateJobsResponse409Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateJobsResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateJobsResponse) GetJSON201() *CreatedJobs {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateJobsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateJobsResponse) GetApplicationproblemJSON409() *Conflict {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateJobsResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateJobsResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateJobsResponse) GetApplicationproblemJSON422() *UnprocessableContent {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateJobsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetJobResponse200Headers the declared response headers of an HTTP 200 response for GetJob
+type GetJobResponse200Headers struct {
+	ETag string
+}
+
 // GetJobResponseDefaultHeaders the declared response headers of an HTTP default response for GetJob
 type GetJobResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -2751,6 +4196,8 @@ type GetJobResponse struct {
 	ApplicationproblemJSON404 *NotFound
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetJobResponse200Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetJobResponseDefaultHeaders
 }
@@ -2804,6 +4251,127 @@ func (r GetJobResponse) ContentType() string {
 	return ""
 }
 
+// UpdateJobResponse200Headers the declared response headers of an HTTP 200 response for UpdateJob
+type UpdateJobResponse200Headers struct {
+	ETag string
+}
+
+// UpdateJobResponse409Headers the declared response headers of an HTTP 409 response for UpdateJob
+type UpdateJobResponse409Headers struct {
+	RetryAfter *int
+}
+
+// UpdateJobResponseDefaultHeaders the declared response headers of an HTTP default response for UpdateJob
+type UpdateJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type UpdateJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Conflict
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateJobResponse200Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *UpdateJobResponse409Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateJobResponse) GetJSON200() *Job {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r UpdateJobResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r UpdateJobResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r UpdateJobResponse) GetApplicationproblemJSON409() *Conflict {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r UpdateJobResponse) GetApplicationproblemJSON412() *Problem {
+	return r.ApplicationproblemJSON412
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r UpdateJobResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r UpdateJobResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateJobResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelJobResponse200Headers the declared response headers of an HTTP 200 response for CancelJob
+type CancelJobResponse200Headers struct {
+	ETag string
+}
+
+// CancelJobResponse409Headers the declared response headers of an HTTP 409 response for CancelJob
+type CancelJobResponse409Headers struct {
+	RetryAfter *int
+}
+
 // CancelJobResponseDefaultHeaders the declared response headers of an HTTP default response for CancelJob
 type CancelJobResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -2826,6 +4394,10 @@ type CancelJobResponse struct {
 	ApplicationproblemJSON415 *UnsupportedMediaType
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CancelJobResponse200Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CancelJobResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *CancelJobResponseDefaultHeaders
 }
@@ -2899,6 +4471,11 @@ type DequeueJobResponse201Headers struct {
 	Location string
 }
 
+// DequeueJobResponse409Headers the declared response headers of an HTTP 409 response for DequeueJob
+type DequeueJobResponse409Headers struct {
+	RetryAfter *int
+}
+
 // DequeueJobResponseDefaultHeaders the declared response headers of an HTTP default response for DequeueJob
 type DequeueJobResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -2919,10 +4496,14 @@ type DequeueJobResponse struct {
 	ApplicationproblemJSON413 *TooLarge
 	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *UnprocessableContent
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
 	// Headers201 the parsed response headers for an HTTP 201 response
 	Headers201 *DequeueJobResponse201Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DequeueJobResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *DequeueJobResponseDefaultHeaders
 }
@@ -2955,6 +4536,11 @@ func (r DequeueJobResponse) GetApplicationproblemJSON413() *TooLarge {
 // GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r DequeueJobResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r DequeueJobResponse) GetApplicationproblemJSON422() *UnprocessableContent {
+	return r.ApplicationproblemJSON422
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -2991,6 +4577,115 @@ func (r DequeueJobResponse) ContentType() string {
 	return ""
 }
 
+// RetryJobResponse200Headers the declared response headers of an HTTP 200 response for RetryJob
+type RetryJobResponse200Headers struct {
+	ETag string
+}
+
+// RetryJobResponse409Headers the declared response headers of an HTTP 409 response for RetryJob
+type RetryJobResponse409Headers struct {
+	RetryAfter *int
+}
+
+// RetryJobResponseDefaultHeaders the declared response headers of an HTTP default response for RetryJob
+type RetryJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RetryJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Conflict
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetryJobResponse200Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RetryJobResponse409Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RetryJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryJobResponse) GetJSON200() *Job {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetryJobResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetryJobResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RetryJobResponse) GetApplicationproblemJSON409() *Conflict {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RetryJobResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RetryJobResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryJobResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetLeaseResponse409Headers the declared response headers of an HTTP 409 response for GetLease
+type GetLeaseResponse409Headers struct {
+	RetryAfter *int
+}
+
 // GetLeaseResponseDefaultHeaders the declared response headers of an HTTP default response for GetLease
 type GetLeaseResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -3009,6 +4704,8 @@ type GetLeaseResponse struct {
 	ApplicationproblemJSON409 *Conflict
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *GetLeaseResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetLeaseResponseDefaultHeaders
 }
@@ -3067,6 +4764,11 @@ func (r GetLeaseResponse) ContentType() string {
 	return ""
 }
 
+// FailLeaseResponse409Headers the declared response headers of an HTTP 409 response for FailLease
+type FailLeaseResponse409Headers struct {
+	RetryAfter *int
+}
+
 // FailLeaseResponseDefaultHeaders the declared response headers of an HTTP default response for FailLease
 type FailLeaseResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -3089,6 +4791,8 @@ type FailLeaseResponse struct {
 	ApplicationproblemJSON415 *UnsupportedMediaType
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *FailLeaseResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *FailLeaseResponseDefaultHeaders
 }
@@ -3157,6 +4861,11 @@ func (r FailLeaseResponse) ContentType() string {
 	return ""
 }
 
+// FinishLeaseResponse409Headers the declared response headers of an HTTP 409 response for FinishLease
+type FinishLeaseResponse409Headers struct {
+	RetryAfter *int
+}
+
 // FinishLeaseResponseDefaultHeaders the declared response headers of an HTTP default response for FinishLease
 type FinishLeaseResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -3179,6 +4888,8 @@ type FinishLeaseResponse struct {
 	ApplicationproblemJSON415 *UnsupportedMediaType
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *FinishLeaseResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *FinishLeaseResponseDefaultHeaders
 }
@@ -3247,6 +4958,11 @@ func (r FinishLeaseResponse) ContentType() string {
 	return ""
 }
 
+// HeartbeatResponse409Headers the declared response headers of an HTTP 409 response for Heartbeat
+type HeartbeatResponse409Headers struct {
+	RetryAfter *int
+}
+
 // HeartbeatResponseDefaultHeaders the declared response headers of an HTTP default response for Heartbeat
 type HeartbeatResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -3269,6 +4985,8 @@ type HeartbeatResponse struct {
 	ApplicationproblemJSON415 *UnsupportedMediaType
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *HeartbeatResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *HeartbeatResponseDefaultHeaders
 }
@@ -3337,6 +5055,11 @@ func (r HeartbeatResponse) ContentType() string {
 	return ""
 }
 
+// ReleaseLeaseResponse409Headers the declared response headers of an HTTP 409 response for ReleaseLease
+type ReleaseLeaseResponse409Headers struct {
+	RetryAfter *int
+}
+
 // ReleaseLeaseResponseDefaultHeaders the declared response headers of an HTTP default response for ReleaseLease
 type ReleaseLeaseResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -3359,6 +5082,8 @@ type ReleaseLeaseResponse struct {
 	ApplicationproblemJSON415 *UnsupportedMediaType
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ReleaseLeaseResponse409Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ReleaseLeaseResponseDefaultHeaders
 }
@@ -3485,19 +5210,25 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 
 // DequeueWithBodyWithResponse Wait for a job, and lease it
 //
-// Leases the pending job that was created first, among all the `types` and `channels`
-// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
-// passed: 204 then, and the worker asks again. Workers wait in line: one job that
-// becomes ready wakes one of them.
+// Leases the pending job of the highest `priority`, and of those the one that was created
+// first, among all the `types` and `channels` named; a job that was put back in line has
+// kept its place. When there is none, the answer is held back until one is ready or
+// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+// one job that becomes ready wakes one of them.
 //
 // A worker that hangs up before the answer is written gets no lease, and the job loses
-// nothing by it.
+// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
+// worker asks again with the same key and is handed the same lease. If that is over by
+// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
+// job was canceled is shown with `canceled: true`. A worker that does not ask again has
+// gone silent, and the lease is taken back in time. While the first call waits, another
+// one with its key is 409 `idempotency-key-in-use`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-func (c *ClientWithResponses) DequeueWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueResponse, error) {
-	rsp, err := c.DequeueWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) DequeueWithBodyWithResponse(ctx context.Context, params *DequeueParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueResponse, error) {
+	rsp, err := c.DequeueWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -3506,19 +5237,25 @@ func (c *ClientWithResponses) DequeueWithBodyWithResponse(ctx context.Context, c
 
 // DequeueWithResponse Wait for a job, and lease it
 //
-// Leases the pending job that was created first, among all the `types` and `channels`
-// named; a job that was put back in line has kept its place. When there is none, the answer is held back until one is ready or `wait_seconds` have
-// passed: 204 then, and the worker asks again. Workers wait in line: one job that
-// becomes ready wakes one of them.
+// Leases the pending job of the highest `priority`, and of those the one that was created
+// first, among all the `types` and `channels` named; a job that was put back in line has
+// kept its place. When there is none, the answer is held back until one is ready or
+// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+// one job that becomes ready wakes one of them.
 //
 // A worker that hangs up before the answer is written gets no lease, and the job loses
-// nothing by it.
+// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
+// worker asks again with the same key and is handed the same lease. If that is over by
+// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
+// job was canceled is shown with `canceled: true`. A worker that does not ask again has
+// gone silent, and the lease is taken back in time. While the first call waits, another
+// one with its key is 409 `idempotency-key-in-use`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
-func (c *ClientWithResponses) DequeueWithResponse(ctx context.Context, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueResponse, error) {
-	rsp, err := c.Dequeue(ctx, body, reqEditors...)
+func (c *ClientWithResponses) DequeueWithResponse(ctx context.Context, params *DequeueParams, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueResponse, error) {
+	rsp, err := c.Dequeue(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -3553,19 +5290,47 @@ func (c *ClientWithResponses) GetErrorWithResponse(ctx context.Context, code str
 	return ParseGetErrorResponse(rsp)
 }
 
+// ListJobsWithResponse List jobs
+//
+// Newest first. With `state=failed` these are the dead letters: look at their `error`, and
+// send them on their way again with `/retry`.
+//
+// A page may have fewer jobs than `limit`, even none, although there are more: a search
+// for rare ones ends after a while, and a page does not grow to any size. Go on with
+// `next_cursor` until there is none. A job that is created meanwhile is not in a later
+// page; one whose state changes meanwhile may be left out, and is never there twice.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
+func (c *ClientWithResponses) ListJobsWithResponse(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*ListJobsResponse, error) {
+	rsp, err := c.ListJobs(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListJobsResponse(rsp)
+}
+
 // CreateJobWithBodyWithResponse Create a job
 //
 // Adds one job. When the answer arrives the job is on disk.
 //
-// A job with `dependencies` is `blocked` until they are over. One whose dependencies
-// are over already starts as `pending`, or, with `run_if: all_succeeded` and a
-// dependency that failed or was canceled, as `failed` or `canceled`.
+// A job with `dependencies` is `blocked` until they are over; then, or when it has none,
+// it is `scheduled` until `run_at`, and then `pending`. One with `run_if: all_succeeded`
+// and a dependency that has failed or was canceled already starts as `failed` or
+// `canceled`.
+//
+// A `unique_key` that a job of the same type and channel has which is not over creates
+// nothing: the answer is that job, with status 200.
+//
+// There is no other job in this call, so `needs` has nothing to name: see
+// `POST /v1/jobs/batch`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-func (c *ClientWithResponses) CreateJobWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateJobResponse, error) {
-	rsp, err := c.CreateJobWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) CreateJobWithBodyWithResponse(ctx context.Context, params *CreateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateJobResponse, error) {
+	rsp, err := c.CreateJobWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -3576,19 +5341,76 @@ func (c *ClientWithResponses) CreateJobWithBodyWithResponse(ctx context.Context,
 //
 // Adds one job. When the answer arrives the job is on disk.
 //
-// A job with `dependencies` is `blocked` until they are over. One whose dependencies
-// are over already starts as `pending`, or, with `run_if: all_succeeded` and a
-// dependency that failed or was canceled, as `failed` or `canceled`.
+// A job with `dependencies` is `blocked` until they are over; then, or when it has none,
+// it is `scheduled` until `run_at`, and then `pending`. One with `run_if: all_succeeded`
+// and a dependency that has failed or was canceled already starts as `failed` or
+// `canceled`.
+//
+// A `unique_key` that a job of the same type and channel has which is not over creates
+// nothing: the answer is that job, with status 200.
+//
+// There is no other job in this call, so `needs` has nothing to name: see
+// `POST /v1/jobs/batch`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/jobs (the `CreateJob` operationId).
-func (c *ClientWithResponses) CreateJobWithResponse(ctx context.Context, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobResponse, error) {
-	rsp, err := c.CreateJob(ctx, body, reqEditors...)
+func (c *ClientWithResponses) CreateJobWithResponse(ctx context.Context, params *CreateJobParams, body CreateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobResponse, error) {
+	rsp, err := c.CreateJob(ctx, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseCreateJobResponse(rsp)
+}
+
+// CreateJobsWithBodyWithResponse Create many jobs, or a graph of them
+//
+// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
+// They may need each other: `name` one, and name it in the `needs` of another. Names are of
+// this call only, in any order; a name that no job of the call has or that two have, and a
+// job that needs itself, through however many others, are refused. When the worker of a
+// job gets what its dependencies made, it gets those of `needs` under their names.
+//
+// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
+// job has that is not over, be it of this call or not, is not created: that job is answered
+// in its place with `existing: true`, and is what is needed by those that name it.
+//
+// The `field` of an error begins with the job: `jobs[3].needs[0]`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
+func (c *ClientWithResponses) CreateJobsWithBodyWithResponse(ctx context.Context, params *CreateJobsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateJobsResponse, error) {
+	rsp, err := c.CreateJobsWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateJobsResponse(rsp)
+}
+
+// CreateJobsWithResponse Create many jobs, or a graph of them
+//
+// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
+// They may need each other: `name` one, and name it in the `needs` of another. Names are of
+// this call only, in any order; a name that no job of the call has or that two have, and a
+// job that needs itself, through however many others, are refused. When the worker of a
+// job gets what its dependencies made, it gets those of `needs` under their names.
+//
+// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
+// job has that is not over, be it of this call or not, is not created: that job is answered
+// in its place with `existing: true`, and is what is needed by those that name it.
+//
+// The `field` of an error begins with the job: `jobs[3].needs[0]`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
+func (c *ClientWithResponses) CreateJobsWithResponse(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobsResponse, error) {
+	rsp, err := c.CreateJobs(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateJobsResponse(rsp)
 }
 
 // GetJobWithResponse Look at a job, or wait for it
@@ -3606,6 +5428,46 @@ func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, id JobId, 
 		return nil, err
 	}
 	return ParseGetJobResponse(rsp)
+}
+
+// UpdateJobWithBodyWithResponse Change a job that waits
+//
+// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
+// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
+// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
+// in the same way and changes nothing, the `ETag` included.
+//
+// The job keeps its place among those of the same priority.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
+func (c *ClientWithResponses) UpdateJobWithBodyWithResponse(ctx context.Context, id JobId, params *UpdateJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateJobResponse, error) {
+	rsp, err := c.UpdateJobWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateJobResponse(rsp)
+}
+
+// UpdateJobWithResponse Change a job that waits
+//
+// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
+// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
+// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
+// in the same way and changes nothing, the `ETag` included.
+//
+// The job keeps its place among those of the same priority.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
+func (c *ClientWithResponses) UpdateJobWithResponse(ctx context.Context, id JobId, params *UpdateJobParams, body UpdateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateJobResponse, error) {
+	rsp, err := c.UpdateJob(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateJobResponse(rsp)
 }
 
 // CancelJobWithBodyWithResponse Cancel a job
@@ -3652,8 +5514,8 @@ func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, id JobI
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-func (c *ClientWithResponses) DequeueJobWithBodyWithResponse(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error) {
-	rsp, err := c.DequeueJobWithBody(ctx, id, contentType, body, reqEditors...)
+func (c *ClientWithResponses) DequeueJobWithBodyWithResponse(ctx context.Context, id JobId, params *DequeueJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error) {
+	rsp, err := c.DequeueJobWithBody(ctx, id, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -3668,12 +5530,60 @@ func (c *ClientWithResponses) DequeueJobWithBodyWithResponse(ctx context.Context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
-func (c *ClientWithResponses) DequeueJobWithResponse(ctx context.Context, id JobId, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error) {
-	rsp, err := c.DequeueJob(ctx, id, body, reqEditors...)
+func (c *ClientWithResponses) DequeueJobWithResponse(ctx context.Context, id JobId, params *DequeueJobParams, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error) {
+	rsp, err := c.DequeueJob(ctx, id, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseDequeueJobResponse(rsp)
+}
+
+// RetryJobWithBodyWithResponse Run a job again that failed or was canceled
+//
+// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
+// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
+// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
+// because of it come back too, and those that did because of them. One of these with
+// another dependency that has failed on its own stays as it is, until that one is retried.
+//
+// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
+// is one that would fail or be canceled again at once, because of a dependency: 409
+// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
+// has meanwhile that is not over: 409 `unique-key-taken`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
+func (c *ClientWithResponses) RetryJobWithBodyWithResponse(ctx context.Context, id JobId, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryJobResponse, error) {
+	rsp, err := c.RetryJobWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryJobResponse(rsp)
+}
+
+// RetryJobWithResponse Run a job again that failed or was canceled
+//
+// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
+// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
+// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
+// because of it come back too, and those that did because of them. One of these with
+// another dependency that has failed on its own stays as it is, until that one is retried.
+//
+// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
+// is one that would fail or be canceled again at once, because of a dependency: 409
+// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
+// has meanwhile that is not over: 409 `unique-key-taken`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
+func (c *ClientWithResponses) RetryJobWithResponse(ctx context.Context, id JobId, body RetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryJobResponse, error) {
+	rsp, err := c.RetryJob(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryJobResponse(rsp)
 }
 
 // GetLeaseWithResponse Look at a lease
@@ -3697,7 +5607,9 @@ func (c *ClientWithResponses) GetLeaseWithResponse(ctx context.Context, token To
 // FailLeaseWithBodyWithResponse Report that the job failed
 //
 // The job becomes `failed` with the given error, and its dependents follow their
-// `run_if`. Repeated and late reports are answered as for `finish`.
+// `run_if`. With `retryable: true`, and a `retry` of the job that has an attempt left, it
+// waits for another run instead: `scheduled`, or `pending` if it need not wait. Repeated
+// and late reports are answered as for `finish`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3713,7 +5625,9 @@ func (c *ClientWithResponses) FailLeaseWithBodyWithResponse(ctx context.Context,
 // FailLeaseWithResponse Report that the job failed
 //
 // The job becomes `failed` with the given error, and its dependents follow their
-// `run_if`. Repeated and late reports are answered as for `finish`.
+// `run_if`. With `retryable: true`, and a `retry` of the job that has an attempt left, it
+// waits for another run instead: `scheduled`, or `pending` if it need not wait. Repeated
+// and late reports are answered as for `finish`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3768,6 +5682,10 @@ func (c *ClientWithResponses) FinishLeaseWithResponse(ctx context.Context, token
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
+// `progress` and `partial_result` are shown with the job until the next lease, or until it
+// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
+// `null`; left out, that stays.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
@@ -3785,6 +5703,10 @@ func (c *ClientWithResponses) HeartbeatWithBodyWithResponse(ctx context.Context,
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
+// `progress` and `partial_result` are shown with the job until the next lease, or until it
+// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
+// `null`; left out, that stays.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/leases/{token}/heartbeat (the `Heartbeat` operationId).
@@ -3801,7 +5723,8 @@ func (c *ClientWithResponses) HeartbeatWithResponse(ctx context.Context, token T
 // The job goes back to `pending`, at its old place in line, and its retries are not
 // touched: for a worker that has to stop. The same again is answered the same. When
 // the job was canceled meanwhile there is nothing to give back: the answer is 200
-// with `state: canceled`.
+// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
+// time has passed: it is `scheduled` until then.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3819,7 +5742,8 @@ func (c *ClientWithResponses) ReleaseLeaseWithBodyWithResponse(ctx context.Conte
 // The job goes back to `pending`, at its old place in line, and its retries are not
 // touched: for a worker that has to stop. The same again is answered the same. When
 // the job was canceled meanwhile there is nothing to give back: the answer is 200
-// with `state: canceled`.
+// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
+// time has passed: it is `scheduled` until then.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4047,6 +5971,13 @@ func ParseDequeueResponse(rsp *http.Response) (*DequeueResponse, error) {
 		}
 		response.ApplicationproblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest TooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4060,6 +5991,13 @@ func ParseDequeueResponse(rsp *http.Response) (*DequeueResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableContent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error
@@ -4081,6 +6019,16 @@ func ParseDequeueResponse(rsp *http.Response) (*DequeueResponse, error) {
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case rsp.StatusCode == 409:
+		var headers DequeueResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers DequeueResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4195,6 +6143,59 @@ func ParseGetErrorResponse(rsp *http.Response) (*GetErrorResponse, error) {
 	return response, nil
 }
 
+// ParseListJobsResponse parses an HTTP response from a ListJobsWithResponse call
+func ParseListJobsResponse(rsp *http.Response) (*ListJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCreateJobResponse parses an HTTP response from a CreateJobWithResponse call
 func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4209,6 +6210,13 @@ func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
 	}
 
 	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
 		var dest Job
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4222,6 +6230,13 @@ func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
 			return nil, err
 		}
 		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest TooLarge
@@ -4254,8 +6269,32 @@ func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers CreateJobResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers200 = &headers
 	case rsp.StatusCode == 201:
 		var headers CreateJobResponse201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -4264,8 +6303,109 @@ func ParseCreateJobResponse(rsp *http.Response) (*CreateJobResponse, error) {
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreateJobResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers CreateJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateJobsResponse parses an HTTP response from a CreateJobsWithResponse call
+func ParseCreateJobsResponse(rsp *http.Response) (*CreateJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CreatedJobs
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableContent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 409:
+		var headers CreateJobsResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
+	case true:
+		var headers CreateJobsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -4324,8 +6464,126 @@ func ParseGetJobResponse(rsp *http.Response) (*GetJobResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers GetJobResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
 	case true:
 		var headers GetJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateJobResponse parses an HTTP response from a UpdateJobWithResponse call
+func ParseUpdateJobResponse(rsp *http.Response) (*UpdateJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateJobResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 409:
+		var headers UpdateJobResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
+	case true:
+		var headers UpdateJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -4405,6 +6663,26 @@ func ParseCancelJobResponse(rsp *http.Response) (*CancelJobResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 200:
+		var headers CancelJobResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 409:
+		var headers CancelJobResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers CancelJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4476,6 +6754,13 @@ func ParseDequeueJobResponse(rsp *http.Response) (*DequeueJobResponse, error) {
 		}
 		response.ApplicationproblemJSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableContent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4496,8 +6781,119 @@ func ParseDequeueJobResponse(rsp *http.Response) (*DequeueJobResponse, error) {
 			headers.Location = value
 		}
 		response.Headers201 = &headers
+	case rsp.StatusCode == 409:
+		var headers DequeueJobResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers DequeueJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryJobResponse parses an HTTP response from a RetryJobWithResponse call
+func ParseRetryJobResponse(rsp *http.Response) (*RetryJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetryJobResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 409:
+		var headers RetryJobResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
+	case true:
+		var headers RetryJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -4563,6 +6959,16 @@ func ParseGetLeaseResponse(rsp *http.Response) (*GetLeaseResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 409:
+		var headers GetLeaseResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers GetLeaseResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4644,6 +7050,16 @@ func ParseFailLeaseResponse(rsp *http.Response) (*FailLeaseResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 409:
+		var headers FailLeaseResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers FailLeaseResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4725,6 +7141,16 @@ func ParseFinishLeaseResponse(rsp *http.Response) (*FinishLeaseResponse, error) 
 	}
 
 	switch {
+	case rsp.StatusCode == 409:
+		var headers FinishLeaseResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers FinishLeaseResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4806,6 +7232,16 @@ func ParseHeartbeatResponse(rsp *http.Response) (*HeartbeatResponse, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 409:
+		var headers HeartbeatResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers HeartbeatResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4887,6 +7323,16 @@ func ParseReleaseLeaseResponse(rsp *http.Response) (*ReleaseLeaseResponse, error
 	}
 
 	switch {
+	case rsp.StatusCode == 409:
+		var headers ReleaseLeaseResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
 	case true:
 		var headers ReleaseLeaseResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -1,12 +1,14 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // DefaultMaxAnswerBytes is how long an answer may be unless Options say otherwise. A lease
@@ -27,6 +29,13 @@ type Options struct {
 	UserAgent string
 	// MaxAnswerBytes is how long an answer may be; 0 is DefaultMaxAnswerBytes.
 	MaxAnswerBytes int64
+	// RetryTimeout is how long Enqueue, EnqueueBatch and List go on asking while the server
+	// cannot be reached; 0 is 30 s, less than 0 is not at all.
+	RetryTimeout time.Duration
+	// TraceParent returns the W3C trace context that jobs are created in, such as the span
+	// that ctx carries; "" is none. The workers of those jobs find it in Run.TraceParent. Nil
+	// is none; a NewJob may have one of its own in any case.
+	TraceParent func(ctx context.Context) string
 }
 
 // Client talks to one server. Its methods are what producers need; API has every call of the
@@ -35,7 +44,9 @@ type Options struct {
 // Every answer that is not 2xx is an error: errors.As finds the server's *Problem in it, and
 // RetryAfter how long the server asks to wait. The tokens of leases are cut out of errors.
 type Client struct {
-	api *ClientWithResponses
+	api          *ClientWithResponses
+	retryTimeout time.Duration
+	traceParent  func(ctx context.Context) string
 }
 
 // API returns the generated client, with one method for each call of the contract. In contrast
@@ -78,7 +89,14 @@ func New(baseURL string, options Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
-	return &Client{api: api}, nil
+	c := &Client{api: api, retryTimeout: options.RetryTimeout, traceParent: options.TraceParent}
+	if c.retryTimeout == 0 {
+		c.retryTimeout = defaultRetryTimeout
+	}
+	if c.traceParent == nil {
+		c.traceParent = func(context.Context) string { return "" }
+	}
+	return c, nil
 }
 
 // sender is the one place that all requests of a client pass through.

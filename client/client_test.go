@@ -35,7 +35,8 @@ func respond(status int, kind, body string, header ...string) transport {
 
 func newClient(t *testing.T, answer transport, options ...func(*client.Options)) *client.Client {
 	t.Helper()
-	o := client.Options{HTTPClient: &http.Client{Transport: answer}}
+	// Each request is made once, unless a test says otherwise.
+	o := client.Options{HTTPClient: &http.Client{Transport: answer}, RetryTimeout: -1}
 	for _, change := range options {
 		change(&o)
 	}
@@ -67,7 +68,7 @@ func TestProblemsAreErrors(t *testing.T) {
 	require.EqualError(t, err, `enqueue a job of type "t": POST /base/v1/jobs: 422 dependency-not-found: no such job (request r7)`)
 	require.Zero(t, client.RetryAfter(err))
 
-	_, err = c.API().CreateJobWithResponse(t.Context(), client.NewJob{Type: "t"})
+	_, err = c.API().CreateJobWithResponse(t.Context(), nil, client.NewJob{Type: "t"})
 	require.ErrorAs(t, err, &problem, "generated calls give problems too")
 }
 
@@ -99,7 +100,7 @@ func TestErrorsDoNotShowTokens(t *testing.T) {
 		"a talkative server": respond(http.StatusConflict, problemType, `{"code":"lease-lost","title":"`+token.String()+`","detail":"lease `+token.String()+` is over"}`),
 		"a proxy":            respond(http.StatusBadGateway, "text/html", token.String()),
 	} {
-		_, err := newClient(t, answer).API().HeartbeatWithResponse(t.Context(), token, client.Nothing{})
+		_, err := newClient(t, answer).API().HeartbeatWithResponse(t.Context(), token, client.HeartbeatRequest{})
 		require.Error(t, err, name)
 		require.NotContains(t, err.Error(), token.String(), name)
 		require.Contains(t, err.Error(), "/v1/leases/{token}/heartbeat", name)

@@ -4,10 +4,14 @@
 // is written by hand stands on top of them:
 //
 //   - New makes a Client: its errors are *Problem and never show a lease's token, and its
-//     answers are bounded. Enqueue, Job, Wait and Cancel are what most producers need, and API
+//     answers are bounded. Enqueue and EnqueueBatch create jobs, once for each call however
+//     often the network fails; Job, Wait, List, Update, Cancel and Retry look after them. API
 //     has the generated calls.
 //   - Worker is what every worker needs: it asks for jobs, keeps their leases alive, hands
-//     them to a Handler, reports what became of them, and drains when it is told to stop.
+//     them to a Handler, tells of its progress, reports what became of them, and drains when it
+//     is told to stop.
+//
+// Fields of a NewJob that may be left out are pointers: new(5) makes one.
 //
 // A job runs at least once. A Worker that the server tells that a lease is lost ends the
 // handler's context and reports nothing. One that hears nothing works on and reports when the

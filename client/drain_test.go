@@ -64,6 +64,21 @@ func TestWithoutADrainTimeoutJobsAreGivenBackAtOnce(t *testing.T) {
 	})
 }
 
+func TestAHandlerThatGivesItsJobBackDuringTheDrainSaysForHowLong(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		j := f.server.add("t", `null`)
+		f.start(func(ctx context.Context, _ *client.Run) (any, error) {
+			<-ctx.Done()
+			return nil, client.Release(time.Minute)
+		})
+		f.pass(time.Second)
+		f.stop()
+		<-f.done
+		require.Equal(t, `release {"delay_seconds":60}`, f.server.reported(j))
+	})
+}
+
 func TestAResultThatComesAfterTheDrainTimeoutIsReported(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, f *fixture) {
@@ -140,6 +155,49 @@ func TestALeaseThatArrivesDuringTheDrainIsGivenBack(t *testing.T) {
 		<-f.done
 		require.Equal(t, "release {}", f.server.reported(j))
 	})
+}
+
+// A server does not undo a lease that is asked for by key, so hanging up at once would lose it.
+func TestAnAnswerThatIsOnItsWayIsWaitedForDuringTheDrain(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, _ int) fault { return fault{late: op == "dequeue", slow: 900 * time.Millisecond} }
+		j := f.server.add("t", `null`)
+		f.start(func(context.Context, *client.Run) (any, error) {
+			f.t.Error("it ran")
+			return nil, nil
+		})
+		f.pass(100 * time.Millisecond)
+		f.stop()
+		<-f.done
+		require.Equal(t, "release {}", f.server.reported(j))
+		require.EqualValues(t, 1, j.lease.Attempt)
+	})
+}
+
+func TestARequestForAJobThatWaitsIsHungUpAtOnceWhenTheWorkerStops(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		after, want time.Duration
+		end         func(f *fixture)
+	}{
+		"drain":          {10 * time.Second, 10 * time.Second, func(f *fixture) { f.stop() }},
+		"just sent":      {100 * time.Millisecond, time.Second, func(f *fixture) { f.stop() }},
+		"kill":           {100 * time.Millisecond, 100 * time.Millisecond, func(f *fixture) { f.worker.Kill() }},
+		"kill the drain": {100 * time.Millisecond, 100 * time.Millisecond, func(f *fixture) { f.stop(); f.settle(); f.worker.Kill() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			within(t, func(t *testing.T, f *fixture) {
+				f.start(lasting(0))
+				f.pass(test.after)
+				test.end(f)
+				<-f.done
+				require.Equal(t, test.want, time.Since(f.begun))
+				require.Zero(t, f.server.polls)
+			})
+		})
+	}
 }
 
 func TestKillReportsNothingAndKeepsTheTokens(t *testing.T) {

@@ -22,6 +22,7 @@ var errNetwork = errors.New("connection reset by peer")
 type fault struct {
 	lost    bool          // the request does not arrive
 	cut     bool          // the answer does not arrive
+	instead int           // status of what arrives in the place of an answer that was cut; 0 is nothing
 	cutBody bool          // the answer's head arrives, and half of its body
 	hang    bool          // nothing happens until the client gives up
 	late    bool          // the answer arrives, although the client has given up
@@ -29,13 +30,18 @@ type fault struct {
 	code    string        // of the problem document that comes with status; "" is a page of a proxy
 	after   string        // Retry-After that comes with status
 	delay   time.Duration // before anything else
+	slow    time.Duration // before the answer
 }
 
 // call is a request as the server saw it.
 type call struct {
-	op   string // dequeue, lease, heartbeat, finish, fail, release, create, job
-	at   time.Time
-	body string
+	op    string // dequeue, lease, heartbeat, finish, fail, release; of a producer see opOf
+	at    time.Time
+	body  string
+	query string
+	key   string // Idempotency-Key
+	trace string // traceparent
+	match string // If-Match
 }
 
 // fakeJob is a job of the fake server.
@@ -46,6 +52,8 @@ type fakeJob struct {
 	lost     bool
 	lastBeat time.Time
 	report   string // op and body of the one report that was accepted
+	key      string // of the request that was granted the lease
+	unique   *string
 }
 
 // fakeServer keeps the lease protocol in memory. It is an http.RoundTripper, so that a test
@@ -59,13 +67,18 @@ type fakeServer struct {
 	jobs   []*fakeJob
 	calls  []call
 	counts map[string]int
-	ready  chan struct{} // closed and replaced when a job becomes ready
-	polls  int           // requests for jobs that wait now
-	most   int           // the most of them at once
+	ready  chan struct{}     // closed and replaced when a job becomes ready
+	asking map[string]bool   // keys of requests for jobs that wait now
+	made   map[string]string // by key: what creating calls asked for, and were answered
+	polls  int               // requests for jobs that wait now
+	most   int               // the most of them at once
 }
 
 func newFake() *fakeServer {
-	return &fakeServer{pause: 40, timeout: 120, counts: map[string]int{}, ready: make(chan struct{})}
+	return &fakeServer{
+		pause: 40, timeout: 120, counts: map[string]int{}, ready: make(chan struct{}),
+		asking: map[string]bool{}, made: map[string]string{},
+	}
 }
 
 // add enqueues a job and returns it.
@@ -153,7 +166,10 @@ func (s *fakeServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	op, body := opOf(req), readAll(req.Body)
 	s.mu.Lock()
 	s.counts[op]++
-	s.calls = append(s.calls, call{op: op, at: time.Now(), body: body})
+	s.calls = append(s.calls, call{
+		op: op, at: time.Now(), body: body, query: req.URL.RawQuery,
+		key: req.Header.Get("Idempotency-Key"), trace: req.Header.Get("traceparent"), match: req.Header.Get("If-Match"),
+	})
 	f := fault{}
 	if s.faults != nil {
 		f = s.faults(op, s.counts[op])
@@ -186,7 +202,17 @@ func (s *fakeServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	default:
 		s.serve(recorder, req, op, body)
 	}
-	if f.cut {
+	if f.slow > 0 {
+		select {
+		case <-time.After(f.slow):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if f.cut && f.instead != 0 {
+		recorder = httptest.NewRecorder()
+		refuse(recorder, f.instead, "")
+	} else if f.cut {
 		return nil, errNetwork
 	}
 	if ctx.Err() != nil && !f.late {
@@ -207,8 +233,14 @@ func (failingReader) Read([]byte) (int, error) { return 0, errNetwork }
 func opOf(req *http.Request) string {
 	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
 	switch {
+	case req.URL.Path == "/v1/jobs" && req.Method == http.MethodGet:
+		return "list"
 	case req.URL.Path == "/v1/jobs":
 		return "create"
+	case parts[len(parts)-1] == "batch":
+		return "batch"
+	case len(parts) == 3 && parts[1] == "jobs" && req.Method == http.MethodPatch:
+		return "update"
 	case len(parts) == 3 && parts[1] == "jobs":
 		return "job"
 	case len(parts) == 3 && parts[1] == "leases":
@@ -259,7 +291,7 @@ func (s *fakeServer) serve(w http.ResponseWriter, req *http.Request, op, body st
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if op == "create" || op == "job" {
+	if strings.HasPrefix(req.URL.Path, "/v1/jobs") {
 		s.produce(w, req, op, body)
 		return
 	}
@@ -280,18 +312,34 @@ func (s *fakeServer) dequeue(w http.ResponseWriter, req *http.Request, body stri
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	key := req.Header.Get("Idempotency-Key")
+	if s.asking[key] {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusConflict, client.CodeIdempotencyKeyInUse)
+		return
+	}
+	s.asking[key] = true
+	defer delete(s.asking, key)
 	s.polls++
 	s.most = max(s.most, s.polls)
 	defer func() { s.polls-- }()
 	end := time.After(time.Duration(*request.WaitSeconds * float64(time.Second)))
 	for {
 		for _, j := range s.jobs {
-			if j.state == client.Pending && contains(request.Types, j.lease.Type) {
-				s.grant(j)
-				w.Header().Set("Location", "/v1/leases/"+j.lease.Token.String())
-				answer(w, http.StatusCreated, j.lease)
+			if j.key == key {
+				s.again(w, j)
 				return
 			}
+		}
+		for _, j := range s.jobs {
+			if j.state != client.Pending || !contains(request.Types, j.lease.Type) {
+				continue
+			}
+			s.grant(j)
+			j.key = key
+			w.Header().Set("Location", "/v1/leases/"+j.lease.Token.String())
+			answer(w, http.StatusCreated, j.lease)
+			return
 		}
 		ready := s.ready
 		s.mu.Unlock()
@@ -309,6 +357,15 @@ func (s *fakeServer) dequeue(w http.ResponseWriter, req *http.Request, body stri
 			return
 		}
 	}
+}
+
+// again answers a request for a job whose key was granted one before.
+func (s *fakeServer) again(w http.ResponseWriter, j *fakeJob) {
+	if j.lost || j.report != "" {
+		refuse(w, http.StatusConflict, client.CodeLeaseLost)
+		return
+	}
+	answer(w, http.StatusCreated, j.lease)
 }
 
 func contains(all []string, one string) bool {
@@ -350,25 +407,4 @@ func (s *fakeServer) underLease(w http.ResponseWriter, j *fakeJob, op, body stri
 		}
 		answer(w, http.StatusOK, client.Reported{State: j.state})
 	}
-}
-
-// produce is the producer's side: jobs are looked at without being held back.
-func (s *fakeServer) produce(w http.ResponseWriter, req *http.Request, op, body string) {
-	if op == "create" {
-		var job client.NewJob
-		if err := json.Unmarshal([]byte(body), &job); err != nil {
-			panic(err)
-		}
-		j := &fakeJob{state: client.Pending, lease: client.Lease{Id: uuid.New(), Type: job.Type, Args: job.Args}}
-		s.jobs = append(s.jobs, j)
-		answer(w, http.StatusCreated, client.Job{Id: j.lease.Id, Type: job.Type, State: j.state, Args: job.Args})
-		return
-	}
-	for _, j := range s.jobs {
-		if strings.HasSuffix(req.URL.Path, j.lease.Id.String()) {
-			answer(w, http.StatusOK, client.Job{Id: j.lease.Id, Type: j.lease.Type, State: j.state, Args: j.lease.Args})
-			return
-		}
-	}
-	refuse(w, http.StatusNotFound, client.CodeJobNotFound)
 }

@@ -50,6 +50,8 @@ type fixture struct {
 	stop   context.CancelFunc // begins the drain
 	done   chan struct{}      // closed when Run has returned err
 	err    error
+	retry  time.Duration                // Options.RetryTimeout
+	trace  func(context.Context) string // Options.TraceParent
 }
 
 // within runs a test in virtual time with a server that the test fills and a worker that the
@@ -70,7 +72,9 @@ func within(t *testing.T, test func(t *testing.T, f *fixture)) {
 }
 
 func (f *fixture) api() *client.Client {
-	api, err := client.New("http://queue.test", client.Options{HTTPClient: &http.Client{Transport: f.server}})
+	api, err := client.New("http://queue.test", client.Options{
+		HTTPClient: &http.Client{Transport: f.server}, RetryTimeout: f.retry, TraceParent: f.trace,
+	})
 	require.NoError(f.t, err)
 	return api
 }

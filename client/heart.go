@@ -47,8 +47,11 @@ func (c cadence) attempt() time.Duration {
 	return max(c.timeout/4, min(time.Second, c.timeout/2))
 }
 
+// reportPause is how often a handler can have its news sent at once.
+const reportPause = time.Second
+
 // beat keeps the lease alive until ctx ends (nil), or the server says that the lease is over:
-// ErrCanceled or ErrLeaseLost.
+// ErrCanceled or ErrLeaseLost. What the handler has to tell goes along.
 //
 // Silence is no verdict, however long it lasts: the server may be down, and gives every lease
 // a fresh heartbeat when it is back. Should it have taken the lease back meanwhile, it says so
@@ -58,14 +61,17 @@ func (c cadence) attempt() time.Duration {
 func (w *Worker) beat(ctx context.Context, lease *Lease, run *Run) error {
 	c := newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds)
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
-	pause := min(c.pause, max(time.Until(run.ValidUntil()), 0))
-	told := false
+	// Counted from when the lease was known to be alive, which may be a while ago.
+	pause := time.Until(run.ValidUntil()) - c.timeout + c.pause
+	hurry := run.hurry
+	silent := false
+	var sent time.Time
 	for {
-		if sleep(ctx, pause) != nil {
+		if rest := restUntilBeat(ctx, pause, sent, hurry); rest != nil {
 			return nil
 		}
-		sent := time.Now()
-		answer, err := w.calls.heartbeat(ctx, lease.Token, c.attempt())
+		sent = time.Now()
+		answer, err := w.tell(ctx, lease, run, c.attempt(), hurry == nil)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -76,19 +82,70 @@ func (w *Worker) beat(ctx context.Context, lease *Lease, run *Run) error {
 			// From the sending: when the server counts from is later.
 			run.setValidUntil(sent.Add(c.timeout))
 			backoff.reset()
-			pause, told = c.pause, false
+			pause, hurry, silent = c.pause, run.hurry, false
 			continue
 		case ended(err) != nil:
 			return ended(err)
 		}
+		hurry = nil // failed beats have a pace of their own
 		pause = min(backoff.pause(err), c.pause)
 		if left := time.Until(run.ValidUntil()); left > 0 {
 			pause = min(pause, max(left/2, minHeartbeatPause)) // once more before the end, in any case
-		} else if !told {
-			told = true
+		} else if !silent {
+			silent = true
 			w.log.Error(err, "no heartbeat was answered for the heartbeat timeout; the run goes on, and may run elsewhere too",
 				about(lease)...)
 		}
 		w.log.Error(err, "a heartbeat failed", about(lease, "again_in", pause.String())...)
+	}
+}
+
+// restUntilBeat blocks for pause, or until the handler wants its news sent, but in that case not
+// sooner than reportPause after the last beat. It returns the cause if ctx ends.
+func restUntilBeat(ctx context.Context, pause time.Duration, last time.Time, hurry <-chan struct{}) error {
+	due := time.Now().Add(pause)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-hurry:
+		return sleep(ctx, min(time.Until(due), time.Until(last.Add(reportPause))))
+	}
+}
+
+// tell sends one heartbeat with the run's news; after one that failed without the partial
+// result, which may be what was too long for the network, and must not cost the lease. News
+// that the server refuses are dropped, and the heart beats without.
+func (w *Worker) tell(ctx context.Context, lease *Lease, run *Run, limit time.Duration, failed bool) (*HeartbeatAnswer, error) {
+	run.telling.Lock() // so that older news do not arrive after newer ones
+	defer run.telling.Unlock()
+	n := run.news()
+	if failed {
+		n.partial = nil
+	}
+	answer, err := w.calls.heartbeat(ctx, lease.Token, n, limit)
+	if unacceptable(err) && !n.empty() {
+		w.log.Error(err, "the server refuses what a handler reports of its progress", about(lease)...)
+		run.told(n)
+		answer, err = w.calls.heartbeat(ctx, lease.Token, news{}, limit)
+	} else if err == nil {
+		run.told(n)
+	}
+	return answer, err
+}
+
+// lastWords sends the news that the heart has not sent yet of a run that did not finish: they
+// stay with the job, and tell how far it came. They are sent once, since the report that
+// follows matters more.
+func (w *Worker) lastWords(lease *Lease, run *Run) {
+	if run.news().empty() {
+		return
+	}
+	limit := newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds).attempt()
+	if _, err := w.tell(w.sending, lease, run, limit, false); err != nil {
+		w.log.Info("the last progress of a run was not told", about(lease, "answer", err.Error())...)
 	}
 }

@@ -14,16 +14,23 @@ import (
 
 // Codes of problems that programs tell apart. GET /v1/errors lists them all.
 const (
-	CodeInvalidRequest     = "invalid-request"
-	CodeJobNotFound        = "job-not-found"
-	CodeJobNotPending      = "job-not-pending"
-	CodeJobNotRunning      = "job-not-running"
-	CodeJobCanceled        = "job-canceled"
-	CodeLeaseNotFound      = "lease-not-found"
-	CodeLeaseLost          = "lease-lost"
-	CodeAlreadyReported    = "already-reported"
-	CodeDependencyNotFound = "dependency-not-found"
-	CodeUnavailable        = "unavailable"
+	CodeInvalidRequest       = "invalid-request"
+	CodeJobNotFound          = "job-not-found"
+	CodeJobNotPending        = "job-not-pending"
+	CodeJobNotRunning        = "job-not-running"
+	CodeJobNotFailed         = "job-not-failed"
+	CodeJobChanged           = "job-changed"
+	CodeJobCanceled          = "job-canceled"
+	CodeUniqueKeyTaken       = "unique-key-taken"
+	CodeLeaseNotFound        = "lease-not-found"
+	CodeLeaseLost            = "lease-lost"
+	CodeAlreadyReported      = "already-reported"
+	CodeDependencyNotFound   = "dependency-not-found"
+	CodeDependencyFailed     = "dependency-not-succeeded"
+	CodeIdempotencyKeyInUse  = "idempotency-key-in-use"
+	CodeIdempotencyKeyReused = "idempotency-key-reused"
+	CodeValueTooLarge        = "value-too-large"
+	CodeUnavailable          = "unavailable"
 )
 
 const (

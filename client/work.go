@@ -25,7 +25,7 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 		return
 	case !known, w.polling.Err() != nil:
 		// Adopted by a worker that was told to do other things, or granted while it stopped.
-		w.report(lease, release())
+		w.report(lease, release(0))
 		return
 	}
 	w.keep(token)
@@ -33,6 +33,13 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 	run := runOf(lease, granted, adopted)
 	ctx, end := context.WithCancelCause(w.handling)
 	defer end(nil)
+	if lease.TimeoutSeconds != nil {
+		// From now, which is too late if the lease was granted a while ago: the server's own
+		// deadline is the one that counts, and too early would waste a run.
+		var stop context.CancelFunc
+		ctx, stop = context.WithDeadlineCause(ctx, time.Now().Add(duration(*lease.TimeoutSeconds, maxDelay)), ErrTimeout)
+		defer stop()
+	}
 	// The heart beats on while the report is repeated, so that the lease does not end before
 	// the server can be reached again. Then its verdict is of no use: the report's answer is.
 	heartCtx, stopHeart := context.WithCancel(w.sending)
@@ -54,7 +61,7 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 	case out = <-outcomes:
 	case <-w.waiting.Done():
 		w.stuck.Add(1)
-		out.report = release()
+		out.report = release(0)
 	}
 
 	switch cause := context.Cause(ctx); {
@@ -64,9 +71,19 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 		return
 	case errors.Is(cause, ErrKilled):
 		return // the token stays, for a later process
-	case cause != nil && !out.isResult:
+	case errors.Is(cause, ErrTimeout) && !out.isResult:
+		// A failure would be the worker's word. The server knows that it was the time, and
+		// what the job allows in that case.
+		w.log.Info("a run took too long; the server ends its lease", about(lease)...)
+		w.lastWords(lease, run)
+		w.forget(token)
+		return
+	case cause != nil && !out.isResult && out.report.verb != verbRelease:
 		// The worker stops. An error may be due to that, so the job gets another chance.
-		out.report = release()
+		out.report = release(0)
+	}
+	if !out.isResult {
+		w.lastWords(lease, run)
 	}
 	w.report(lease, out.report)
 }
@@ -80,6 +97,13 @@ func runOf(lease *Lease, granted time.Time, adopted bool) *Run {
 		Attempt:      lease.Attempt,
 		Dependencies: lease.Dependencies,
 		Adopted:      adopted,
+		hurry:        make(chan struct{}, 1),
+	}
+	if lease.Labels != nil {
+		run.Labels = *lease.Labels
+	}
+	if lease.Traceparent != nil {
+		run.TraceParent = *lease.Traceparent
 	}
 	run.setValidUntil(granted.Add(newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds).timeout))
 	return run
@@ -141,7 +165,7 @@ func refusedReport(err error) report {
 	if errors.As(err, &problem) {
 		details["code"] = problem.Code
 	}
-	return fail(ReasonRefused, details)
+	return fail(Failure{Reason: ReasonRefused, Details: details})
 }
 
 // keep and forget maintain the store. Its failure does not stop a run: adoption is a comfort,

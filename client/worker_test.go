@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -107,6 +108,46 @@ func TestFailuresAreReportedAsWhatTheyAre(t *testing.T) {
 				return nil, &client.Failure{Reason: "odd", Details: make(chan int)}
 			},
 			`fail {"error":{"details":{"message":"the failure's details: json: unsupported type: chan int"},"reason":"odd"}}`,
+		},
+		"a failure that another run may not have": {
+			func(context.Context, *client.Run) (any, error) {
+				return nil, &client.Failure{Reason: "quota", Retryable: true, RetryAfter: 90 * time.Second}
+			},
+			`fail {"error":{"reason":"quota"},"retry_after_seconds":90,"retryable":true}`,
+		},
+		"a failure that is final, whenever": {
+			func(context.Context, *client.Run) (any, error) {
+				return nil, &client.Failure{Reason: "quota", RetryAfter: time.Minute}
+			},
+			`fail {"error":{"reason":"quota"}}`,
+		},
+		"an error that another run may not have": {
+			func(context.Context, *client.Run) (any, error) {
+				return nil, fmt.Errorf("fetch: %w", client.Retryable(errors.New("no route"), 0))
+			},
+			`fail {"error":{"details":{"message":"fetch: no route"},"reason":"error"},"retryable":true}`,
+		},
+		"a failure inside, to be repeated at once": {
+			func(context.Context, *client.Run) (any, error) {
+				return nil, client.Retryable(&client.Failure{Reason: "quota"}, -1)
+			},
+			`fail {"error":{"reason":"quota"},"retry_after_seconds":0,"retryable":true}`,
+		},
+		"too long a wait": {
+			func(context.Context, *client.Run) (any, error) {
+				return nil, client.Retryable(errors.New("no"), math.MaxInt64)
+			},
+			`fail {"error":{"details":{"message":"no"},"reason":"error"},"retry_after_seconds":315360000,"retryable":true}`,
+		},
+		"giving it back": {
+			func(context.Context, *client.Run) (any, error) { return nil, client.Release(0) },
+			`release {}`,
+		},
+		"giving it back for a while": {
+			func(context.Context, *client.Run) (any, error) {
+				return nil, fmt.Errorf("not now: %w", client.Release(1500*time.Millisecond))
+			},
+			`release {"delay_seconds":1.5}`,
 		},
 		"a long and broken text": {
 			func(context.Context, *client.Run) (any, error) { return nil, errors.New("\xff" + long) },

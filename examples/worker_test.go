@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +38,8 @@ func startServer(t *testing.T, heartbeatTimeout time.Duration) (*client.Client, 
 	t.Helper()
 	server, err := app.New(app.Options{
 		Listen: "127.0.0.1:0", Store: t.TempDir(), HeartbeatTimeout: heartbeatTimeout, ReapInterval: 100 * time.Millisecond,
-		MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
+		MaxRetries: 2, MaxWait: time.Minute, IdempotencyTTL: time.Hour,
+		MaxBodyBytes: 1 << 20, MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20,
 	})
 	require.NoError(t, err)
 	require.NoError(t, server.Start())
@@ -58,7 +58,13 @@ func startServer(t *testing.T, heartbeatTimeout time.Duration) (*client.Client, 
 // startWorker starts worker.sh in a process group of its own, for jobs of type "t".
 func startWorker(t *testing.T, server, command string) *exec.Cmd {
 	t.Helper()
-	worker := exec.CommandContext(context.WithoutCancel(t.Context()), "sh", "worker.sh", "t", "sh", "-c", command)
+	return startWorkerIn(t, "sh", server, command)
+}
+
+// startWorkerIn does that in a given shell.
+func startWorkerIn(t *testing.T, shell, server, command string) *exec.Cmd {
+	t.Helper()
+	worker := exec.CommandContext(context.WithoutCancel(t.Context()), shell, "worker.sh", "t", "sh", "-c", command)
 	worker.Env = append(os.Environ(), "LONGSHORE_SERVER="+server, "TMPDIR="+t.TempDir())
 	worker.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, worker.Start())
@@ -69,7 +75,7 @@ func startWorker(t *testing.T, server, command string) *exec.Cmd {
 	return worker
 }
 
-func enqueue(t *testing.T, api *client.Client) *client.Job {
+func enqueue(t *testing.T, api *client.Client) *client.Snapshot {
 	t.Helper()
 	job, err := api.Enqueue(t.Context(), client.NewJob{Type: "t", Args: json.RawMessage(`{"n":[1]}`)})
 	require.NoError(t, err)
@@ -77,7 +83,7 @@ func enqueue(t *testing.T, api *client.Client) *client.Job {
 }
 
 // ended waits until the job is over.
-func ended(t *testing.T, api *client.Client, job *client.Job) *client.Job {
+func ended(t *testing.T, api *client.Client, job *client.Snapshot) *client.Snapshot {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

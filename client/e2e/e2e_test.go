@@ -47,9 +47,16 @@ func soon(t *testing.T) context.Context {
 // startServer starts a real server on a store in dir.
 func startServer(t *testing.T, listen, dir string) *app.App {
 	t.Helper()
+	return startServerFor(t, listen, dir, heartbeatTimeout)
+}
+
+// startServerFor does that with leases that may be silent for so long.
+func startServerFor(t *testing.T, listen, dir string, timeout time.Duration) *app.App {
+	t.Helper()
 	server, err := app.New(app.Options{
-		Listen: listen, Store: dir, HeartbeatTimeout: heartbeatTimeout, ReapInterval: time.Second,
-		MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
+		Listen: listen, Store: dir, HeartbeatTimeout: timeout, ReapInterval: time.Second,
+		MaxRetries: 2, MaxWait: time.Minute, IdempotencyTTL: time.Hour,
+		MaxBodyBytes: 1 << 20, MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20,
 	})
 	require.NoError(t, err)
 	require.NoError(t, server.Start())

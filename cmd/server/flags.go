@@ -22,11 +22,15 @@ func program(stdout, stderr io.Writer) cli.Program {
 type flags struct {
 	Listen           string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. Port 0 takes any that is free; the log tells which."`
 	Store            string        `default:"./longshore-data" placeholder:"DIR|memory" help:"Directory of the store, made if it is not there, or 'memory' to keep nothing."`
-	HeartbeatTimeout time.Duration `default:"120s" help:"How long a lease lasts without a heartbeat."`
+	HeartbeatTimeout time.Duration `default:"120s" help:"How long a lease lasts without a heartbeat, unless its job says otherwise."`
 	ReapInterval     time.Duration `default:"30s" help:"How often to look for leases that went silent."`
 	MaxRetries       uint64        `default:"2" help:"How often a job goes back in line after its worker went silent, unless the job says otherwise."`
 	MaxWait          time.Duration `default:"60s" help:"The longest that a request may wait for a job."`
-	MaxBodyBytes     int64         `default:"1048576" help:"The longest body that a request may have, in bytes."`
+	MaxBodyBytes     int64         `default:"1048576" help:"The longest body that a request may have, in bytes; one with a result may be as long as that needs."`
+	MaxBatchBytes    int64         `default:"33554432" help:"The longest body that a batch of jobs may have, in bytes."`
+	MaxArgsBytes     int64         `default:"262144" help:"The longest args that a job may have, in bytes."`
+	MaxResultBytes   int64         `default:"1048576" help:"The longest result, partial result, or details of an error, in bytes."`
+	IdempotencyTTL   time.Duration `default:"24h" help:"How long calls with an Idempotency-Key are remembered."`
 	ShutdownTimeout  time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel         string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat        string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

@@ -34,6 +34,10 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		MaxRetries:       f.MaxRetries,
 		MaxWait:          f.MaxWait,
 		MaxBodyBytes:     f.MaxBodyBytes,
+		MaxBatchBytes:    f.MaxBatchBytes,
+		MaxArgsBytes:     f.MaxArgsBytes,
+		MaxResultBytes:   f.MaxResultBytes,
+		IdempotencyTTL:   f.IdempotencyTTL,
 		Logger:           log,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {

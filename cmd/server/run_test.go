@@ -49,6 +49,13 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--max-retries=-1"}, nil, "--max-retries"},
 		{[]string{"--max-retries=1001"}, nil, "--max-retries"},
 		{[]string{"--max-body-bytes=0"}, nil, "--max-body-bytes"},
+		{[]string{"--max-batch-bytes=-1"}, nil, "--max-batch-bytes"},
+		{[]string{"--max-args-bytes=0"}, nil, "--max-args-bytes"},
+		{[]string{"--max-args-bytes=256KiB"}, nil, "--max-args-bytes"},
+		{[]string{"--max-result-bytes=1073741825"}, nil, "--max-result-bytes"},
+		{[]string{"--idempotency-ttl=0"}, nil, "--idempotency-ttl"},
+		{[]string{"--idempotency-ttl=24"}, nil, "--idempotency-ttl"},
+		{nil, []string{"LONGSHORE_IDEMPOTENCY_TTL=-1h"}, "--idempotency-ttl"},
 		{[]string{"--shutdown-timeout=-1s"}, nil, "--shutdown-timeout"},
 		{[]string{"--log-level=loud"}, nil, "--log-level"},
 		{[]string{"--log-format=xml"}, nil, "--log-format"},
@@ -92,7 +99,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	help := strings.Join(strings.Fields(stdout.String()), " ")
 	for _, flag := range []string{
 		"listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
-		"max-body-bytes", "shutdown-timeout", "log-level", "log-format",
+		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "shutdown-timeout", "log-level", "log-format",
 	} {
 		require.Contains(t, help, "--"+flag)
 		require.Contains(t, help, "($LONGSHORE_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))+")")
@@ -118,19 +125,22 @@ func TestFlagsAndVariables(t *testing.T) {
 	require.Equal(t, flags{
 		Listen: "127.0.0.1:8080", Store: "./longshore-data", HeartbeatTimeout: 2 * time.Minute,
 		ReapInterval: 30 * time.Second, MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
+		MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20, IdempotencyTTL: 24 * time.Hour,
 		ShutdownTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "json",
 	}, defaults)
 
 	env := []string{
 		"LONGSHORE_LISTEN=:1", "LONGSHORE_STORE=memory", "LONGSHORE_HEARTBEAT_TIMEOUT=1s",
 		"LONGSHORE_REAP_INTERVAL=2s", "LONGSHORE_MAX_RETRIES=3", "LONGSHORE_MAX_WAIT=4s",
-		"LONGSHORE_MAX_BODY_BYTES=5", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
+		"LONGSHORE_MAX_BODY_BYTES=5", "LONGSHORE_MAX_BATCH_BYTES=7", "LONGSHORE_MAX_ARGS_BYTES=8",
+		"LONGSHORE_MAX_RESULT_BYTES=9", "LONGSHORE_IDEMPOTENCY_TTL=10s", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
 		"LONGSHORE_LOG_FORMAT=text", "LONGSHORE_VERSION=true", "LONGSHORE_UNKNOWN=1", "PATH=/bin",
 	}
 	fromEnv := parse(t, nil, env)
 	want := flags{
 		Listen: ":1", Store: "memory", HeartbeatTimeout: time.Second, ReapInterval: 2 * time.Second,
-		MaxRetries: 3, MaxWait: 4 * time.Second, MaxBodyBytes: 5, ShutdownTimeout: 6 * time.Second,
+		MaxRetries: 3, MaxWait: 4 * time.Second, MaxBodyBytes: 5, MaxBatchBytes: 7,
+		MaxArgsBytes: 8, MaxResultBytes: 9, IdempotencyTTL: 10 * time.Second, ShutdownTimeout: 6 * time.Second,
 		LogLevel: "debug", LogFormat: "text",
 	}
 	require.Equal(t, want, fromEnv)

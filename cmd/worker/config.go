@@ -32,7 +32,7 @@ type config struct {
 	Name           string        `placeholder:"NAME" help:"What people see as the job's worker; host name and process id unless set."`
 	DrainTimeout   time.Duration `default:"30s" help:"How long running jobs may go on after SIGTERM, before they are ended and given back."`
 	KillGrace      time.Duration `default:"10s" help:"How long a command may take to end after SIGTERM, before SIGKILL."`
-	MaxOutputBytes int           `default:"1044480" help:"How long a command's output may be."`
+	MaxOutputBytes int           `default:"1048576" help:"How long a command's output may be."`
 	StateDir       string        `placeholder:"DIR" help:"Directory to remember leases in, so that a worker started again after a crash goes on with its jobs."`
 	LogLevel       string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}."`
 	LogFormat      string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

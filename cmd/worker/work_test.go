@@ -26,6 +26,7 @@ type fakeServer struct {
 	leases  chan client.Lease
 	reports chan string // verb and body
 	asked   chan string // body of the first request for a job
+	told    chan string // bodies of heartbeats that say more than that the worker is alive
 
 	mu   sync.Mutex
 	live map[string]client.Lease // by token
@@ -33,7 +34,7 @@ type fakeServer struct {
 
 func newServer(t *testing.T) *fakeServer {
 	t.Helper()
-	s := &fakeServer{leases: make(chan client.Lease, 10), reports: make(chan string, 10), asked: make(chan string, 1), live: map[string]client.Lease{}}
+	s := &fakeServer{leases: make(chan client.Lease, 10), reports: make(chan string, 10), asked: make(chan string, 1), told: make(chan string, 10), live: map[string]client.Lease{}}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
 	return s
@@ -78,6 +79,9 @@ func (s *fakeServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case parts[2]:
 		reply(w, http.StatusOK, lease)
 	case "heartbeat":
+		if string(body) != `{}` {
+			s.told <- string(body)
+		}
 		reply(w, http.StatusOK, client.HeartbeatAnswer{HeartbeatInSeconds: 40, HeartbeatTimeoutSeconds: 120})
 	default:
 		s.reports <- verb + " " + string(body)
@@ -190,6 +194,18 @@ func TestCommandsBecomeResultsAndFailures(t *testing.T) {
 	p.signals <- syscall.SIGTERM
 	require.Equal(t, cli.ExitClean, next(t, p.code))
 	require.NotContains(t, p.log.String(), token)
+}
+
+func TestACommandSaysHowFarItIsAndWhetherAnotherRunMaySucceed(t *testing.T) {
+	t.Parallel()
+	server, path := newServer(t), fifo(t)
+	p := launch(t, server, "--run", `t=echo "40 page 12 of 30" >"$LONGSHORE_PROGRESS"; read x <'`+path+`'; exit 75`)
+	server.add("t", `null`)
+	require.JSONEq(t, `{"progress":{"percent":40,"message":"page 12 of 30"}}`, next(t, server.told), "while it runs")
+	require.NoError(t, os.WriteFile(path, []byte("go on\n"), 0o600))
+	require.Equal(t, `fail {"error":{"details":{"exit_code":75,"stderr":""},"reason":"exit-code"},"retryable":true}`, next(t, server.reports))
+	p.signals <- syscall.SIGTERM
+	require.Equal(t, cli.ExitClean, next(t, p.code))
 }
 
 func TestASignalLetsRunningCommandsEnd(t *testing.T) {

@@ -1,6 +1,6 @@
 // The demo shows Longshore at work, and checks that it did it right: one job for each source
-// file of a directory counts its lines and words, one more merges the results, while a worker
-// and the server are killed with SIGKILL. `make demo` runs it.
+// file of a directory counts its lines and words, one more merges the results, all created in
+// one call, while a worker and the server are killed with SIGKILL. `make demo` runs it.
 //
 // It knows the server and the worker only as programs, and the queue only through the public
 // client. The counting and merging is done by the shell scripts under commands/, with wc, sed,

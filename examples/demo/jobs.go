@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/longshore-queue/longshore/client"
 )
@@ -20,7 +23,8 @@ const callers = 16
 // jobs are what was submitted: one job a source, in the same order, and the one that merges.
 type jobs struct {
 	client *client.Client
-	args   []json.RawMessage
+	batch  []client.NewJob // all of them, in one call
+	key    string          // of that call: sent again it creates nothing
 	ids    []client.JobId
 	merge  client.JobId
 	over   atomic.Int64 // counting jobs that are known to be over
@@ -32,41 +36,70 @@ type countArgs struct {
 	LingerSeconds int    `json:"linger_seconds,omitempty"`
 }
 
-// submit creates the jobs. The first one lingers, for so many seconds at most.
+// submit creates the jobs, the whole graph in one call. The first one lingers, for so many
+// seconds at most.
 func submit(ctx context.Context, c *client.Client, sources []source, linger int) (*jobs, error) {
-	j := &jobs{client: c, args: make([]json.RawMessage, len(sources)), ids: make([]client.JobId, len(sources))}
-	enqueue := func(ctx context.Context, i int) error {
-		args := countArgs{Path: sources[i].name}
+	j := &jobs{client: c, key: uuid.NewString()}
+	names := make([]string, len(sources))
+	for i, s := range sources {
+		args := countArgs{Path: s.name}
 		if i == 0 {
-			args.LingerSeconds = linger
+			args.LingerSeconds = linger // the first in line
 		}
 		raw, err := json.Marshal(args)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		job, err := c.Enqueue(ctx, client.NewJob{Type: "count", Args: raw})
+		names[i] = fmt.Sprintf("file-%d", i+1)
+		j.batch = append(j.batch, client.NewJob{Name: &names[i], Type: "count", Args: raw})
+	}
+	// A file that cannot be read fails its job; the others are merged nevertheless.
+	j.batch = append(j.batch, client.NewJob{Type: "merge", Needs: client.Needs(names...), RunIf: new(client.AllFinished)})
+	ids, err := j.create(ctx)
+	if err != nil {
+		return nil, err
+	}
+	j.ids, j.merge = ids[:len(sources)], ids[len(sources)]
+	return j, nil
+}
+
+// create makes the call, and returns the ids in the order of the batch.
+func (j *jobs) create(ctx context.Context) ([]client.JobId, error) {
+	created, err := j.client.EnqueueBatch(ctx, j.batch, client.WithIdempotencyKey(j.key))
+	if err != nil {
+		return nil, err
+	}
+	if len(created.Jobs) != len(j.batch) {
+		return nil, fmt.Errorf("%d jobs were submitted, and %d created", len(j.batch), len(created.Jobs))
+	}
+	ids := make([]client.JobId, len(created.Jobs))
+	for i, job := range created.Jobs {
+		ids[i] = job.Id
+	}
+	return ids, nil
+}
+
+// again makes the call once more, as somebody does who never got the answer, and returns an
+// error unless that changes nothing.
+func (j *jobs) again(ctx context.Context) error {
+	ids, err := j.create(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(ids, j.all()) {
+		return errors.New("the same call with the same key was answered with other jobs")
+	}
+	known := 0
+	for _, err := range j.client.List(ctx) {
 		if err != nil {
 			return err
 		}
-		j.args[i], j.ids[i] = raw, job.Id
-		return nil
+		known++
 	}
-	// Alone, so that it is the first in line.
-	if err := enqueue(ctx, 0); err != nil {
-		return nil, err
+	if known != len(ids) {
+		return fmt.Errorf("%d jobs were submitted, and the server knows %d", len(ids), known)
 	}
-	err := each(ctx, len(sources)-1, func(ctx context.Context, i int) error { return enqueue(ctx, i+1) })
-	if err != nil {
-		return nil, err
-	}
-	// A file that cannot be read fails its job; the others are merged nevertheless.
-	runIf := client.AllFinished
-	job, err := c.Enqueue(ctx, client.NewJob{Type: "merge", Dependencies: &j.ids, RunIf: &runIf})
-	if err != nil {
-		return nil, err
-	}
-	j.merge = job.Id
-	return j, nil
+	return nil
 }
 
 // all returns every id: the counting jobs in order, then the merging one.
@@ -83,7 +116,7 @@ func (j *jobs) look(ctx context.Context) ([]client.Job, error) {
 		if err != nil {
 			return err
 		}
-		seen[i] = *job
+		seen[i] = job.Job
 		return nil
 	})
 	return seen, err
@@ -104,7 +137,7 @@ func (j *jobs) await(ctx context.Context) error {
 func tally(seen []client.Job) string {
 	var b bytes.Buffer
 	for _, state := range []client.JobState{
-		client.Blocked, client.Pending, client.Running, client.Finished, client.Failed, client.Canceled,
+		client.Scheduled, client.Blocked, client.Pending, client.Running, client.Finished, client.Failed, client.Canceled,
 	} {
 		n := 0
 		for i := range seen {
@@ -127,8 +160,8 @@ func (j *jobs) kept(before, after []client.Job) error {
 	for i := range after {
 		was, is := before[i], after[i]
 		switch {
-		case i < len(j.args) && !bytes.Equal(is.Args, j.args[i]):
-			return fmt.Errorf("job %s had the args %s, and has %s now", is.Id, j.args[i], is.Args)
+		case !bytes.Equal(is.Args, was.Args) || i < len(j.ids) && !bytes.Equal(is.Args, j.batch[i].Args):
+			return fmt.Errorf("job %s had the args %s, and has %s now", is.Id, j.batch[i].Args, is.Args)
 		case len(is.Dependencies) != len(was.Dependencies):
 			return fmt.Errorf("job %s had %d dependencies, and has %d now", is.Id, len(was.Dependencies), len(is.Dependencies))
 		case is.Attempt < was.Attempt:
@@ -189,7 +222,7 @@ type result struct {
 }
 
 // countedBy returns the name of the worker whose result a job has.
-func countedBy(job *client.Job) (string, error) {
+func countedBy(job *client.Snapshot) (string, error) {
 	var r result
 	if err := json.Unmarshal(job.Result, &r); err != nil {
 		return "", fmt.Errorf("read the result of job %s: %w", job.Id, err)

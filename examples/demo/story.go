@@ -105,7 +105,7 @@ func (t *story) begin(ctx context.Context) error {
 	if t.jobs, err = submit(ctx, c, t.sources, lingerSeconds); err != nil {
 		return err
 	}
-	t.tell("submitted: %s, and one that waits for all of them and merges", plural(len(t.sources), "counting job"))
+	t.tell("submitted in one call: %s, and one that needs them all and merges", plural(len(t.sources), "counting job"))
 	return nil
 }
 
@@ -133,6 +133,10 @@ func (t *story) loseServer(ctx context.Context) error {
 		return fmt.Errorf("after the restart: %w", err)
 	}
 	t.tell("all %d jobs are there: %s", len(after), tally(after))
+	if err := t.jobs.again(ctx); err != nil {
+		return fmt.Errorf("submitted once more: %w", err)
+	}
+	t.tell("submitted once more, as if the answer had been lost: the same jobs, and none besides")
 	return nil
 }
 
@@ -155,7 +159,7 @@ func (t *story) loseWorker(ctx context.Context) error {
 	stop := t.showProgress(ctx)
 	defer stop()
 
-	var job *client.Job
+	var job *client.Snapshot
 	err = poll(ctx, func() (bool, error) {
 		job, err = t.jobs.client.Job(ctx, first)
 		return err == nil && job.Retries > retries, err
@@ -194,7 +198,7 @@ func (t *story) chooseVictim(ctx context.Context) (victim busy, retries int64, e
 }
 
 // rescued checks that the job of the killed worker was done by another one.
-func (t *story) rescued(job *client.Job, victim busy) error {
+func (t *story) rescued(job *client.Snapshot, victim busy) error {
 	if job.Attempt <= victim.attempt {
 		return fmt.Errorf("the job of the killed worker is %s at attempt %d, which was its own", job.State, job.Attempt)
 	}
@@ -247,7 +251,7 @@ func (t *story) end(ctx context.Context) error {
 		return err
 	}
 	if merged.State != client.Finished {
-		return fmt.Errorf("the merging job %s%s", merged.State, reason(*merged))
+		return fmt.Errorf("the merging job %s%s", merged.State, reason(merged.Job))
 	}
 	merging, err := parseTable(merged.Result)
 	if err != nil {

@@ -18,31 +18,77 @@ import (
 // carry opaque values, which encode.go writes, and of those that must know whether they were
 // delivered.
 
-// jobAnswer is a job, with status 200 or 201.
+// jobAnswer is a job, with status 200 or 201. It is written once, and then used again for
+// another request, with its buffer: most of what a request takes of memory is in there.
 type jobAnswer struct {
-	api    *API
-	status int
-	job    oapi.Job
+	api     *API
+	status  int
+	job     oapi.Job
+	version uint64
+	buffer  []byte
+}
+
+// answer is the answer that is one job.
+func (a *API) answer(code int, job *queue.Job, status *queue.Status) *jobAnswer {
+	answer, again := a.answers.Get().(*jobAnswer)
+	if !again {
+		answer = &jobAnswer{api: a}
+	}
+	answer.status, answer.job, answer.version = code, jobView(job, status), status.Version
+	return answer
 }
 
 // VisitCreateJobResponse writes the answer.
-func (a jobAnswer) VisitCreateJobResponse(w http.ResponseWriter) error {
-	w.Header().Set("Location", "/v1/jobs/"+a.job.Id.String())
+func (a *jobAnswer) VisitCreateJobResponse(w http.ResponseWriter) error {
+	// Both in one piece of memory, and their values in another one.
+	text := appendUUID(append(make([]byte, 0, 80), "/v1/jobs/"...), a.job.Id)
+	end := len(text)
+	both := string(appendTag(text, a.version))
+	values := [...]string{both[:end], both[end:]}
+	header := w.Header()
+	header["Location"], header["Etag"] = values[:1:1], values[1:]
 	return a.write(w)
 }
 
 // VisitGetJobResponse writes the answer.
-func (a jobAnswer) VisitGetJobResponse(w http.ResponseWriter) error {
-	return a.write(w)
-}
+func (a *jobAnswer) VisitGetJobResponse(w http.ResponseWriter) error { return a.writeTagged(w) }
+
+// VisitUpdateJobResponse writes the answer.
+func (a *jobAnswer) VisitUpdateJobResponse(w http.ResponseWriter) error { return a.writeTagged(w) }
 
 // VisitCancelJobResponse writes the answer.
-func (a jobAnswer) VisitCancelJobResponse(w http.ResponseWriter) error {
+func (a *jobAnswer) VisitCancelJobResponse(w http.ResponseWriter) error { return a.writeTagged(w) }
+
+// VisitRetryJobResponse writes the answer.
+func (a *jobAnswer) VisitRetryJobResponse(w http.ResponseWriter) error { return a.writeTagged(w) }
+
+func (a *jobAnswer) writeTagged(w http.ResponseWriter) error {
+	w.Header()["Etag"] = []string{string(appendTag(nil, a.version))}
 	return a.write(w)
 }
 
-func (a jobAnswer) write(w http.ResponseWriter) error {
-	return a.api.writeJSON(w, a.status, appendJob(make([]byte, 0, jobSize(&a.job)), &a.job))
+func (a *jobAnswer) write(w http.ResponseWriter) error {
+	if size := jobSize(&a.job); cap(a.buffer) < size {
+		a.buffer = make([]byte, 0, size)
+	}
+	a.buffer = appendJob(a.buffer[:0], &a.job)
+	err := a.api.writeJSON(w, a.status, a.buffer)
+	if cap(a.buffer) <= keepBuffer {
+		a.job = oapi.Job{} // its args and results are not kept
+		a.api.answers.Put(a)
+	}
+	return err
+}
+
+// batchAnswer is what became of a batch.
+type batchAnswer struct {
+	api  *API
+	jobs []oapi.CreatedJob
+}
+
+// VisitCreateJobsResponse writes the answer.
+func (a batchAnswer) VisitCreateJobsResponse(w http.ResponseWriter) error {
+	return a.api.writeJSON(w, http.StatusCreated, appendCreatedJobs(make([]byte, 0, createdJobsSize(a.jobs)), a.jobs))
 }
 
 // heldLease is a lease that its holder looks at.
@@ -57,7 +103,9 @@ func (a heldLease) VisitGetLeaseResponse(w http.ResponseWriter) error {
 }
 
 // grantedLease is a new lease. It undoes the lease when it cannot be delivered: nobody would
-// know the token, and the job would wait for the heartbeat timeout.
+// know the token, and the job would wait for the heartbeat timeout. It is kept when the call
+// has an idempotency key: its client asks for it again, may have done so already, and may have
+// it for long when it is this call that was repeated.
 //
 // A write that succeeds has reached the kernel and not the client, so a client that vanishes
 // in that very moment does cost the job that wait. The context is looked at before the write
@@ -66,6 +114,7 @@ type grantedLease struct {
 	api   *API
 	ctx   context.Context // of the request: ends when the client goes away
 	lease queue.Lease
+	kept  bool // also when it cannot be delivered
 }
 
 // VisitDequeueResponse writes the answer, or undoes the lease.
@@ -96,13 +145,16 @@ func (a grantedLease) write(w http.ResponseWriter) error {
 // undo releases the lease. The request's context has ended or is about to, so it has a
 // context of its own.
 func (a grantedLease) undo(w http.ResponseWriter) {
+	if a.kept {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), releaseTimeout)
 	defer cancel()
 	log := a.api.log.WithFields(logrus.Fields{
 		"request_id": w.Header().Get(headerRequestID),
 		"job":        a.lease.JobID.String(),
 	})
-	if _, err := a.api.queue.Release(ctx, a.lease.Token); err != nil {
+	if _, err := a.api.queue.Release(ctx, a.lease.Token, 0); err != nil {
 		log.WithError(err).Error("client is gone, and its lease could not be released")
 		return
 	}
@@ -167,9 +219,10 @@ func (a *API) write(w http.ResponseWriter, status int, contentType string, body 
 	if len(body) > heldBack {
 		a.allowTime(w, len(body))
 	}
+	values := [...]string{contentType, strconv.Itoa(len(body))}
 	header := w.Header()
-	header.Set("Content-Type", contentType)
-	header.Set("Content-Length", strconv.Itoa(len(body))) // else a flush makes the answer chunked
+	header["Content-Type"] = values[:1:1]
+	header["Content-Length"] = values[1:] // else a flush makes the answer chunked
 	w.WriteHeader(status)
 	_, err := w.Write(body)
 	return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -20,6 +21,9 @@ const (
 	DefaultHeartbeatTimeout = 120 * time.Second
 	DefaultMaxWait          = 60 * time.Second
 	DefaultMaxBodyBytes     = 1 << 20
+	DefaultMaxBatchBytes    = 32 << 20
+	DefaultMaxArgsBytes     = 256 << 10
+	DefaultMaxResultBytes   = 1 << 20
 	DefaultBodyTimeout      = 30 * time.Second
 	DefaultWriteTimeout     = 30 * time.Second
 )
@@ -35,12 +39,21 @@ type Options struct {
 	// Logger gets one line a request at info level, and what went wrong at error level.
 	// Nothing is logged without it.
 	Logger *logrus.Logger
-	// HeartbeatTimeout is told to workers: how long a lease lasts without a heartbeat.
+	// HeartbeatTimeout is told to workers: how long a lease lasts without a heartbeat, unless
+	// its job says otherwise.
 	HeartbeatTimeout time.Duration
 	// MaxWait caps wait_seconds.
 	MaxWait time.Duration
-	// MaxBodyBytes is how long a request's body may be.
+	// MaxBodyBytes is how long a request's body may be, in bytes. One that has a result may be
+	// as long as that, and a little longer, if that is more.
 	MaxBodyBytes int64
+	// MaxBatchBytes is the same for a batch.
+	MaxBatchBytes int64
+	// MaxArgsBytes is how long the args of a job may be, in bytes.
+	MaxArgsBytes int64
+	// MaxResultBytes is how long a result, a partial result, or the details of an error may be,
+	// in bytes.
+	MaxResultBytes int64
 	// BodyTimeout is how long a client may take to send a body.
 	BodyTimeout time.Duration
 	// WriteTimeout is how long a client may take to read an answer, and a second more for
@@ -54,13 +67,17 @@ type Options struct {
 
 // API answers the requests of the contract. It is an http.Handler.
 type API struct {
-	queue     Queue
-	options   Options
-	log       *logrus.Logger
-	echo      *echo.Echo
-	document  document
-	catalogue catalogue
-	routes    map[string]string // from Echo's way of writing a route to the contract's
+	queue      Queue
+	options    Options
+	sizes      sizes
+	producer   producer
+	log        *logrus.Logger
+	echo       *echo.Echo
+	document   document
+	catalogue  catalogue
+	operations map[string]operation
+	answers    sync.Pool         // of *jobAnswer
+	routes     map[string]string // from Echo's way of writing a route to the contract's
 }
 
 // New returns an API in front of the queue. It starts nothing.
@@ -71,17 +88,18 @@ func New(queue Queue, options Options) (*API, error) {
 	if err := options.complete(); err != nil {
 		return nil, err
 	}
-	document, err := loadDocument()
+	bodies, err := newBodies(options)
 	if err != nil {
 		return nil, err
 	}
-	bodies, err := newBodies(options.MaxBodyBytes, options.BodyTimeout)
+	sizes := sizes{args: options.MaxArgsBytes, result: options.MaxResultBytes}
+	producer, err := newProducer(sizes)
 	if err != nil {
 		return nil, err
 	}
 	a := &API{
-		queue: queue, options: options, log: options.Logger,
-		document: document, catalogue: newCatalogue(), routes: make(map[string]string),
+		queue: queue, options: options, sizes: sizes, producer: producer, log: options.Logger,
+		document: loadDocument(), catalogue: newCatalogue(), operations: operations(), routes: make(map[string]string),
 	}
 
 	a.echo = echo.New()
@@ -127,11 +145,22 @@ func (o *Options) complete() error {
 			*option.value = option.unset
 		}
 	}
-	if o.MaxBodyBytes < 0 {
-		return errors.New("api: MaxBodyBytes is negative")
-	}
-	if o.MaxBodyBytes == 0 {
-		o.MaxBodyBytes = DefaultMaxBodyBytes
+	for _, option := range []struct {
+		name  string
+		value *int64
+		unset int64
+	}{
+		{"MaxBodyBytes", &o.MaxBodyBytes, DefaultMaxBodyBytes},
+		{"MaxBatchBytes", &o.MaxBatchBytes, DefaultMaxBatchBytes},
+		{"MaxArgsBytes", &o.MaxArgsBytes, DefaultMaxArgsBytes},
+		{"MaxResultBytes", &o.MaxResultBytes, DefaultMaxResultBytes},
+	} {
+		if *option.value < 0 {
+			return fmt.Errorf("api: %s is negative", option.name)
+		}
+		if *option.value == 0 {
+			*option.value = option.unset
+		}
 	}
 	if o.Stopping == nil {
 		o.Stopping = context.Background()

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -18,37 +19,86 @@ import (
 // BenchmarkCreateJob is what the edge itself costs a request, without network and engine.
 func BenchmarkCreateJob(b *testing.B) {
 	body := `{"type":"resize","args":{"path":"` + strings.Repeat("x", 180) + `"}}`
-	status := []queue.Status{{ID: uuid.New(), Type: "resize", Channel: "default", State: queue.Pending, Queued: time.Now()}}
-	q := &stub{enqueue: func(context.Context, []queue.NewJob) ([]queue.Status, error) { return status, nil }}
+	status := enqueued(queue.Status{ID: uuid.New(), Type: "resize", Channel: "default", State: queue.Pending, Queued: time.Now()})
+	q := &stub{
+		enqueue: func(context.Context, []queue.NewJob) ([]queue.Enqueued, error) { return status, nil },
+		once:    func(context.Context, []queue.NewJob, queue.Once) ([]queue.Enqueued, error) { return status, nil },
+	}
 	for name, level := range map[string]logrus.Level{"logged": logrus.InfoLevel, "unlogged": logrus.WarnLevel} {
+		b.Run(name, func(b *testing.B) { benchmark(b, q, level, "/v1/jobs", body, http.Header{}) })
+	}
+	b.Run("once", func(b *testing.B) {
+		benchmark(b, q, logrus.WarnLevel, "/v1/jobs", body, http.Header{"Idempotency-Key": {"0b8f6c5b-8a55-4d1f-9c0e-2a8c3b1f7d10"}})
+	})
+}
+
+// BenchmarkCreateJobs is the same for a batch. The figures are of 1,000 jobs.
+func BenchmarkCreateJobs(b *testing.B) {
+	const count = 1000
+	q := &stub{enqueue: func(_ context.Context, jobs []queue.NewJob) ([]queue.Enqueued, error) {
+		added := make([]queue.Enqueued, len(jobs))
+		for i := range added {
+			added[i].ID, added[i].State = uuid.UUID{byte(i)}, queue.Pending
+		}
+		return added, nil
+	}}
+	for name, job := range map[string]func(i int) string{
+		"plain": func(int) string { return `{"type":"resize","args":"` + strings.Repeat("x", 198) + `"}` },
+		"chain": func(i int) string {
+			return fmt.Sprintf(`{"type":"resize","name":"n%d","needs":["n%d"],"args":{"path":%q}}`, i, max(i, 1)-1, strings.Repeat("x", 189))
+		},
+		"everything": func(i int) string {
+			return fmt.Sprintf(`{"type":"resize","channel":"acme","name":"n%d","priority":5,"max_retries":3,"timeout_seconds":60,`+
+				`"run_at":"2026-11-17T22:00:00Z","retry":{"max_attempts":3},"labels":{"team":"print"},"args":{"path":%q}}`, i, strings.Repeat("x", 189))
+		},
+	} {
 		b.Run(name, func(b *testing.B) {
-			logger := logrus.New()
-			logger.SetOutput(io.Discard)
-			logger.SetFormatter(&logrus.JSONFormatter{})
-			logger.SetLevel(level)
-			handler, err := api.New(q, api.Options{Logger: logger})
-			if err != nil {
-				b.Fatal(err)
+			bodies := make([]string, count)
+			for i := range bodies {
+				bodies[i] = job(i)
 			}
-			r, err := http.NewRequest(http.MethodPost, "/v1/jobs", http.NoBody)
-			if err != nil {
-				b.Fatal(err)
-			}
-			r.RemoteAddr = "192.0.2.1:1234"
-			r.Header.Set("Content-Type", "application/json")
-			reader := strings.NewReader(body)
-			r.Body, r.ContentLength = io.NopCloser(reader), int64(len(body))
-			b.ReportAllocs()
-			for b.Loop() {
-				reader.Reset(body)
-				handler.ServeHTTP(discard{header: http.Header{}}, r)
-			}
+			benchmark(b, q, logrus.WarnLevel, "/v1/jobs/batch", `{"jobs":[`+strings.Join(bodies, ",")+`]}`, http.Header{})
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/count, "ns/job")
 		})
 	}
 }
 
-type discard struct{ header http.Header }
+// benchmark sends one request again and again.
+func benchmark(b *testing.B, q api.Queue, level logrus.Level, path, body string, header http.Header) {
+	b.Helper()
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	logger.SetFormatter(&logrus.JSONFormatter{})
+	logger.SetLevel(level)
+	handler, err := api.New(q, api.Options{Logger: logger})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := http.NewRequest(http.MethodPost, path, http.NoBody)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.RemoteAddr = "192.0.2.1:1234"
+	r.Header = header
+	r.Header.Set("Content-Type", "application/json")
+	reader := strings.NewReader(body)
+	r.Body, r.ContentLength = io.NopCloser(reader), int64(len(body))
+	b.ReportAllocs()
+	for b.Loop() {
+		reader.Reset(body)
+		w := &discard{header: http.Header{}}
+		handler.ServeHTTP(w, r)
+		if w.status != http.StatusCreated {
+			b.Fatalf("status %d", w.status)
+		}
+	}
+}
 
-func (d discard) Header() http.Header       { return d.header }
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-func (discard) WriteHeader(int)             {}
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header       { return d.header }
+func (*discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(status int)    { d.status = status }

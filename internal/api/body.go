@@ -15,7 +15,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
@@ -34,35 +33,55 @@ var errNoBody = fmt.Errorf("no body: %w", io.EOF)
 
 // bodies reads the bodies of requests into the types of the contract. It is Echo's Binder.
 //
-// A body is read whole, into a buffer that is used again, and checked before it is looked
-// into; nothing that is decoded refers to the buffer.
+// A body is read whole and checked before it is looked into. The buffer is used again, unless
+// it is a large one: what is opaque in a body is copied out of it, or keeps it.
 type bodies struct {
-	limit   int64         // bytes
 	timeout time.Duration // for all of the body
-	objects map[reflect.Type]*object
+	kinds   map[reflect.Type]bodyKind
 	readers sync.Pool // of *reader
+}
+
+// bodyKind is a type of body.
+type bodyKind struct {
+	object *object
+	limit  int64 // bytes
 }
 
 // reader is what reading one body takes.
 type reader struct {
 	buffer  bytes.Buffer
-	decoder *jsontext.Decoder
+	scanner *scanner
 }
 
+// aroundResult is how much longer than its largest value a body may be that has one, in bytes.
+const aroundResult = 4 << 10
+
 // newBodies returns a Binder for every type of body in the contract.
-func newBodies(limit int64, timeout time.Duration) (*bodies, error) {
-	b := &bodies{limit: limit, timeout: timeout, objects: make(map[reflect.Type]*object)}
-	b.readers.New = func() any { return &reader{decoder: new(jsontext.Decoder)} }
-	for _, body := range []any{
-		oapi.NewJob{}, oapi.DequeueRequest{}, oapi.DequeueJobRequest{},
-		oapi.FinishRequest{}, oapi.FailRequest{}, oapi.Nothing{},
+func newBodies(options Options) (*bodies, error) {
+	b := &bodies{timeout: options.BodyTimeout, kinds: make(map[reflect.Type]bodyKind)}
+	b.readers.New = func() any { return &reader{scanner: newScanner()} }
+	usual, withResult := options.MaxBodyBytes, max(options.MaxBodyBytes, options.MaxResultBytes+aroundResult)
+	for _, body := range []struct {
+		value any
+		limit int64
+	}{
+		{oapi.NewJob{}, usual},
+		{oapi.NewJobs{}, options.MaxBatchBytes},
+		{oapi.JobUpdate{}, usual},
+		{oapi.DequeueRequest{}, usual},
+		{oapi.DequeueJobRequest{}, usual},
+		{oapi.HeartbeatRequest{}, withResult},
+		{oapi.FinishRequest{}, withResult},
+		{oapi.FailRequest{}, withResult},
+		{oapi.ReleaseRequest{}, usual},
+		{oapi.Nothing{}, usual},
 	} {
-		t := reflect.TypeOf(body)
+		t := reflect.TypeOf(body.value)
 		o, err := objectOf(t)
 		if err != nil {
 			return nil, fmt.Errorf("api: body %s: %w", t, err)
 		}
-		b.objects[t] = o
+		b.kinds[t] = bodyKind{object: o, limit: body.limit}
 	}
 	return b, nil
 }
@@ -71,7 +90,7 @@ func newBodies(limit int64, timeout time.Duration) (*bodies, error) {
 // a *requestError, or about a type that newBodies does not list.
 func (b *bodies) Bind(into any, c echo.Context) error {
 	v := reflect.ValueOf(into).Elem()
-	o, known := b.objects[v.Type()]
+	kind, known := b.kinds[v.Type()]
 	if !known {
 		return fmt.Errorf("no decoder for a body of type %s", v.Type())
 	}
@@ -82,9 +101,9 @@ func (b *bodies) Bind(into any, c echo.Context) error {
 	if r.ContentLength == 0 {
 		return errNoBody
 	}
-	if r.ContentLength > b.limit {
+	if r.ContentLength > kind.limit {
 		closeAfter(c)
-		return b.tooLarge()
+		return tooLarge(kind.limit)
 	}
 	typeErr := checkContentType(r.Header)
 	if typeErr != nil && r.ContentLength > 0 {
@@ -93,7 +112,7 @@ func (b *bodies) Bind(into any, c echo.Context) error {
 
 	rd := b.readers.Get().(*reader)
 	defer b.put(rd)
-	if err := b.read(&rd.buffer, c); err != nil {
+	if err := b.read(&rd.buffer, kind.limit, c); err != nil {
 		return err
 	}
 	if rd.buffer.Len() == 0 {
@@ -105,28 +124,26 @@ func (b *bodies) Bind(into any, c echo.Context) error {
 	if err := checkText(rd.buffer.Bytes()); err != nil {
 		return err
 	}
-	// Invalid UTF-8 was refused above. What this allows is a lone surrogate, written as an
-	// escape: an opaque value may hold one, and keeps it. The strings of the contract itself
-	// may not.
-	rd.decoder.Reset(&rd.buffer, jsontext.AllowInvalidUTF8(true))
-	return decode(rd.decoder, o, v)
+	if _, given := r.Header[headerIdempotencyKey]; given {
+		termsOf(r.Context()).asked(rd.buffer.Bytes())
+	}
+	rd.scanner.reset(&rd.buffer, rd.again())
+	return decode(rd.scanner, kind.object, v)
 }
 
 // read reads the whole body, within the limit and the time.
-func (b *bodies) read(buffer *bytes.Buffer, c echo.Context) error {
+func (b *bodies) read(buffer *bytes.Buffer, limit int64, c echo.Context) error {
 	r, w := c.Request(), c.Response().Writer
-	from := io.Reader(r.Body)
-	if r.ContentLength < 0 {
-		from = http.MaxBytesReader(w, r.Body, b.limit)
-	} else {
-		// The declared length is a claim: what it reserves is bounded.
-		buffer.Grow(int(min(r.ContentLength, keepBuffer/2)) + bytes.MinRead)
-	}
 	// Not http.Server's ReadTimeout: that goes on after the body is read, and its end looks
 	// to a handler that waits for a job as if the client had gone.
 	conn := http.NewResponseController(w)
 	deadline := conn.SetReadDeadline(time.Now().Add(b.timeout)) == nil
-	_, err := buffer.ReadFrom(from)
+	var err error
+	if r.ContentLength < 0 {
+		_, err = buffer.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	} else {
+		err = readDeclared(buffer, r.Body, r.ContentLength)
+	}
 	if deadline && err == nil {
 		err = conn.SetReadDeadline(time.Time{})
 	}
@@ -137,7 +154,7 @@ func (b *bodies) read(buffer *bytes.Buffer, c echo.Context) error {
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		return b.tooLarge()
+		return tooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &requestError{code: codeRequestTimeout, detail: fmt.Sprintf("the body did not arrive within %s", b.timeout)}
 	default:
@@ -145,15 +162,36 @@ func (b *bodies) read(buffer *bytes.Buffer, c echo.Context) error {
 	}
 }
 
-func (b *bodies) tooLarge() error {
+// readDeclared reads a body of a length that is a claim of the client: what it reserves is
+// eight times as much as has arrived, at most.
+func readDeclared(buffer *bytes.Buffer, body io.Reader, length int64) error {
+	for part := int64(keepBuffer / 2); part < length; part *= 8 {
+		buffer.Grow(int(part) - buffer.Len() + bytes.MinRead)
+		if _, err := buffer.ReadFrom(io.LimitReader(body, part-int64(buffer.Len()))); err != nil {
+			return err
+		}
+		if int64(buffer.Len()) < part {
+			return io.ErrUnexpectedEOF
+		}
+	}
+	buffer.Grow(int(length) - buffer.Len() + bytes.MinRead)
+	_, err := buffer.ReadFrom(body) // to its end, which net/http waits for
+	return err
+}
+
+func tooLarge(limit int64) error {
 	return &requestError{
 		code:   codeBodyTooLarge,
-		detail: fmt.Sprintf("the body is longer than the %d bytes that this server accepts", b.limit),
+		detail: fmt.Sprintf("the body is longer than the %d bytes that this server accepts here", limit),
 	}
 }
 
+// again reports whether the buffer will be used again, rather than be left to what was decoded
+// from it.
+func (r *reader) again() bool { return r.buffer.Cap() <= keepBuffer }
+
 func (b *bodies) put(rd *reader) {
-	if rd.buffer.Cap() > keepBuffer {
+	if !rd.again() {
 		return
 	}
 	rd.buffer.Reset()
@@ -224,14 +262,31 @@ func deeper(body []byte, most int) bool {
 		case '}', ']':
 			depth--
 		case '"':
-			for i++; i < len(body) && body[i] != '"'; i++ {
-				if body[i] == '\\' {
-					i++
-				}
-			}
+			i = endOfString(body, i+1)
 		}
 	}
 	return false
+}
+
+// endOfString returns where the quote is that ends the string which begins at i, or a place
+// past the end of the body. It looks at no byte more than twice.
+func endOfString(body []byte, i int) int {
+	quote := -1
+	for i < len(body) {
+		if quote < i {
+			next := bytes.IndexByte(body[i:], '"')
+			if next < 0 {
+				break
+			}
+			quote = i + next
+		}
+		escape := bytes.IndexByte(body[i:quote], '\\')
+		if escape < 0 {
+			return quote
+		}
+		i += escape + len(`\x`)
+	}
+	return len(body)
 }
 
 func itoa(i int) string { return strconv.Itoa(i) }

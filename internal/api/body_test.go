@@ -64,7 +64,7 @@ func TestBadBodies(t *testing.T) {
 
 		{"unknown field", jobs, `{"type":"t","priorty":1}`, 400, "invalid-request", "priorty"},
 		{"unknown field inside", lease + "/fail", `{"error":{"reason":"x","code":1}}`, 400, "invalid-request", "error.code"},
-		{"unknown field of nothing", lease + "/heartbeat", `{"progress":1}`, 400, "invalid-request", "progress"},
+		{"unknown field of nothing", "/v1/jobs/" + id + "/cancel", `{"progress":1}`, 400, "invalid-request", "progress"},
 		{"unknown field of an optional body", byID, `{"types":["t"]}`, 400, "invalid-request", "types"},
 		{"other case", jobs, `{"Type":"t"}`, 400, "invalid-request", "Type"},
 		{"long unknown field", jobs, `{"` + strings.Repeat("x", 500) + `":1}`, 400, "invalid-request", strings.Repeat("x", 128) + "..."},
@@ -121,7 +121,7 @@ func TestBadBodies(t *testing.T) {
 		{"reason too long", lease + "/fail", `{"error":{"reason":"` + strings.Repeat("x", 257) + `"}}`, 400, "invalid-request", "error.reason"},
 
 		{"too large", jobs, `{"type":"t","args":"` + strings.Repeat("x", bodyLimit) + `"}`, 413, "body-too-large", ""},
-		{"too large where optional", lease + "/heartbeat", strings.Repeat(" ", bodyLimit+1), 413, "body-too-large", ""},
+		{"too large where optional", lease + "/release", strings.Repeat(" ", bodyLimit+1), 413, "body-too-large", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -257,9 +257,9 @@ func TestAbsentBodies(t *testing.T) {
 func TestArgsAreCopiedAsWritten(t *testing.T) {
 	t.Parallel()
 	var kept []queue.NewJob
-	q := &stub{enqueue: func(_ context.Context, jobs []queue.NewJob) ([]queue.Status, error) {
+	q := &stub{enqueue: func(_ context.Context, jobs []queue.NewJob) ([]queue.Enqueued, error) {
 		kept = append(kept, jobs...)
-		return []queue.Status{{ID: uuid.New(), Type: "t", Channel: "c", State: queue.Pending}}, nil
+		return enqueued(queue.Status{ID: uuid.New(), Type: "t", Channel: "c", State: queue.Pending}), nil
 	}}
 	e := newEdge(t, q, api.Options{})
 	var want []string

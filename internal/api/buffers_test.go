@@ -10,7 +10,7 @@ import (
 // One large body does not leave its buffer behind for as long as the server is busy.
 func TestLargeBuffersAreNotKept(t *testing.T) {
 	t.Parallel()
-	b, err := newBodies(1<<20, time.Minute)
+	b, err := newBodies(Options{MaxBodyBytes: 1 << 20, MaxBatchBytes: 1 << 20, MaxResultBytes: 1 << 20, BodyTimeout: time.Minute})
 	require.NoError(t, err)
 	for range 100 { // a pool does not keep everything
 		rd := b.readers.Get().(*reader)

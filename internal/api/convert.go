@@ -2,7 +2,7 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,89 +15,45 @@ import (
 // is null must be the same report.
 const null = "null"
 
-// newJob is what a producer asks for. The limits are checked by the domain.
-func newJob(body oapi.NewJob) (queue.NewJob, error) {
-	job := queue.NewJob{
-		Type: body.Type,
-		Args: orNull(body.Args),
-	}
-	if body.Channel != nil {
-		if *body.Channel == "" {
-			return queue.NewJob{}, invalid("channel", "must not be empty")
-		}
-		job.Channel = *body.Channel
-	}
-	if body.Dependencies != nil {
-		job.Dependencies = *body.Dependencies
-	}
-	if body.RunIf != nil {
-		switch *body.RunIf {
-		case oapi.AllSucceeded:
-			job.RunIf = queue.AllSucceeded
-		case oapi.AllFinished:
-			job.RunIf = queue.AllFinished
-		default:
-			return queue.NewJob{}, invalid("run_if", fmt.Sprintf("must be %q or %q", oapi.AllSucceeded, oapi.AllFinished))
-		}
-	}
-	if body.MaxRetries != nil {
-		if *body.MaxRetries < 0 {
-			return queue.NewJob{}, invalid("max_retries", fmt.Sprintf("must be from 0 to %d", queue.MaxRetriesLimit))
-		}
-		retries := uint64(*body.MaxRetries)
-		job.MaxRetries = &retries
-	}
-	return job, nil
+// sizes are how long opaque values may be, in bytes.
+type sizes struct {
+	args   int64
+	result int64 // and partial results, and details of errors
 }
 
-// createdJob is what newJob became: the status that Enqueue returned, and what was given.
-func createdJob(given queue.NewJob, status queue.Status) queue.Job {
-	return queue.Job{
-		ID:           status.ID,
-		Type:         status.Type,
-		Channel:      status.Channel,
-		Args:         given.Args,
-		Dependencies: status.Dependencies,
-		RunIf:        given.RunIf,
-		MaxRetries:   given.MaxRetries,
+// check refuses a value that is too long.
+func (s sizes) check(field string, value json.RawMessage, limit int64) error {
+	if int64(len(value)) <= limit {
+		return nil
+	}
+	return &requestError{
+		code:   codeValueTooLarge,
+		detail: field + ": is " + itoa(len(value)) + " bytes long; this server accepts at most " + itoa(int(limit)),
+		field:  field,
 	}
 }
 
-// jobView is a job as clients see it.
-func jobView(job queue.Job, status queue.Status) oapi.Job {
-	view := oapi.Job{
-		Id:           job.ID,
-		Type:         job.Type,
-		Channel:      job.Channel,
-		State:        oapi.JobState(status.State.String()),
-		Args:         orNull(job.Args),
-		Error:        jobErrorView(status.Error),
-		Canceled:     status.Canceled,
-		Attempt:      int64(status.Attempt),
-		Retries:      int64(status.Retries),
-		RunIf:        oapi.RunIf(job.RunIf.String()),
-		QueuedAt:     status.Queued.UTC(),
-		StartedAt:    timeView(status.Started),
-		FinishedAt:   timeView(status.Finished),
-		Dependencies: idsView(job.Dependencies),
-		Dependents:   idsView(status.Dependents),
+// dependencyView is what became of a dependency, as the holder of a lease sees it.
+func dependencyView(dependency queue.Dependency) oapi.Dependency {
+	view := oapi.Dependency{
+		Id:    dependency.ID,
+		Name:  textView(dependency.Name),
+		Type:  dependency.Type,
+		State: oapi.JobState(dependency.State.String()),
+		Error: jobErrorView(dependency.Error),
 	}
-	if status.State == queue.Finished {
-		view.Result = orNull(status.Result)
-	}
-	if job.MaxRetries != nil {
-		retries := int64(*job.MaxRetries)
-		view.MaxRetries = &retries
-	}
-	if status.Worker != "" {
-		view.Worker = &status.Worker
+	if dependency.State == queue.Finished {
+		view.Result = orNull(dependency.Result)
 	}
 	return view
 }
 
 // leaseView is a lease as its holder sees it. timeout is how long it lasts without a
-// heartbeat.
+// heartbeat if its job does not say.
 func leaseView(lease queue.Lease, timeout time.Duration) oapi.Lease {
+	if lease.HeartbeatTimeout > 0 {
+		timeout = lease.HeartbeatTimeout
+	}
 	view := oapi.Lease{
 		Token:                   lease.Token,
 		Id:                      lease.JobID,
@@ -109,11 +65,27 @@ func leaseView(lease queue.Lease, timeout time.Duration) oapi.Lease {
 		Dependencies:            make([]oapi.Dependency, len(lease.Dependencies)),
 		HeartbeatTimeoutSeconds: secondsView(timeout),
 		HeartbeatInSeconds:      secondsView(heartbeatIn(timeout)),
+		TimeoutSeconds:          timeoutView(lease.Timeout),
+		Labels:                  labelsView(lease.Labels),
+		Traceparent:             textView(lease.TraceParent),
 	}
 	for i, dependency := range lease.Dependencies {
 		view.Dependencies[i] = dependencyView(dependency)
 	}
 	return view
+}
+
+// beatView is what a worker is told. timeout is how long a lease lasts without a heartbeat if
+// its job does not say.
+func beatView(answer queue.BeatAnswer, timeout time.Duration) oapi.HeartbeatAnswer {
+	if answer.HeartbeatTimeout > 0 {
+		timeout = answer.HeartbeatTimeout
+	}
+	return oapi.HeartbeatAnswer{
+		Canceled:                answer.Canceled,
+		HeartbeatTimeoutSeconds: secondsView(timeout),
+		HeartbeatInSeconds:      secondsView(heartbeatIn(timeout)),
+	}
 }
 
 // heartbeatIn is how soon a heartbeat should follow: two may be lost on the way. It comes in
@@ -126,19 +98,6 @@ func heartbeatIn(timeout time.Duration) time.Duration {
 	return third.Truncate(time.Millisecond)
 }
 
-func dependencyView(dependency queue.Dependency) oapi.Dependency {
-	view := oapi.Dependency{
-		Id:    dependency.ID,
-		Type:  dependency.Type,
-		State: oapi.JobState(dependency.State.String()),
-		Error: jobErrorView(dependency.Error),
-	}
-	if dependency.State == queue.Finished {
-		view.Result = orNull(dependency.Result)
-	}
-	return view
-}
-
 func jobErrorView(e *queue.JobError) *oapi.JobError {
 	if e == nil {
 		return nil
@@ -146,25 +105,51 @@ func jobErrorView(e *queue.JobError) *oapi.JobError {
 	return &oapi.JobError{Reason: e.Reason, Details: e.Details}
 }
 
-// finished is the outcome of a job that was done. body is nil if none was sent.
-func finished(body *oapi.FinishRequest) queue.Outcome {
+// beat is what a worker says with a heartbeat. body is nil if none was sent.
+func (s sizes) beat(body *oapi.HeartbeatRequest) (queue.Beat, error) {
 	if body == nil {
-		return queue.Outcome{Result: json.RawMessage(null)}
+		return queue.Beat{}, nil
 	}
-	return queue.Outcome{Result: orNull(body.Result)}
+	if err := s.check("partial_result", body.PartialResult, s.result); err != nil {
+		return queue.Beat{}, err
+	}
+	beat := queue.Beat{PartialResult: body.PartialResult}
+	if body.Progress != nil {
+		beat.Progress = &queue.Progress{Percent: body.Progress.Percent, Message: textOf(body.Progress.Message)}
+	}
+	return beat, beat.Validate()
 }
 
-// failed is the outcome of a job that its worker could not do.
-func failed(body oapi.FailRequest) queue.Outcome {
-	return queue.Outcome{Error: &queue.JobError{Reason: body.Error.Reason, Details: body.Error.Details}}
+// finished is the outcome of a job that was done. body is nil if none was sent.
+func (s sizes) finished(body *oapi.FinishRequest) (queue.Outcome, error) {
+	if body == nil {
+		return queue.Outcome{Result: json.RawMessage(null)}, nil
+	}
+	return queue.Outcome{Result: orNull(body.Result)}, s.check("result", body.Result, s.result)
+}
+
+// failed is the failure of a job that its worker could not do.
+func (s sizes) failed(body oapi.FailRequest) (queue.Failure, error) {
+	if err := s.check("error.details", body.Error.Details, s.result); err != nil {
+		return queue.Failure{}, err
+	}
+	failure := queue.Failure{
+		Error:     queue.JobError{Reason: body.Error.Reason, Details: body.Error.Details},
+		Retryable: body.Retryable != nil && *body.Retryable,
+	}
+	if body.RetryAfterSeconds != nil {
+		after := duration(*body.RetryAfterSeconds)
+		failure.RetryAfter = &after
+	}
+	return failure, failure.Validate()
 }
 
 func reported(state queue.State) oapi.ReportedJSONResponse {
 	return oapi.ReportedJSONResponse{State: oapi.JobState(state.String())}
 }
 
-// seconds is a duration of the wire, at most limit. It must have passed checkSeconds.
-func seconds(s *float64, limit time.Duration) time.Duration {
+// waitOf is a wait of the wire, at most limit. It must have passed checkSeconds.
+func waitOf(s *float64, limit time.Duration) time.Duration {
 	switch {
 	case s == nil:
 		return 0
@@ -175,9 +160,69 @@ func seconds(s *float64, limit time.Duration) time.Duration {
 	}
 }
 
+// duration is a duration of the wire, in whole microseconds. What a Duration cannot hold
+// becomes the nearest that it can, and what is not 0 does not become 0, so that the domain,
+// which knows the limits of each, refuses what it must.
+func duration(seconds float64) time.Duration {
+	const largest = math.MaxInt64 / int64(time.Microsecond)
+	micros := math.Round(seconds * 1e6)
+	switch {
+	case micros >= float64(largest):
+		return math.MaxInt64
+	case micros <= -float64(largest):
+		return math.MinInt64
+	case micros == 0 && seconds > 0:
+		return time.Microsecond
+	case micros == 0 && seconds < 0:
+		return -time.Microsecond
+	default:
+		return time.Duration(micros) * time.Microsecond
+	}
+}
+
+// bound is a duration of which the domain takes 0 for none: 0 becomes what it refuses.
+func bound(seconds *float64) time.Duration {
+	if seconds == nil {
+		return 0
+	}
+	if d := duration(*seconds); d != 0 {
+		return d
+	}
+	return time.Nanosecond
+}
+
+// timeOf is a time of the wire, in whole microseconds and not before the one given: the limits
+// hold for what will be stored. The domain takes the zero time, which is in the year 1, for
+// none: it becomes one that the domain refuses.
+func timeOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	whole := t.UTC().Truncate(time.Microsecond)
+	if whole.Before(*t) || whole.IsZero() {
+		whole = whole.Add(time.Microsecond)
+	}
+	return whole
+}
+
 // secondsView is a duration on the wire. One division, unlike the sum that Duration.Seconds
-// makes, is the float64 next to the decimal number, and is written with no more digits.
-func secondsView(d time.Duration) float64 { return float64(d) / float64(time.Second) }
+// makes, is the float64 next to the decimal number, and is written with no more digits. In
+// microseconds a float64 holds all durations that there are exactly.
+func secondsView(d time.Duration) float64 {
+	if d%time.Microsecond == 0 {
+		return float64(d/time.Microsecond) / 1e6
+	}
+	return float64(d) / float64(time.Second)
+}
+
+// timeoutView is a bound on the wire, where there is one.
+func timeoutView(d time.Duration) *float64 {
+	if d == 0 {
+		return nil
+	}
+	seconds := secondsView(d)
+	return &seconds
+}
 
 func orNull(value json.RawMessage) json.RawMessage {
 	if len(value) == 0 {
@@ -190,8 +235,8 @@ func timeView(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC()
-	return &t
+	utc := t.UTC() // a copy after the check: t itself would be put on the heap each time
+	return &utc
 }
 
 // idsView returns ids, but never nil: a list that is empty is [] on the wire.
@@ -200,6 +245,22 @@ func idsView(ids []uuid.UUID) []uuid.UUID {
 		return []uuid.UUID{}
 	}
 	return ids
+}
+
+func labelsView(labels map[string]string) *oapi.Labels {
+	if len(labels) == 0 {
+		return nil
+	}
+	view := oapi.Labels(labels)
+	return &view
+}
+
+func textView(s string) *string {
+	if s == "" {
+		return nil
+	}
+	text := s // see timeView
+	return &text
 }
 
 func textOf(s *string) string {

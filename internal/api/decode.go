@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // The types of the contract are generated, so they say by their shape what a body must look
@@ -18,6 +20,10 @@ import (
 // nothing else may. encoding/json does not look at it that way: it takes null for anything,
 // names in any case, names twice, and keeps quiet about what is missing. The decoder here
 // holds a body to the shape, and names the field that breaks it.
+//
+// A batch has thousands of objects, so what is done for each is little: a name is looked up
+// as it stands in the body, strings that were seen before are not made again (scanner.go), and
+// where in the body a value is, is found out only when it is wrong.
 
 // object is how a struct of the contract is read.
 type object struct {
@@ -30,52 +36,68 @@ type field struct {
 	decode decodeFunc
 }
 
-// decodeFunc reads the next value of the decoder into v.
-type decodeFunc func(d *jsontext.Decoder, v reflect.Value) error
+// decodeFunc reads the next value into v.
+type decodeFunc func(s *scanner, v reflect.Value) error
+
+// most is how many entries an array of that name may have. They are counted while they are
+// read: an entry may take two bytes of the body, and many times as much once it is decoded.
+func most(name string) int {
+	switch name {
+	case "jobs":
+		return queue.MaxJobs
+	case "dependencies", "needs":
+		return queue.MaxDependencies
+	case "types":
+		return queue.MaxTypes
+	case "channels":
+		return queue.MaxChannels
+	default:
+		return 0
+	}
+}
 
 // decode reads one object, and nothing after it.
-func decode(d *jsontext.Decoder, o *object, v reflect.Value) error {
-	if err := o.decode(d, v); err != nil {
+func decode(s *scanner, o *object, v reflect.Value) error {
+	if err := o.decode(s, v); err != nil {
 		return err
 	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+	if _, err := s.json.ReadToken(); !errors.Is(err, io.EOF) {
 		return &requestError{
 			code:   codeInvalidJSON,
-			detail: fmt.Sprintf("there is more than one JSON value: see byte %d", d.InputOffset()),
+			detail: fmt.Sprintf("there is more than one JSON value: see byte %d", s.json.InputOffset()),
 		}
 	}
 	return nil
 }
 
-func (o *object) decode(d *jsontext.Decoder, v reflect.Value) error {
-	if err := expect(d, '{', "must be an object"); err != nil {
+func (o *object) decode(s *scanner, v reflect.Value) error {
+	if err := s.expect('{', "must be an object"); err != nil {
 		return err
 	}
-	if _, err := d.ReadToken(); err != nil {
-		return syntaxError(d, err)
+	if err := s.step(); err != nil {
+		return err
 	}
-	at := d.StackPointer()
 	var seen uint64 // bit i: the field of index i
-	for d.PeekKind() != '}' {
-		name, err := readString(d)
+	for s.json.PeekKind() != '}' {
+		name, err := s.text()
 		if err != nil {
 			return err
 		}
-		field, known := o.fields[name]
+		field, known := o.fields[string(name)]
 		if !known {
-			return wrong(d, "is not a known field")
+			return s.wrong("is not a known field")
 		}
 		seen |= 1 << field.index
-		if err := field.decode(d, v.Field(field.index)); err != nil {
+		if err := field.decode(s, v.Field(field.index)); err != nil {
 			return err
 		}
 	}
-	if _, err := d.ReadToken(); err != nil {
-		return syntaxError(d, err)
+	if err := s.step(); err != nil {
+		return err
 	}
 	for _, name := range o.required {
 		if seen&(1<<o.fields[name].index) == 0 {
-			return invalid(fieldName(at.AppendToken(name)), "is required")
+			return invalid(fieldName(s.json.StackPointer().AppendToken(name)), "is required")
 		}
 	}
 	return nil
@@ -93,7 +115,7 @@ func objectOf(t reflect.Type) (*object, error) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		decode, err := decoderOf(f.Type)
+		decode, err := decoderOf(f.Type, name)
 		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", f.Name, err)
 		}
@@ -105,22 +127,25 @@ func objectOf(t reflect.Type) (*object, error) {
 	return o, nil
 }
 
-func decoderOf(t reflect.Type) (decodeFunc, error) {
+// decoderOf returns what reads values of the type in a field of that name.
+func decoderOf(t reflect.Type, name string) (decodeFunc, error) {
 	switch t {
 	case reflect.TypeFor[json.RawMessage]():
 		return decodeOpaque, nil
 	case reflect.TypeFor[uuid.UUID]():
 		return decodeUUID, nil
+	case reflect.TypeFor[time.Time]():
+		return decodeTime, nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		decode, err := decoderOf(t.Elem())
+		decode, err := decoderOf(t.Elem(), name)
 		if err != nil {
 			return nil, err
 		}
-		return func(d *jsontext.Decoder, v reflect.Value) error {
+		return func(s *scanner, v reflect.Value) error {
 			v.Set(reflect.New(t.Elem()))
-			return decode(d, v.Elem())
+			return decode(s, v.Elem())
 		}, nil
 	case reflect.Struct:
 		o, err := objectOf(t)
@@ -129,13 +154,23 @@ func decoderOf(t reflect.Type) (decodeFunc, error) {
 		}
 		return o.decode, nil
 	case reflect.Slice:
-		decode, err := decoderOf(t.Elem())
+		decode, err := decoderOf(t.Elem(), "")
 		if err != nil {
 			return nil, err
 		}
-		return arrayOf(decode), nil
+		if most(name) == 0 {
+			return nil, fmt.Errorf("nobody says how many entries %s may have", name)
+		}
+		return arrayOf(decode, most(name)), nil
+	case reflect.Map:
+		if t != reflect.TypeFor[map[string]string]() && !reflect.TypeFor[map[string]string]().ConvertibleTo(t) {
+			return nil, fmt.Errorf("no decoder for %s", t)
+		}
+		return decodeTexts, nil
 	case reflect.String:
 		return decodeString, nil
+	case reflect.Bool:
+		return decodeBool, nil
 	case reflect.Int, reflect.Int64:
 		return decodeInt, nil
 	case reflect.Float64:
@@ -145,154 +180,37 @@ func decoderOf(t reflect.Type) (decodeFunc, error) {
 	}
 }
 
-// decodeOpaque copies a value as it is written: the buffer belongs to the next request.
-func decodeOpaque(d *jsontext.Decoder, v reflect.Value) error {
-	value, err := d.ReadValue()
-	if err != nil {
-		return syntaxError(d, err)
-	}
-	v.SetBytes([]byte(value.Clone()))
-	return nil
-}
-
-func decodeString(d *jsontext.Decoder, v reflect.Value) error {
-	if err := expect(d, '"', "must be a string"); err != nil {
-		return err
-	}
-	s, err := readString(d)
-	if err != nil {
-		return err
-	}
-	v.SetString(s)
-	return nil
-}
-
-func decodeUUID(d *jsontext.Decoder, v reflect.Value) error {
-	const mustBe = "must be a UUID of 36 characters"
-	if err := expect(d, '"', mustBe); err != nil {
-		return err
-	}
-	s, err := readString(d)
-	if err != nil {
-		return err
-	}
-	id, ok := parseUUID(s)
-	if !ok {
-		return wrong(d, mustBe)
-	}
-	v.Set(reflect.ValueOf(id))
-	return nil
-}
-
-func decodeInt(d *jsontext.Decoder, v reflect.Value) error {
-	text, err := readNumber(d, "must be an integer")
-	if err != nil {
-		return err
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || v.OverflowInt(n) {
-		return wrong(d, "must be an integer of at most 64 bits, without fraction and exponent")
-	}
-	v.SetInt(n)
-	return nil
-}
-
-func decodeFloat(d *jsontext.Decoder, v reflect.Value) error {
-	text, err := readNumber(d, "must be a number")
-	if err != nil {
-		return err
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return wrong(d, "is out of range")
-	}
-	v.SetFloat(f)
-	return nil
-}
-
 // arrayOf reads arrays whose elements decode reads.
-func arrayOf(decode decodeFunc) decodeFunc {
-	return func(d *jsontext.Decoder, v reflect.Value) error {
-		if err := expect(d, '[', "must be an array"); err != nil {
+func arrayOf(decode decodeFunc, most int) decodeFunc {
+	return func(s *scanner, v reflect.Value) error {
+		if err := s.expect('[', "must be an array"); err != nil {
 			return err
 		}
-		if _, err := d.ReadToken(); err != nil {
-			return syntaxError(d, err)
+		if err := s.step(); err != nil {
+			return err
 		}
 		v.Set(reflect.MakeSlice(v.Type(), 0, 1)) // never nil: an empty array is not a missing one
-		for d.PeekKind() != ']' {
-			n := v.Len()
-			v.Grow(1)
+		from := s.json.InputOffset()
+		for n := 0; s.json.PeekKind() != ']'; n++ {
+			if n == most {
+				return s.tooMany(most, "entries")
+			}
+			s.entries++
+			if s.entries > maxEntries {
+				return invalid(wholeBatch, fmt.Sprintf("have more than %d dependencies and needs in all", queue.MaxEdges))
+			}
+			if n == v.Cap() {
+				longer := reflect.MakeSlice(v.Type(), n, s.capacity(n, most, from))
+				reflect.Copy(longer, v)
+				v.Set(longer)
+			}
 			v.SetLen(n + 1)
-			if err := decode(d, v.Index(n)); err != nil {
+			if err := decode(s, v.Index(n)); err != nil {
 				return err
 			}
 		}
-		if _, err := d.ReadToken(); err != nil {
-			return syntaxError(d, err)
-		}
-		return nil
+		return s.step()
 	}
-}
-
-// expect checks the kind of the next value. When it is another one, the value is read to
-// learn whether it is JSON at all, and to have the decoder point at it.
-func expect(d *jsontext.Decoder, kind jsontext.Kind, mustBe string) error {
-	if d.PeekKind() == kind {
-		return nil
-	}
-	if _, err := d.ReadValue(); err != nil {
-		return syntaxError(d, err)
-	}
-	return wrong(d, mustBe)
-}
-
-// readString reads a string of the contract, such as a name: unlike an opaque value it must
-// be sound text.
-func readString(d *jsontext.Decoder) (string, error) {
-	value, err := d.ReadValue()
-	if err != nil {
-		return "", syntaxError(d, err)
-	}
-	text, err := jsontext.AppendUnquote(nil, value)
-	if err != nil {
-		return "", wrong(d, "holds an escape that is not a character")
-	}
-	return string(text), nil
-}
-
-func readNumber(d *jsontext.Decoder, mustBe string) (string, error) {
-	if err := expect(d, '0', mustBe); err != nil {
-		return "", err
-	}
-	value, err := d.ReadValue()
-	if err != nil {
-		return "", syntaxError(d, err)
-	}
-	return string(value), nil
-}
-
-// wrong is an invalid-request about the value that was read last.
-func wrong(d *jsontext.Decoder, reason string) error {
-	name := fieldName(d.StackPointer())
-	if name == "" {
-		return &requestError{code: codeInvalidRequest, detail: "the body " + reason}
-	}
-	return invalid(name, reason)
-}
-
-// syntaxError turns what the decoder says into what a client is told.
-func syntaxError(d *jsontext.Decoder, err error) error {
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
-		if errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
-			return invalid(fieldName(syntax.JSONPointer), "is there twice")
-		}
-		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			return &requestError{code: codeInvalidJSON, detail: fmt.Sprintf("the body is not valid JSON: see byte %d", syntax.ByteOffset)}
-		}
-	}
-	return &requestError{code: codeInvalidJSON, detail: fmt.Sprintf("the body ends in the middle of a JSON value, after byte %d", d.InputOffset())}
 }
 
 // maxFieldName bounds what is repeated to a client of a name that it chose, in bytes.
@@ -320,19 +238,9 @@ func fieldName(pointer jsontext.Pointer) string {
 
 func isIndex(token string) bool {
 	for i := range len(token) {
-		if token[i] < '0' || token[i] > '9' {
+		if !isDigit(token[i]) {
 			return false
 		}
 	}
 	return token != ""
-}
-
-// parseUUID accepts the usual form alone, hexadecimal digits in groups of 8-4-4-4-12:
-// uuid.Parse also takes URNs, braces, and digits without dashes.
-func parseUUID(s string) (uuid.UUID, bool) {
-	if len(s) != 36 {
-		return uuid.UUID{}, false
-	}
-	id, err := uuid.Parse(s)
-	return id, err == nil
 }

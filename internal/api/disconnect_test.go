@@ -93,7 +93,7 @@ func TestClientHangsUpAsItsLeaseIsGranted(t *testing.T) {
 			<-ctx.Done() // the grant and the end of the wait cross each other
 			return granted, nil
 		},
-		release: func(ctx context.Context, token uuid.UUID) (queue.State, error) {
+		release: func(ctx context.Context, token uuid.UUID, _ time.Duration) (queue.State, error) {
 			_, bounded := ctx.Deadline()
 			require.True(t, bounded)
 			if ctx.Err() == nil {
@@ -132,7 +132,7 @@ func TestClientHalfCloses(t *testing.T) {
 			<-ctx.Done()
 			return testLease(), nil
 		},
-		release: func(context.Context, uuid.UUID) (queue.State, error) {
+		release: func(context.Context, uuid.UUID, time.Duration) (queue.State, error) {
 			released <- struct{}{}
 			return queue.Pending, nil
 		},

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,12 +22,12 @@ const headerRequestID = "X-Request-Id"
 var errGone = &requestError{code: codeUnavailable, detail: "the client closed its half of the connection"}
 
 // edge is the one middleware: each further one would cost every request a closure. It names
-// the request, refuses what is wrong with its URL, calls the handler, turns its error or
-// panic into a problem, and writes the access log.
+// the request, refuses what is wrong with its URL and headers, calls the handler, turns its
+// error or panic into a problem, and writes the access log.
 func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
-		c.Response().Header().Set(headerRequestID, requestID(c.Request()))
+		c.Response().Header()[headerRequestID] = []string{requestID(c.Request())}
 		code, aborted := "", false
 		if err := a.call(next, c); err != nil {
 			code, aborted = a.fail(c, err)
@@ -61,10 +60,12 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
 	if err := checkPath(c); err != nil {
 		return err
 	}
-	if c.Request().URL.RawQuery == "" || !a.routed(c) {
-		return next(c)
+	if c.Request().URL.RawQuery != "" && a.routed(c) {
+		if err := a.checkQuery(c); err != nil {
+			return err
+		}
 	}
-	if err := checkQuery(c); err != nil {
+	if err := a.takeTerms(c); err != nil {
 		return err
 	}
 	return next(c)
@@ -94,15 +95,15 @@ func (a *API) fail(c echo.Context, err error) (code string, aborted bool) {
 	if w.Committed {
 		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 	}
-	if k.code == codeJobNotFound {
-		shown.detail = "no job has the id " + c.Param("id") // not a secret, unlike a token
+	if id := c.Param("id"); k.code == codeJobNotFound && id != "" {
+		shown.detail = "no job has the id " + id // not a secret, unlike a token
 	}
 	document, err := problem(k, shown, id)
 	if err != nil {
 		a.log.WithError(err).WithField("request_id", id).Error("problem not written")
 		return k.code, true
 	}
-	if k.status == http.StatusServiceUnavailable {
+	if k.status == http.StatusServiceUnavailable || k.code == codeKeyInUse {
 		w.Header().Set("Retry-After", "1")
 	}
 	if err := a.write(w, k.status, "application/problem+json", document); err != nil {
@@ -162,9 +163,13 @@ func requestID(r *http.Request) string {
 	if id := r.Header.Get(headerRequestID); fitRequestID(id) {
 		return id
 	}
-	const digits = 16
-	id := strconv.FormatUint(rand.Uint64(), 16)
-	return strings.Repeat("0", digits-len(id)) + id
+	var id [16]byte
+	random := rand.Uint64()
+	for i := range id {
+		id[i] = hexadecimal[random&15]
+		random >>= 4
+	}
+	return string(id[:])
 }
 
 func fitRequestID(id string) bool {

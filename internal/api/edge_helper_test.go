@@ -25,9 +25,17 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// testContract is the contract, read once for all tests.
-var testContract = sync.OnceValues(func() (*openapi3.T, error) {
-	return openapi3.NewLoader().LoadFromData([]byte(contract.Contract()))
+// testContract is the contract and the way to its operations, read once for all tests.
+var testContract = sync.OnceValues(func() (read struct {
+	doc    *openapi3.T
+	router routers.Router
+}, err error) {
+	if read.doc, err = openapi3.NewLoader().LoadFromData([]byte(contract.Contract())); err != nil {
+		return read, err
+	}
+	read.doc.Servers = nil
+	read.router, err = legacy.NewRouter(read.doc)
+	return read, err
 })
 
 // edge is an API under test. Every answer that it gives in a test passes through check.
@@ -42,11 +50,7 @@ type edge struct {
 // newEdge returns an API in front of q that logs to memory.
 func newEdge(t *testing.T, q api.Queue, options api.Options) *edge {
 	t.Helper()
-	doc, err := testContract()
-	require.NoError(t, err)
-	here := *doc
-	here.Servers = nil
-	router, err := legacy.NewRouter(&here)
+	read, err := testContract()
 	require.NoError(t, err)
 
 	lines := &logLines{}
@@ -56,7 +60,7 @@ func newEdge(t *testing.T, q api.Queue, options api.Options) *edge {
 	options.Logger = logger
 	handler, err := api.New(q, options)
 	require.NoError(t, err)
-	return &edge{t: t, handler: handler, doc: &here, router: router, log: lines}
+	return &edge{t: t, handler: handler, doc: read.doc, router: read.router, log: lines}
 }
 
 // logLines keeps what was logged.
@@ -189,37 +193,60 @@ func (e *edge) problem(got answer, status int, code, field string) {
 // made fails the test: it was not to be called.
 type stub struct {
 	api.Queue
-	enqueue   func(ctx context.Context, jobs []queue.NewJob) ([]queue.Status, error)
+	enqueue   func(ctx context.Context, jobs []queue.NewJob) ([]queue.Enqueued, error)
+	once      func(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
 	dequeue   func(ctx context.Context, request queue.DequeueRequest) (queue.Lease, error)
-	byID      func(ctx context.Context, id uuid.UUID, worker string) (queue.Lease, error)
+	byID      func(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error)
 	report    func(ctx context.Context, token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error)
+	fail      func(ctx context.Context, token uuid.UUID, failure queue.Failure) (queue.State, error)
 	cancel    func(ctx context.Context, id uuid.UUID) error
+	retry     func(ctx context.Context, id uuid.UUID) error
+	update    func(ctx context.Context, id uuid.UUID, update queue.Update) error
+	list      func(ctx context.Context, listing queue.Listing) (queue.Page, error)
 	status    func(ctx context.Context, id uuid.UUID) (queue.Status, error)
 	job       func(ctx context.Context, id uuid.UUID) (queue.Job, error)
-	refresh   func(ctx context.Context, token uuid.UUID) (bool, error)
-	release   func(ctx context.Context, token uuid.UUID) (queue.State, error)
+	refresh   func(ctx context.Context, token uuid.UUID, beat queue.Beat) (queue.BeatAnswer, error)
+	release   func(ctx context.Context, token uuid.UUID, delay time.Duration) (queue.State, error)
 	lease     func(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 	await     func(ctx context.Context, id uuid.UUID) (queue.Status, error)
 	readiness error
 }
 
-func (s *stub) Enqueue(ctx context.Context, jobs []queue.NewJob) ([]queue.Status, error) {
+func (s *stub) Enqueue(ctx context.Context, jobs []queue.NewJob) ([]queue.Enqueued, error) {
 	return s.enqueue(ctx, jobs)
+}
+
+func (s *stub) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error) {
+	return s.once(ctx, jobs, once)
 }
 
 func (s *stub) Dequeue(ctx context.Context, request queue.DequeueRequest) (queue.Lease, error) {
 	return s.dequeue(ctx, request)
 }
 
-func (s *stub) DequeueByID(ctx context.Context, id uuid.UUID, worker string) (queue.Lease, error) {
-	return s.byID(ctx, id, worker)
+func (s *stub) DequeueByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error) {
+	return s.byID(ctx, id, worker, once)
 }
 
 func (s *stub) RequeueOrFinishJob(ctx context.Context, token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error) {
 	return s.report(ctx, token, maxRetries, outcome)
 }
 
+func (s *stub) Fail(ctx context.Context, token uuid.UUID, failure queue.Failure) (queue.State, error) {
+	return s.fail(ctx, token, failure)
+}
+
 func (s *stub) CancelJob(ctx context.Context, id uuid.UUID) error { return s.cancel(ctx, id) }
+
+func (s *stub) RetryJob(ctx context.Context, id uuid.UUID) error { return s.retry(ctx, id) }
+
+func (s *stub) UpdateJob(ctx context.Context, id uuid.UUID, update queue.Update) error {
+	return s.update(ctx, id, update)
+}
+
+func (s *stub) ListJobs(ctx context.Context, listing queue.Listing) (queue.Page, error) {
+	return s.list(ctx, listing)
+}
 
 func (s *stub) JobStatus(ctx context.Context, id uuid.UUID) (queue.Status, error) {
 	return s.status(ctx, id)
@@ -227,12 +254,12 @@ func (s *stub) JobStatus(ctx context.Context, id uuid.UUID) (queue.Status, error
 
 func (s *stub) Job(ctx context.Context, id uuid.UUID) (queue.Job, error) { return s.job(ctx, id) }
 
-func (s *stub) RefreshHeartbeat(ctx context.Context, token uuid.UUID) (bool, error) {
-	return s.refresh(ctx, token)
+func (s *stub) RefreshHeartbeat(ctx context.Context, token uuid.UUID, beat queue.Beat) (queue.BeatAnswer, error) {
+	return s.refresh(ctx, token, beat)
 }
 
-func (s *stub) Release(ctx context.Context, token uuid.UUID) (queue.State, error) {
-	return s.release(ctx, token)
+func (s *stub) Release(ctx context.Context, token uuid.UUID, delay time.Duration) (queue.State, error) {
+	return s.release(ctx, token, delay)
 }
 
 func (s *stub) Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error) {
@@ -248,21 +275,35 @@ func (s *stub) Ready(context.Context) error { return s.readiness }
 // allFail is a queue that answers everything with err.
 func allFail(err error) *stub {
 	return &stub{
-		enqueue: func(context.Context, []queue.NewJob) ([]queue.Status, error) { return nil, err },
+		enqueue: func(context.Context, []queue.NewJob) ([]queue.Enqueued, error) { return nil, err },
+		once:    func(context.Context, []queue.NewJob, queue.Once) ([]queue.Enqueued, error) { return nil, err },
 		dequeue: func(context.Context, queue.DequeueRequest) (queue.Lease, error) { return queue.Lease{}, err },
-		byID:    func(context.Context, uuid.UUID, string) (queue.Lease, error) { return queue.Lease{}, err },
+		byID:    func(context.Context, uuid.UUID, string, queue.Once) (queue.Lease, error) { return queue.Lease{}, err },
 		report: func(context.Context, uuid.UUID, uint64, queue.Outcome) (queue.State, error) {
 			return 0, err
 		},
+		fail:      func(context.Context, uuid.UUID, queue.Failure) (queue.State, error) { return 0, err },
 		cancel:    func(context.Context, uuid.UUID) error { return err },
+		retry:     func(context.Context, uuid.UUID) error { return err },
+		update:    func(context.Context, uuid.UUID, queue.Update) error { return err },
+		list:      func(context.Context, queue.Listing) (queue.Page, error) { return queue.Page{}, err },
 		status:    func(context.Context, uuid.UUID) (queue.Status, error) { return queue.Status{}, err },
 		job:       func(context.Context, uuid.UUID) (queue.Job, error) { return queue.Job{}, err },
-		refresh:   func(context.Context, uuid.UUID) (bool, error) { return false, err },
-		release:   func(context.Context, uuid.UUID) (queue.State, error) { return 0, err },
+		refresh:   func(context.Context, uuid.UUID, queue.Beat) (queue.BeatAnswer, error) { return queue.BeatAnswer{}, err },
+		release:   func(context.Context, uuid.UUID, time.Duration) (queue.State, error) { return 0, err },
 		lease:     func(context.Context, uuid.UUID) (queue.Lease, error) { return queue.Lease{}, err },
 		await:     func(context.Context, uuid.UUID) (queue.Status, error) { return queue.Status{}, err },
 		readiness: err,
 	}
+}
+
+// enqueued is what Enqueue answers of new jobs.
+func enqueued(statuses ...queue.Status) []queue.Enqueued {
+	added := make([]queue.Enqueued, len(statuses))
+	for i := range statuses {
+		added[i].Status = statuses[i]
+	}
+	return added
 }
 
 // testLease is one that a stub can grant.

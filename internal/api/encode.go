@@ -1,12 +1,7 @@
 package api
 
 import (
-	"encoding/json"
 	"strconv"
-	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/uuid"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
 )
@@ -17,32 +12,101 @@ import (
 // of the generated types to what encoding/json makes of it.
 
 const (
-	// encodedSize is the room, in bytes, for what of an answer has a length of its own.
+	// encodedSize is the room, in bytes, for what of every answer has a length of its own.
 	encodedSize = 512
+	// encodedMember is the room for a member that may be absent: its name, and a time or a
+	// number.
+	encodedMember = 56
 	// encodedID is a UUID with its quotes and the comma after it.
 	encodedID = 39
 	// encodedDependency is the same as encodedSize, of a dependency.
 	encodedDependency = 128
+	// encodedCreated is the same, of an entry of the answer to a batch.
+	encodedCreated = 96
+	// encodedLabel is what a label has around its name and its value.
+	encodedLabel = 6
 )
 
 // jobSize is how long a job is as JSON, at most, in bytes, with its newline. Text that must be
-// escaped, which only a reason or the name of a worker can be, is not counted: the buffer
-// grows then.
+// escaped, which only reasons, messages, keys, labels and the names of workers can be, is not
+// counted: the buffer grows then.
 func jobSize(job *oapi.Job) int {
 	size := encodedSize + len(job.Args) + len(job.Type) + len(job.Channel) + len(job.Result) + errorSize(job.Error)
+	size += encodedID * (len(job.Dependencies) + len(job.Dependents))
 	if job.Worker != nil {
 		size += len(*job.Worker)
 	}
-	return size + encodedID*(len(job.Dependencies)+len(job.Dependents))
+	if job.FinishedAt != nil {
+		size += encodedMember
+	}
+	return size + rareSize(job)
+}
+
+// rareSize is what jobSize has to say of the members that most jobs do not have.
+func rareSize(job *oapi.Job) int {
+	size := len(job.PartialResult) + labelsSize(job.Labels)
+	for _, text := range [...]*string{job.UniqueKey, job.Traceparent} {
+		if text != nil {
+			size += encodedMember + len(*text)
+		}
+	}
+	for _, number := range [...]*float64{job.HeartbeatTimeoutSeconds, job.TimeoutSeconds} {
+		if number != nil {
+			size += encodedMember
+		}
+	}
+	if job.RunAt != nil {
+		size += encodedMember
+	}
+	if job.ExpiresAt != nil {
+		size += encodedMember
+	}
+	if job.Retry != nil {
+		size += 5 * encodedMember
+	}
+	if job.Progress != nil {
+		size += 2 * encodedMember
+		if job.Progress.Message != nil {
+			size += len(*job.Progress.Message)
+		}
+	}
+	return size
 }
 
 // leaseSize is the same of a lease. What its job depends on may be many megabytes, which are
 // not to be copied each time that a buffer has doubled.
 func leaseSize(lease *oapi.Lease) int {
-	size := encodedSize + len(lease.Args) + len(lease.Type) + len(lease.Channel)
+	size := encodedSize + len(lease.Args) + len(lease.Type) + len(lease.Channel) + labelsSize(lease.Labels)
+	if lease.Traceparent != nil {
+		size += len(*lease.Traceparent)
+	}
 	for i := range lease.Dependencies {
 		dependency := &lease.Dependencies[i]
 		size += encodedDependency + len(dependency.Type) + len(dependency.Result) + errorSize(dependency.Error)
+		if dependency.Name != nil {
+			size += len(*dependency.Name)
+		}
+	}
+	return size
+}
+
+// createdJobsSize is the same of the answer to a batch.
+func createdJobsSize(jobs []oapi.CreatedJob) int {
+	size := encodedCreated
+	for i := range jobs {
+		size += encodedCreated
+		if jobs[i].Name != nil {
+			size += len(*jobs[i].Name)
+		}
+	}
+	return size
+}
+
+// jobListSize is the same of a page of jobs.
+func jobListSize(jobs []oapi.Job, next string) int {
+	size := encodedMember + len(next)
+	for i := range jobs {
+		size += jobSize(&jobs[i])
 	}
 	return size
 }
@@ -51,44 +115,100 @@ func errorSize(e *oapi.JobError) int {
 	if e == nil {
 		return 0
 	}
-	return len(e.Reason) + len(e.Details)
+	return encodedMember + len(e.Reason) + len(e.Details)
+}
+
+func labelsSize(labels *oapi.Labels) int {
+	if labels == nil {
+		return 0
+	}
+	size := encodedMember
+	for name, value := range *labels {
+		size += encodedLabel + len(name) + len(value)
+	}
+	return size
 }
 
 // appendJob appends a job as JSON.
 func appendJob(b []byte, job *oapi.Job) []byte {
 	b = appendOpaque(append(b, `{"args":`...), job.Args)
-	b = strconv.AppendInt(append(b, `,"attempt":`...), job.Attempt, 10)
+	b = appendInt(b, `,"attempt":`, job.Attempt)
 	b = strconv.AppendBool(append(b, `,"canceled":`...), job.Canceled)
 	b = appendText(append(b, `,"channel":`...), job.Channel)
 	b = appendIDs(append(b, `,"dependencies":`...), job.Dependencies)
 	b = appendIDs(append(b, `,"dependents":`...), job.Dependents)
 	b = appendError(b, job.Error)
-	if job.FinishedAt != nil {
-		b = appendTime(append(b, `,"finished_at":`...), *job.FinishedAt)
-	}
+	b = appendTimeMember(b, `,"expires_at":`, job.ExpiresAt)
+	b = appendInt(b, `,"failures":`, job.Failures)
+	b = appendTimeMember(b, `,"finished_at":`, job.FinishedAt)
+	b = appendInt(b, `,"generation":`, job.Generation)
+	b = appendNumberMember(b, `,"heartbeat_timeout_seconds":`, job.HeartbeatTimeoutSeconds)
 	b = appendID(append(b, `,"id":`...), job.Id)
-	if job.MaxRetries != nil {
-		b = strconv.AppendInt(append(b, `,"max_retries":`...), *job.MaxRetries, 10)
+	if job.Labels != nil {
+		b = appendLabels(b, *job.Labels)
 	}
+	b = appendIntMember(b, `,"max_retries":`, job.MaxRetries)
+	b = appendIntMember(b, `,"max_timeouts":`, job.MaxTimeouts)
+	b = appendOpaqueMember(b, `,"partial_result":`, job.PartialResult)
+	b = appendInt(b, `,"priority":`, job.Priority)
+	b = appendProgress(b, job.Progress)
 	b = appendTime(append(b, `,"queued_at":`...), job.QueuedAt)
-	b = appendResult(b, job.Result)
-	b = strconv.AppendInt(append(b, `,"retries":`...), job.Retries, 10)
+	b = appendOpaqueMember(b, `,"result":`, job.Result)
+	b = appendInt(b, `,"retries":`, job.Retries)
+	b = appendRetry(b, job.Retry)
+	b = appendTimeMember(b, `,"run_at":`, job.RunAt)
 	b = appendText(append(b, `,"run_if":`...), string(job.RunIf))
-	if job.StartedAt != nil {
-		b = appendTime(append(b, `,"started_at":`...), *job.StartedAt)
-	}
+	b = appendTimeMember(b, `,"started_at":`, job.StartedAt)
 	b = appendText(append(b, `,"state":`...), string(job.State))
+	b = appendNumberMember(b, `,"timeout_seconds":`, job.TimeoutSeconds)
+	b = appendInt(b, `,"timeouts":`, job.Timeouts)
+	b = appendTextMember(b, `,"traceparent":`, job.Traceparent)
 	b = appendText(append(b, `,"type":`...), job.Type)
-	if job.Worker != nil {
-		b = appendText(append(b, `,"worker":`...), *job.Worker)
+	b = appendTextMember(b, `,"unique_key":`, job.UniqueKey)
+	b = appendTextMember(b, `,"worker":`, job.Worker)
+	return append(b, '}')
+}
+
+// appendJobList appends a page of jobs as JSON.
+func appendJobList(b []byte, jobs []oapi.Job, next string) []byte {
+	b = append(b, `{"jobs":[`...)
+	for i := range jobs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJob(b, &jobs[i])
+	}
+	b = append(b, ']')
+	if next != "" {
+		b = appendText(append(b, `,"next_cursor":`...), next)
 	}
 	return append(b, '}')
+}
+
+// appendCreatedJobs appends the answer to a batch as JSON.
+func appendCreatedJobs(b []byte, jobs []oapi.CreatedJob) []byte {
+	b = append(b, `{"jobs":[`...)
+	for i := range jobs {
+		job := &jobs[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '{')
+		if job.Existing != nil {
+			b = append(strconv.AppendBool(append(b, `"existing":`...), *job.Existing), ',')
+		}
+		b = appendID(append(b, `"id":`...), job.Id)
+		b = appendTextMember(b, `,"name":`, job.Name)
+		b = appendText(append(b, `,"state":`...), string(job.State))
+		b = append(b, '}')
+	}
+	return append(b, "]}"...)
 }
 
 // appendLease appends a lease as JSON.
 func appendLease(b []byte, lease *oapi.Lease) []byte {
 	b = appendOpaque(append(b, `{"args":`...), lease.Args)
-	b = strconv.AppendInt(append(b, `,"attempt":`...), lease.Attempt, 10)
+	b = appendInt(b, `,"attempt":`, lease.Attempt)
 	b = strconv.AppendBool(append(b, `,"canceled":`...), lease.Canceled)
 	b = appendText(append(b, `,"channel":`...), lease.Channel)
 	b = append(b, `,"dependencies":[`...)
@@ -99,10 +219,15 @@ func appendLease(b []byte, lease *oapi.Lease) []byte {
 		b = appendDependency(b, &lease.Dependencies[i])
 	}
 	b = append(b, ']')
-	b = appendSeconds(append(b, `,"heartbeat_in_seconds":`...), lease.HeartbeatInSeconds)
-	b = appendSeconds(append(b, `,"heartbeat_timeout_seconds":`...), lease.HeartbeatTimeoutSeconds)
+	b = appendNumber(append(b, `,"heartbeat_in_seconds":`...), lease.HeartbeatInSeconds)
+	b = appendNumber(append(b, `,"heartbeat_timeout_seconds":`...), lease.HeartbeatTimeoutSeconds)
 	b = appendID(append(b, `,"id":`...), lease.Id)
+	if lease.Labels != nil {
+		b = appendLabels(b, *lease.Labels)
+	}
+	b = appendNumberMember(b, `,"timeout_seconds":`, lease.TimeoutSeconds)
 	b = appendID(append(b, `,"token":`...), lease.Token)
+	b = appendTextMember(b, `,"traceparent":`, lease.Traceparent)
 	b = appendText(append(b, `,"type":`...), lease.Type)
 	return append(b, '}')
 }
@@ -110,7 +235,8 @@ func appendLease(b []byte, lease *oapi.Lease) []byte {
 func appendDependency(b []byte, dependency *oapi.Dependency) []byte {
 	b = appendID(append(b, `{"id":`...), dependency.Id)
 	b = appendError(b, dependency.Error)
-	b = appendResult(b, dependency.Result)
+	b = appendTextMember(b, `,"name":`, dependency.Name)
+	b = appendOpaqueMember(b, `,"result":`, dependency.Result)
 	b = appendText(append(b, `,"state":`...), string(dependency.State))
 	b = appendText(append(b, `,"type":`...), dependency.Type)
 	return append(b, '}')
@@ -129,52 +255,43 @@ func appendError(b []byte, e *oapi.JobError) []byte {
 	return append(b, '}')
 }
 
-// appendResult appends the member result, after another one, if there is a result.
-func appendResult(b []byte, result json.RawMessage) []byte {
-	if result == nil {
+// appendProgress appends the member progress, after another one, if there is any.
+func appendProgress(b []byte, progress *oapi.Progress) []byte {
+	if progress == nil {
 		return b
 	}
-	return appendOpaque(append(b, `,"result":`...), result)
-}
-
-// appendOpaque appends a value that was checked when it came in.
-func appendOpaque(b []byte, value json.RawMessage) []byte { return append(b, value...) }
-
-func appendText(b []byte, text string) []byte {
-	// The error says that something was replaced that is not UTF-8, which nothing is.
-	b, _ = jsontext.AppendQuote(b, text)
-	return b
-}
-
-func appendID(b []byte, id uuid.UUID) []byte {
-	const digits = "0123456789abcdef"
-	b = append(b, '"')
-	for i, octet := range id {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			b = append(b, '-')
-		}
-		b = append(b, digits[octet>>4], digits[octet&15])
-	}
-	return append(b, '"')
-}
-
-func appendIDs(b []byte, ids []uuid.UUID) []byte {
-	b = append(b, '[')
-	for i, id := range ids {
-		if i > 0 {
+	b = append(b, `,"progress":{`...)
+	if progress.Message != nil {
+		b = appendText(append(b, `"message":`...), *progress.Message)
+		if progress.Percent != nil {
 			b = append(b, ',')
 		}
-		b = appendID(b, id)
 	}
-	return append(b, ']')
+	if progress.Percent != nil {
+		b = appendNumber(append(b, `"percent":`...), *progress.Percent)
+	}
+	return append(b, '}')
 }
 
-func appendTime(b []byte, t time.Time) []byte {
-	b = append(b, '"')
-	b = t.AppendFormat(b, time.RFC3339Nano)
-	return append(b, '"')
-}
-
-func appendSeconds(b []byte, seconds float64) []byte {
-	return strconv.AppendFloat(b, seconds, 'f', -1, 64)
+// appendRetry appends the member retry, after another one, if there is a policy.
+func appendRetry(b []byte, retry *oapi.RetryPolicy) []byte {
+	if retry == nil {
+		return b
+	}
+	b = append(b, `,"retry":{`...)
+	for _, member := range [...]struct {
+		name  string
+		value *float64
+	}{
+		{`"factor":`, retry.Factor},
+		{`"initial_seconds":`, retry.InitialSeconds},
+		{`"jitter":`, retry.Jitter},
+	} {
+		if member.value != nil {
+			b = append(appendNumber(append(b, member.name...), *member.value), ',')
+		}
+	}
+	b = appendInt(b, `"max_attempts":`, int64(retry.MaxAttempts))
+	b = appendNumberMember(b, `,"max_seconds":`, retry.MaxSeconds)
+	return append(b, '}')
 }

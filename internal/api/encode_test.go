@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // fill gives every field of v a value of its own, so that none can be forgotten or mixed up.
@@ -44,7 +46,15 @@ func fill(t *testing.T, v reflect.Value, n *int64) {
 		fill(t, v.Index(1), n)
 	case reflect.String:
 		v.SetString("text \"" + string(rune('a'+*n%26)) + "\" ä\n")
-	case reflect.Int64:
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		for range 3 {
+			name, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+			fill(t, name, n)
+			fill(t, value, n)
+			v.SetMapIndex(name, value)
+		}
+	case reflect.Int, reflect.Int64:
 		v.SetInt(*n)
 	case reflect.Float64:
 		v.SetFloat(float64(*n) + 0.125)
@@ -76,6 +86,14 @@ func TestEncodersWriteEveryField(t *testing.T) {
 	fill(t, reflect.ValueOf(&lease).Elem(), &n)
 	require.JSONEq(t, reference(t, lease), string(appendLease(nil, &lease)))
 	require.Len(t, appendLease(nil, &lease), len(reference(t, lease)))
+	var created oapi.CreatedJobs
+	fill(t, reflect.ValueOf(&created).Elem(), &n)
+	require.JSONEq(t, reference(t, created), string(appendCreatedJobs(nil, created.Jobs)))
+	require.Len(t, appendCreatedJobs(nil, created.Jobs), len(reference(t, created)))
+	var list oapi.JobList
+	fill(t, reflect.ValueOf(&list).Elem(), &n)
+	require.JSONEq(t, reference(t, list), string(appendJobList(nil, list.Jobs, *list.NextCursor)))
+	require.Len(t, appendJobList(nil, list.Jobs, *list.NextCursor), len(reference(t, list)))
 }
 
 func TestEncodersLeaveOutWhatIsAbsent(t *testing.T) {
@@ -86,6 +104,42 @@ func TestEncodersLeaveOutWhatIsAbsent(t *testing.T) {
 	require.JSONEq(t, reference(t, lease), string(appendLease(nil, &lease)))
 	lease.Dependencies = []oapi.Dependency{}
 	require.Equal(t, reference(t, lease), string(appendLease(nil, &lease)))
+
+	text, number := "x", 0.5
+	for _, progress := range []oapi.Progress{{}, {Message: &text}, {Percent: &number}} {
+		job.Progress = &progress
+		require.Equal(t, reference(t, job), string(appendJob(nil, &job)))
+	}
+	job.Labels, job.Progress = &oapi.Labels{}, nil
+	for _, retry := range []oapi.RetryPolicy{{}, {Factor: &number}, {Jitter: &number, MaxSeconds: &number}, {InitialSeconds: &number}} {
+		job.Retry = &retry
+		require.JSONEq(t, reference(t, job), string(appendJob(nil, &job)))
+	}
+	require.Equal(t, reference(t, oapi.CreatedJobs{Jobs: []oapi.CreatedJob{}}), string(appendCreatedJobs(nil, nil)))
+	require.Equal(t, reference(t, oapi.CreatedJobs{Jobs: []oapi.CreatedJob{{Name: &text}}}), string(appendCreatedJobs(nil, []oapi.CreatedJob{{Name: &text}})))
+	require.Equal(t, reference(t, oapi.JobList{Jobs: []oapi.Job{}}), string(appendJobList(nil, nil, "")))
+}
+
+// Numbers, times and the order of labels are those of encoding/json, to the byte.
+func TestEncodersWriteValuesAsEncodingJSON(t *testing.T) {
+	t.Parallel()
+	for _, number := range []float64{
+		0, math.Copysign(0, -1), 1, -1, 0.1, 1.0 / 3, 100, 1e6, 1e20, 999999999999999868928, 1e21, -1e21, 1e22, 1.5e300, math.MaxFloat64,
+		1e-5, 1e-6, 9.99e-7, 1e-7, -1e-7, 1.25e-9, 1e-10, 1e-99, 1e-100, math.SmallestNonzeroFloat64, 315360000.123457, 1 << 53,
+	} {
+		require.Equal(t, reference(t, number), string(appendNumber(nil, number)))
+	}
+	for _, at := range []time.Time{
+		time.Unix(0, 0).UTC(), time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC), time.Date(2026, 1, 2, 3, 4, 5, 120, time.UTC),
+		time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", -5*3600-30*60)),
+	} {
+		require.Equal(t, reference(t, at), string(appendTime(nil, at)))
+	}
+	labels := map[string]string{}
+	for _, name := range []string{"z", "a", "ä", "A", "a.b", "a-b", "_", "10", "9", ""} {
+		labels[name] = "of " + name + " \"\\\n\u007f\x01ä😀"
+	}
+	require.Equal(t, `,"labels":`+reference(t, labels), string(appendLabels(nil, labels)))
 }
 
 // The buffer of an answer is made in its size, and not too large: results can be megabytes.
@@ -93,21 +147,47 @@ func TestBuffersOfAnswersNeedNotGrow(t *testing.T) {
 	t.Parallel()
 	long, opaque := strings.Repeat("x", 128), json.RawMessage(`"`+strings.Repeat("y", 10_000)+`"`)
 	now, many, reason := time.Now().UTC(), int64(math.MaxInt64), &oapi.JobError{Reason: long + long, Details: opaque}
-	lease := oapi.Lease{Args: opaque, Type: long, Channel: long, Attempt: many, HeartbeatInSeconds: 1.0 / 3, HeartbeatTimeoutSeconds: 2.0 / 3}
+	number := -math.MaxFloat64 / 3
+	labels := oapi.Labels{}
+	for i := range queue.MaxLabels {
+		labels[strings.Repeat("n", 62)+strconv.Itoa(10+i)] = long + long
+	}
+	lease := oapi.Lease{
+		Args: opaque, Type: long, Channel: long, Attempt: many, HeartbeatInSeconds: number, HeartbeatTimeoutSeconds: number,
+		TimeoutSeconds: &number, Labels: &labels, Traceparent: &long,
+	}
 	job := oapi.Job{
 		Args: opaque, Result: opaque, Error: reason, Type: long, Channel: long, Worker: &long, Attempt: many, Retries: many,
-		MaxRetries: &many, QueuedAt: now, StartedAt: &now, FinishedAt: &now, RunIf: oapi.AllSucceeded, State: oapi.Finished,
+		MaxRetries: &many, QueuedAt: now, StartedAt: &now, FinishedAt: &now, RunIf: oapi.AllSucceeded, State: oapi.JobStateFinished,
+		Failures: many, Timeouts: many, Generation: many, MaxTimeouts: &many, TimeoutSeconds: &number, HeartbeatTimeoutSeconds: &number,
+		Retry:     &oapi.RetryPolicy{MaxAttempts: math.MaxInt, InitialSeconds: &number, Factor: &number, MaxSeconds: &number, Jitter: &number},
+		UniqueKey: &long, Priority: math.MinInt64, RunAt: &now, ExpiresAt: &now, Labels: &labels, Traceparent: &long,
+		Progress: &oapi.Progress{Percent: &number, Message: &long}, PartialResult: opaque,
 	}
 	for range 500 {
-		lease.Dependencies = append(lease.Dependencies, oapi.Dependency{Type: long, State: oapi.Finished, Result: opaque, Error: reason})
+		lease.Dependencies = append(lease.Dependencies, oapi.Dependency{Name: &long, Type: long, State: oapi.JobStateFinished, Result: opaque, Error: reason})
 		job.Dependencies = append(job.Dependencies, uuid.New())
 		job.Dependents = append(job.Dependents, uuid.New())
 	}
+	// With all that can be there and all else as small as it can be.
+	small := job
+	small.Args, small.Result, small.PartialResult, small.Error = json.RawMessage("0"), nil, nil, nil
+	small.Dependencies, small.Dependents, small.Labels = nil, nil, nil
+	yes := true
+	var created []oapi.CreatedJob
+	for range 500 {
+		created = append(created, oapi.CreatedJob{Existing: &yes, Name: &long, State: oapi.JobStateScheduled})
+	}
 	for name, size := range map[string]struct{ made, needed int }{
-		"lease": {leaseSize(&lease), len(appendLease(nil, &lease)) + len("\n")},
-		"job":   {jobSize(&job), len(appendJob(nil, &job)) + len("\n")},
+		"lease":   {leaseSize(&lease), len(appendLease(nil, &lease)) + len("\n")},
+		"job":     {jobSize(&job), len(appendJob(nil, &job)) + len("\n")},
+		"list":    {jobListSize([]oapi.Job{job, job}, long), len(appendJobList(nil, []oapi.Job{job, job}, long)) + len("\n")},
+		"created": {createdJobsSize(created), len(appendCreatedJobs(nil, created)) + len("\n")},
 	} {
 		require.GreaterOrEqual(t, size.made, size.needed, name)
 		require.Less(t, size.made, size.needed+size.needed/10, name)
 	}
+	require.GreaterOrEqual(t, jobSize(&small), len(appendJob(nil, &small))+len("\n"))
+	require.GreaterOrEqual(t, createdJobsSize(created[:1]), len(appendCreatedJobs(nil, created[:1]))+len("\n"))
+	require.GreaterOrEqual(t, jobListSize(nil, long), len(appendJobList(nil, nil, long))+len("\n"))
 }

@@ -10,39 +10,18 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// CreateJob answers POST /v1/jobs.
-func (a *API) CreateJob(ctx context.Context, request oapi.CreateJobRequestObject) (oapi.CreateJobResponseObject, error) {
-	job, err := newJob(*request.Body)
-	if err != nil {
-		return nil, err
-	}
-	if err := job.Validate(); err != nil {
-		return nil, err
-	}
-	statuses, err := a.queue.Enqueue(ctx, []queue.NewJob{job})
-	if err != nil {
-		return nil, err
-	}
-	status := statuses[0]
-	return jobAnswer{api: a, status: http.StatusCreated, job: jobView(createdJob(job, status), status)}, nil
-}
-
 // GetJob answers GET /v1/jobs/{id}.
 func (a *API) GetJob(ctx context.Context, request oapi.GetJobRequestObject) (oapi.GetJobResponseObject, error) {
 	status, err := a.statusAfter(ctx, request)
 	if err != nil {
 		return nil, err
 	}
-	job, err := a.queue.Job(ctx, request.Id)
-	if err != nil {
-		return nil, err
-	}
-	return jobAnswer{api: a, status: http.StatusOK, job: jobView(job, status)}, nil
+	return a.jobOf(ctx, &status)
 }
 
 // statusAfter is the job's status, now or when the client has waited for long enough.
 func (a *API) statusAfter(ctx context.Context, request oapi.GetJobRequestObject) (queue.Status, error) {
-	wait := seconds(request.Params.WaitSeconds, a.options.MaxWait)
+	wait := waitOf(request.Params.WaitSeconds, a.options.MaxWait)
 	if wait == 0 || a.stopping() {
 		return a.queue.JobStatus(ctx, request.Id)
 	}
@@ -56,23 +35,34 @@ func (a *API) CancelJob(ctx context.Context, request oapi.CancelJobRequestObject
 	if err := a.queue.CancelJob(ctx, request.Id); err != nil {
 		return nil, err
 	}
-	view, err := a.look(ctx, request.Id)
+	return a.look(ctx, request.Id)
+}
+
+// RetryJob answers POST /v1/jobs/{id}/retry.
+func (a *API) RetryJob(ctx context.Context, request oapi.RetryJobRequestObject) (oapi.RetryJobResponseObject, error) {
+	if err := a.queue.RetryJob(ctx, request.Id); err != nil {
+		return nil, err
+	}
+	return a.look(ctx, request.Id)
+}
+
+// look answers with the job as it is now.
+func (a *API) look(ctx context.Context, id uuid.UUID) (*jobAnswer, error) {
+	status, err := a.queue.JobStatus(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return jobAnswer{api: a, status: http.StatusOK, job: view}, nil
+	return a.jobOf(ctx, &status)
 }
 
-func (a *API) look(ctx context.Context, id uuid.UUID) (oapi.Job, error) {
-	status, err := a.queue.JobStatus(ctx, id)
+// jobOf answers with the job of a status. It is read after the status: a label may be newer
+// than the ETag then, with which nobody can overwrite it, and never older.
+func (a *API) jobOf(ctx context.Context, status *queue.Status) (*jobAnswer, error) {
+	job, err := a.queue.Job(ctx, status.ID)
 	if err != nil {
-		return oapi.Job{}, err
+		return nil, err
 	}
-	job, err := a.queue.Job(ctx, id)
-	if err != nil {
-		return oapi.Job{}, err
-	}
-	return jobView(job, status), nil
+	return a.answer(http.StatusOK, &job, status), nil
 }
 
 // DequeueJob answers POST /v1/jobs/{id}/dequeue.
@@ -84,9 +74,10 @@ func (a *API) DequeueJob(ctx context.Context, request oapi.DequeueJobRequestObje
 	if err := queue.ValidateWorker(worker); err != nil {
 		return nil, err
 	}
-	lease, err := a.queue.DequeueByID(ctx, request.Id, worker)
+	once := termsOf(ctx).once()
+	lease, err := a.queue.DequeueByID(ctx, request.Id, worker, once)
 	if err != nil {
 		return nil, err
 	}
-	return grantedLease{api: a, ctx: ctx, lease: lease}, nil
+	return grantedLease{api: a, ctx: ctx, lease: lease, kept: once.Given()}, nil
 }

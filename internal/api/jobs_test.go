@@ -61,7 +61,8 @@ func TestCreateJobWithDefaults(t *testing.T) {
 	delete(job, "queued_at")
 	require.Equal(t, map[string]any{
 		"type": "resize", "channel": "default", "state": "pending", "args": nil, "canceled": false,
-		"attempt": 0.0, "retries": 0.0, "run_if": "all_succeeded",
+		"attempt": 0.0, "retries": 0.0, "failures": 0.0, "timeouts": 0.0, "generation": 0.0, "priority": 0.0,
+		"run_if":       "all_succeeded",
 		"dependencies": []any{}, "dependents": []any{},
 	}, job)
 }

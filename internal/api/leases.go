@@ -3,8 +3,7 @@ package api
 import (
 	"context"
 	"errors"
-
-	"github.com/google/uuid"
+	"time"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
 	"github.com/longshore-queue/longshore/internal/queue"
@@ -18,7 +17,7 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 			return nil, err
 		}
 	}
-	wanted := queue.DequeueRequest{Types: body.Types, Worker: textOf(body.Worker)}
+	wanted := queue.DequeueRequest{Types: body.Types, Worker: textOf(body.Worker), Once: termsOf(ctx).once()}
 	if body.Channels != nil {
 		if len(*body.Channels) == 0 {
 			return nil, invalid("channels", "must name at least one channel, or be left out")
@@ -28,12 +27,15 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 	if err := wanted.Validate(); err != nil {
 		return nil, err
 	}
-	if a.stopping() {
+	switch {
+	case a.stopping() && wanted.Once.Given():
+		return nil, queue.ErrUnavailable // the call may have a lease already: it is not told that it has none
+	case a.stopping():
 		return oapi.Dequeue204Response{}, nil // a lease granted now would outlive the server
 	}
 	// Without patience the context has ended already when the queue gets it: the queue looks
 	// before it waits.
-	waiting, cancel := a.patience(ctx, seconds(body.WaitSeconds, a.options.MaxWait))
+	waiting, cancel := a.patience(ctx, waitOf(body.WaitSeconds, a.options.MaxWait))
 	defer cancel()
 	lease, err := a.queue.Dequeue(waiting, wanted)
 	switch {
@@ -42,7 +44,7 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 	case err != nil:
 		return nil, err
 	default:
-		return grantedLease{api: a, ctx: ctx, lease: lease}, nil
+		return grantedLease{api: a, ctx: ctx, lease: lease, kept: wanted.Once.Given()}, nil
 	}
 }
 
@@ -57,51 +59,54 @@ func (a *API) GetLease(ctx context.Context, request oapi.GetLeaseRequestObject) 
 
 // Heartbeat answers POST /v1/leases/{token}/heartbeat.
 func (a *API) Heartbeat(ctx context.Context, request oapi.HeartbeatRequestObject) (oapi.HeartbeatResponseObject, error) {
-	canceled, err := a.queue.RefreshHeartbeat(ctx, request.Token)
+	beat, err := a.sizes.beat(request.Body)
 	if err != nil {
 		return nil, err
 	}
-	timeout := a.options.HeartbeatTimeout
-	return oapi.Heartbeat200JSONResponse{
-		Canceled:                canceled,
-		HeartbeatTimeoutSeconds: secondsView(timeout),
-		HeartbeatInSeconds:      secondsView(heartbeatIn(timeout)),
-	}, nil
+	answer, err := a.queue.RefreshHeartbeat(ctx, request.Token, beat)
+	if err != nil {
+		return nil, err
+	}
+	return oapi.Heartbeat200JSONResponse(beatView(answer, a.options.HeartbeatTimeout)), nil
 }
 
 // FinishLease answers POST /v1/leases/{token}/finish.
 func (a *API) FinishLease(ctx context.Context, request oapi.FinishLeaseRequestObject) (oapi.FinishLeaseResponseObject, error) {
-	r, err := a.report(ctx, request.Token, finished(request.Body))
+	outcome, err := a.sizes.finished(request.Body)
 	if err != nil {
 		return nil, err
 	}
-	return oapi.FinishLease200JSONResponse{ReportedJSONResponse: r}, nil
+	// No retries: only silence puts a job back in line in this way.
+	state, err := a.queue.RequeueOrFinishJob(ctx, request.Token, 0, outcome)
+	if err != nil {
+		return nil, err
+	}
+	return oapi.FinishLease200JSONResponse{ReportedJSONResponse: reported(state)}, nil
 }
 
 // FailLease answers POST /v1/leases/{token}/fail.
 func (a *API) FailLease(ctx context.Context, request oapi.FailLeaseRequestObject) (oapi.FailLeaseResponseObject, error) {
-	r, err := a.report(ctx, request.Token, failed(*request.Body))
+	failure, err := a.sizes.failed(*request.Body)
 	if err != nil {
 		return nil, err
 	}
-	return oapi.FailLease200JSONResponse{ReportedJSONResponse: r}, nil
-}
-
-// report ends the lease with the outcome. No retries: only silence puts a job back in line.
-func (a *API) report(ctx context.Context, token uuid.UUID, outcome queue.Outcome) (oapi.ReportedJSONResponse, error) {
-	if err := queue.ValidateReport(outcome); err != nil {
-		return oapi.ReportedJSONResponse{}, err
-	}
-	state, err := a.queue.RequeueOrFinishJob(ctx, token, 0, outcome)
+	state, err := a.queue.Fail(ctx, request.Token, failure)
 	if err != nil {
-		return oapi.ReportedJSONResponse{}, err
+		return nil, err
 	}
-	return reported(state), nil
+	return oapi.FailLease200JSONResponse{ReportedJSONResponse: reported(state)}, nil
 }
 
 // ReleaseLease answers POST /v1/leases/{token}/release.
 func (a *API) ReleaseLease(ctx context.Context, request oapi.ReleaseLeaseRequestObject) (oapi.ReleaseLeaseResponseObject, error) {
-	state, err := a.queue.Release(ctx, request.Token)
+	var delay time.Duration
+	if request.Body != nil && request.Body.DelaySeconds != nil {
+		delay = duration(*request.Body.DelaySeconds)
+	}
+	if err := queue.ValidateDelay("delay_seconds", delay); err != nil {
+		return nil, err
+	}
+	state, err := a.queue.Release(ctx, request.Token, delay)
 	if err != nil {
 		return nil, err
 	}

@@ -2,16 +2,55 @@ package api
 
 import (
 	"math"
+	"net/http"
 	"net/url"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// checkPath and checkQuery refuse what is wrong with a request's URL, before the generated
-// code sees it: that accepts more forms of a UUID than the contract, overlooks parameters it
-// does not know, and repeats a bad value in its errors, which may be a token.
+// checkPath, checkQuery and takeTerms refuse what is wrong with a request's URL and headers,
+// before the generated code sees it: that accepts more forms of a UUID than the contract,
+// overlooks parameters it does not know, and repeats a bad value in its errors, which may be
+// a token.
+
+// operation is what an operation of the contract has beside its path and its body.
+type operation struct {
+	name        string // as the contract calls it
+	query       map[string]func(name, value string) error
+	idempotent  bool // has an Idempotency-Key
+	traced      bool // has a traceparent
+	conditional bool // has an If-Match
+}
+
+// operations are those that have any of it, by method and Echo's way of writing the path.
+func operations() map[string]operation {
+	return map[string]operation{
+		"POST /v1/jobs":             {name: "createJob", idempotent: true, traced: true},
+		"POST /v1/jobs/batch":       {name: "createJobs", idempotent: true, traced: true},
+		"POST /v1/dequeue":          {name: "dequeue", idempotent: true},
+		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", idempotent: true},
+		"PATCH /v1/jobs/:id":        {name: "updateJob", conditional: true},
+		"GET /v1/jobs/:id": {name: "getJob", query: map[string]func(name, value string) error{
+			"wait_seconds": checkWait,
+		}},
+		"GET /v1/jobs": {name: "listJobs", query: map[string]func(name, value string) error{
+			"state": checkStates, "limit": checkLimit, "cursor": checkCursor,
+		}},
+	}
+}
+
+// operationOf is the operation of a request that may have none of all that.
+func (a *API) operationOf(c echo.Context) operation {
+	method := c.Request().Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return a.operations[method+" "+c.Path()]
+}
 
 func checkPath(c echo.Context) error {
 	for _, name := range c.ParamNames() {
@@ -31,27 +70,51 @@ func checkPath(c echo.Context) error {
 
 // checkQuery is for routes of the contract: what is wrong with a query goes after a path or a
 // method that is not there.
-func checkQuery(c echo.Context) error {
+func (a *API) checkQuery(c echo.Context) error {
 	values, err := url.ParseQuery(c.Request().URL.RawQuery)
 	if err != nil {
 		return &requestError{code: codeInvalidRequest, detail: "the query of the URL is malformed"}
 	}
+	known := a.operationOf(c).query
 	for name, given := range values {
+		check := known[name]
 		switch {
-		case name != "wait_seconds" || c.Path() != "/v1/jobs/:id":
+		case check == nil:
 			return invalid(shorten(name), "is not a known parameter")
 		case len(given) != 1:
 			return invalid(name, "is there twice")
 		}
-		seconds, err := strconv.ParseFloat(given[0], 64)
-		if err != nil {
-			return invalid(name, "must be a number")
-		}
-		if err := checkSeconds(name, seconds); err != nil {
+		if err := check(name, given[0]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func checkWait(name, value string) error {
+	seconds, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return invalid(name, "must be a number")
+	}
+	return checkSeconds(name, seconds)
+}
+
+func checkLimit(name, value string) error {
+	limit, err := strconv.ParseUint(value, 10, 16)
+	if err != nil || limit < 1 || limit > queue.MaxPage {
+		return invalid(name, "must be an integer from 1 to "+itoa(queue.MaxPage))
+	}
+	return nil
+}
+
+func checkStates(name, value string) error {
+	_, err := statesOf(name, value)
+	return err
+}
+
+func checkCursor(name, value string) error {
+	_, err := cursorOf(name, value)
+	return err
 }
 
 // checkSeconds accepts a duration: finite, and not negative.

@@ -26,9 +26,14 @@ func calls() []struct{ name, method, path, body string } {
 	const id, lease = "01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03", "5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10"
 	return []struct{ name, method, path, body string }{
 		{"createJob", "POST", "/v1/jobs", `{"type":"resize"}`},
+		{"createJobs", "POST", "/v1/jobs/batch", `{"jobs":[{"type":"resize"}]}`},
+		{"listJobs", "GET", "/v1/jobs", ""},
 		{"getJob", "GET", "/v1/jobs/" + id, ""},
 		{"getJob waiting", "GET", "/v1/jobs/" + id + "?wait_seconds=1", ""},
+		{"updateJob", "PATCH", "/v1/jobs/" + id, `{"priority":1}`},
+		{"updateJob to nothing", "PATCH", "/v1/jobs/" + id, `{}`},
 		{"cancelJob", "POST", "/v1/jobs/" + id + "/cancel", ""},
+		{"retryJob", "POST", "/v1/jobs/" + id + "/retry", ""},
 		{"dequeueJob", "POST", "/v1/jobs/" + id + "/dequeue", ""},
 		{"dequeue", "POST", "/v1/dequeue", `{"types":["resize"]}`},
 		{"getLease", "GET", "/v1/leases/" + lease, ""},
@@ -50,15 +55,21 @@ func TestSentinels(t *testing.T) {
 		err        error
 		job, lease want
 	}{
-		"ErrNotExist":        {queue.ErrNotExist, want{404, "job-not-found"}, want{404, "lease-not-found"}},
-		"ErrNotPending":      {queue.ErrNotPending, want{409, "job-not-pending"}, want{409, "job-not-pending"}},
-		"ErrNotRunning":      {queue.ErrNotRunning, want{409, "job-not-running"}, want{409, "job-not-running"}},
-		"ErrCanceled":        {queue.ErrCanceled, want{409, "job-canceled"}, want{409, "job-canceled"}},
-		"ErrLeaseLost":       {queue.ErrLeaseLost, want{409, "lease-lost"}, want{409, "lease-lost"}},
-		"ErrAlreadyReported": {queue.ErrAlreadyReported, want{409, "already-reported"}, want{409, "already-reported"}},
-		"ErrUnavailable":     {queue.ErrUnavailable, want{503, "unavailable"}, want{503, "unavailable"}},
-		"ErrDamaged":         {queue.ErrDamaged, want{500, "internal"}, want{500, "internal"}},
-		"ErrDequeueTimeout":  {queue.ErrDequeueTimeout, want{500, "internal"}, want{500, "internal"}},
+		"ErrNotExist":         {queue.ErrNotExist, want{404, "job-not-found"}, want{404, "lease-not-found"}},
+		"ErrNotPending":       {queue.ErrNotPending, want{409, "job-not-pending"}, want{409, "job-not-pending"}},
+		"ErrNotRunning":       {queue.ErrNotRunning, want{409, "job-not-running"}, want{409, "job-not-running"}},
+		"ErrCanceled":         {queue.ErrCanceled, want{409, "job-canceled"}, want{409, "job-canceled"}},
+		"ErrLeaseLost":        {queue.ErrLeaseLost, want{409, "lease-lost"}, want{409, "lease-lost"}},
+		"ErrAlreadyReported":  {queue.ErrAlreadyReported, want{409, "already-reported"}, want{409, "already-reported"}},
+		"ErrChanged":          {queue.ErrChanged, want{412, "job-changed"}, want{412, "job-changed"}},
+		"ErrNotFailed":        {queue.ErrNotFailed, want{409, "job-not-failed"}, want{409, "job-not-failed"}},
+		"ErrDependencyFailed": {queue.ErrDependencyFailed, want{409, "dependency-not-succeeded"}, want{409, "dependency-not-succeeded"}},
+		"ErrUniqueKeyTaken":   {queue.ErrUniqueKeyTaken, want{409, "unique-key-taken"}, want{409, "unique-key-taken"}},
+		"ErrKeyReused":        {queue.ErrKeyReused, want{422, "idempotency-key-reused"}, want{422, "idempotency-key-reused"}},
+		"ErrKeyInUse":         {queue.ErrKeyInUse, want{409, "idempotency-key-in-use"}, want{409, "idempotency-key-in-use"}},
+		"ErrUnavailable":      {queue.ErrUnavailable, want{503, "unavailable"}, want{503, "unavailable"}},
+		"ErrDamaged":          {queue.ErrDamaged, want{500, "internal"}, want{500, "internal"}},
+		"ErrDequeueTimeout":   {queue.ErrDequeueTimeout, want{500, "internal"}, want{500, "internal"}},
 	}
 	for _, name := range sentinels(t) {
 		require.Contains(t, answers, name, "a sentinel without an answer")
@@ -82,9 +93,8 @@ func TestSentinels(t *testing.T) {
 				}
 				e.problem(got, want.status, want.code, "")
 				require.NotContains(t, got.body, "secret cause")
-				if want.status == http.StatusServiceUnavailable {
-					require.NotEmpty(t, got.header.Get("Retry-After"))
-				}
+				again := want.status == http.StatusServiceUnavailable || want.code == "idempotency-key-in-use"
+				require.Equal(t, again, got.header.Get("Retry-After") == "1")
 			})
 		}
 	}
@@ -167,7 +177,7 @@ func TestMissingDependencyIsNamed(t *testing.T) {
 
 func TestPanicIsAnInternalError(t *testing.T) {
 	t.Parallel()
-	q := &stub{enqueue: func(context.Context, []queue.NewJob) ([]queue.Status, error) { panic("boom") }}
+	q := &stub{enqueue: func(context.Context, []queue.NewJob) ([]queue.Enqueued, error) { panic("boom") }}
 	e := newEdge(t, q, api.Options{})
 	got := e.send("POST", "/v1/jobs", `{"type":"resize"}`)
 	e.problem(got, 500, "internal", "")

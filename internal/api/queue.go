@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -9,14 +10,29 @@ import (
 )
 
 // Queue is what the edge needs of an engine: the ten operations, and those beside them that
-// its routes stand for. All methods are safe for concurrent use.
+// its routes stand for. All methods are safe for concurrent use, and what queue.JobQueue says of
+// durability, of its errors and of unknown tokens holds for all of them.
 type Queue interface {
 	queue.JobQueue
 
-	// Release ends a lease and puts its job back in line, at its old place and at no cost.
-	// The same again is answered the same. When the job was canceled meanwhile there is
-	// nothing to give back, and the state says so. ErrNotExist, ErrLeaseLost.
-	Release(ctx context.Context, token uuid.UUID) (queue.State, error)
+	// EnqueueOnce is Enqueue, made idempotent: the same once again adds nothing and returns
+	// the same statuses, as they were when the jobs were added, for as long as the engine
+	// remembers the key. A call that failed has not used its key. ErrKeyReused;
+	// ErrKeyInUse while the first call is under way; the errors of Enqueue.
+	EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
+
+	// Fail ends a lease whose worker could not do its job: the job waits for another run, or
+	// has failed, as Record.Fail says, and in the latter case its dependents are settled
+	// before the call returns. It returns the state that the job is in then. The same failure
+	// again is answered the same, another report is ErrAlreadyReported. ErrNotExist,
+	// ErrLeaseLost, ErrCanceled.
+	Fail(ctx context.Context, token uuid.UUID, failure queue.Failure) (queue.State, error)
+
+	// Release ends a lease and puts its job back in line, at its old place and at no cost;
+	// it is not handed out again before delay has passed. The same again is answered the
+	// same. When the job was canceled meanwhile there is nothing to give back, and the state
+	// says so. ErrNotExist, ErrLeaseLost.
+	Release(ctx context.Context, token uuid.UUID, delay time.Duration) (queue.State, error)
 
 	// Lease returns a lease without refreshing it. One that ended because its job was
 	// canceled is returned with Canceled set. ErrNotExist, ErrLeaseLost.
@@ -25,6 +41,19 @@ type Queue interface {
 	// Await blocks until the job is over or ctx ends, and returns its status at that
 	// moment; the end of ctx is no error. ErrNotExist.
 	Await(ctx context.Context, id uuid.UUID) (queue.Status, error)
+
+	// RetryJob begins a new generation of a job that failed or was canceled, as Job.Renew
+	// says, and of the jobs that are over because of it, before the call returns. ErrNotExist,
+	// ErrNotFailed; ErrUniqueKeyTaken if another job that is not over has its unique key.
+	RetryJob(ctx context.Context, id uuid.UUID) error
+
+	// UpdateJob changes a job that waits, as Record.Update says. ErrNotExist, ErrNotPending,
+	// ErrChanged, *InvalidError.
+	UpdateJob(ctx context.Context, id uuid.UUID, update queue.Update) error
+
+	// ListJobs returns a page of jobs, newest first. Each job is as it was at some moment of
+	// the call.
+	ListJobs(ctx context.Context, listing queue.Listing) (queue.Page, error)
 
 	// Ready returns nil if the queue can take calls, else ErrUnavailable. It does not block.
 	Ready(ctx context.Context) error

@@ -70,7 +70,7 @@ func TestClientThatNeverReadsIsCutOff(t *testing.T) {
 					lease.Args = args
 					return lease, nil
 				},
-				release: func(context.Context, uuid.UUID) (queue.State, error) {
+				release: func(context.Context, uuid.UUID, time.Duration) (queue.State, error) {
 					released.Add(1)
 					return queue.Pending, nil
 				},

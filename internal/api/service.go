@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -16,26 +17,31 @@ import (
 // end.
 type document struct {
 	yaml []byte
-	json []byte
+	json func() ([]byte, error) // made when somebody asks for it first: it takes a while
 }
 
-func loadDocument() (document, error) {
-	d := document{yaml: []byte(contract.Contract())}
-	var tree map[string]any
-	if err := yaml.Unmarshal(d.yaml, &tree); err != nil {
-		return document{}, fmt.Errorf("api: read the contract: %w", err)
-	}
-	var err error
-	if d.json, err = json.Marshal(tree); err != nil {
-		return document{}, fmt.Errorf("api: write the contract as JSON: %w", err)
-	}
-	d.json = append(d.json, '\n')
-	return d, nil
+func loadDocument() document {
+	text := []byte(contract.Contract())
+	return document{yaml: text, json: sync.OnceValues(func() ([]byte, error) {
+		var tree map[string]any
+		if err := yaml.Unmarshal(text, &tree); err != nil {
+			return nil, fmt.Errorf("read the contract: %w", err)
+		}
+		converted, err := json.Marshal(tree)
+		if err != nil {
+			return nil, fmt.Errorf("write the contract as JSON: %w", err)
+		}
+		return append(converted, '\n'), nil
+	})}
 }
 
 // GetOpenAPIJSON answers GET /openapi.json.
 func (a *API) GetOpenAPIJSON(context.Context, oapi.GetOpenAPIJSONRequestObject) (oapi.GetOpenAPIJSONResponseObject, error) {
-	return textAnswer{a, "application/json", a.document.json}, nil
+	text, err := a.document.json()
+	if err != nil {
+		return nil, err
+	}
+	return textAnswer{a, "application/json", text}, nil
 }
 
 // GetOpenAPIYAML answers GET /openapi.yml.

@@ -102,6 +102,9 @@ func (a *App) Start() (err error) {
 		HeartbeatTimeout: a.options.HeartbeatTimeout,
 		MaxWait:          a.options.MaxWait,
 		MaxBodyBytes:     a.options.MaxBodyBytes,
+		MaxBatchBytes:    a.options.MaxBatchBytes,
+		MaxArgsBytes:     a.options.MaxArgsBytes,
+		MaxResultBytes:   a.options.MaxResultBytes,
 		Stopping:         stopping,
 	})
 	if err != nil {

@@ -31,6 +31,10 @@ func testOptions() app.Options {
 		MaxRetries:       2,
 		MaxWait:          time.Minute,
 		MaxBodyBytes:     1 << 20,
+		MaxBatchBytes:    1 << 20,
+		MaxArgsBytes:     1 << 20,
+		MaxResultBytes:   1 << 20,
+		IdempotencyTTL:   time.Hour,
 	}
 }
 
@@ -121,6 +125,10 @@ func TestOptionsAreChecked(t *testing.T) {
 		"MaxWait":          func(o *app.Options) { o.MaxWait = -1 },
 		"MaxRetries":       func(o *app.Options) { o.MaxRetries = 1001 },
 		"MaxBodyBytes":     func(o *app.Options) { o.MaxBodyBytes = 0 },
+		"MaxBatchBytes":    func(o *app.Options) { o.MaxBatchBytes = -1 },
+		"MaxArgsBytes":     func(o *app.Options) { o.MaxArgsBytes = 0 },
+		"MaxResultBytes":   func(o *app.Options) { o.MaxResultBytes = 1<<30 + 1 },
+		"IdempotencyTTL":   func(o *app.Options) { o.IdempotencyTTL = 0 },
 	} {
 		options := testOptions()
 		spoil(&options)
@@ -159,11 +167,31 @@ func TestOptionsReachTheAPI(t *testing.T) {
 	t.Parallel()
 	options := testOptions()
 	options.MaxBodyBytes = 100
+	options.MaxBatchBytes = 200
+	options.MaxArgsBytes = 50
+	options.MaxResultBytes = 5000
 	options.MaxWait = 100 * time.Millisecond
 	s := start(t, options)
-	status, problem := s.post("/v1/jobs", `{"type":"t","args":"`+strings.Repeat("x", 100)+`"}`)
-	require.Equal(t, http.StatusRequestEntityTooLarge, status)
-	require.Equal(t, "body-too-large", problem["code"])
+	lease := "/v1/leases/01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03/finish"
+	for _, c := range []struct {
+		path, before, after string
+		size                int
+		code, field         any
+	}{
+		{"/v1/jobs", `{"type":"t","args":"`, `"}`, 100, "body-too-large", nil},
+		{"/v1/jobs", `{"type":"t","args":"`, `"}`, 60, "value-too-large", "args"},
+		{"/v1/jobs/batch", `{"jobs":[{"type":"t","args":"`, `"}]}`, 200, "body-too-large", nil},
+		{"/v1/jobs/batch", `{"jobs":[{"type":"t","args":"`, `"}]}`, 120, "value-too-large", "jobs[0].args"},
+		{lease, `{"result":"`, `"}`, 10_000, "body-too-large", nil},
+		{lease, `{"result":"`, `"}`, 5000, "value-too-large", "result"},
+	} {
+		status, problem := s.post(c.path, c.before+strings.Repeat("x", c.size)+c.after)
+		require.Equal(t, http.StatusRequestEntityTooLarge, status)
+		require.Equal(t, c.code, problem["code"])
+		require.Equal(t, c.field, problem["field"])
+	}
+	status, _ := s.post(lease, `{"result":"`+strings.Repeat("x", 4000)+`"}`)
+	require.Equal(t, http.StatusNotFound, status)
 	began := time.Now()
 	status, _ = s.post("/v1/dequeue", `{"types":["t"],"wait_seconds":60}`)
 	require.Equal(t, http.StatusNoContent, status)

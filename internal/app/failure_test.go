@@ -22,7 +22,8 @@ func newTestApp(t *testing.T) *App {
 	t.Helper()
 	a, err := New(Options{
 		Listen: "127.0.0.1:0", Store: InMemory, HeartbeatTimeout: time.Minute, ReapInterval: time.Minute,
-		MaxWait: time.Minute, MaxBodyBytes: 1 << 10,
+		MaxWait: time.Minute, MaxBodyBytes: 1 << 10, MaxBatchBytes: 1 << 10, MaxArgsBytes: 1 << 10, MaxResultBytes: 1 << 10,
+		IdempotencyTTL: time.Hour,
 	})
 	require.NoError(t, err)
 	return a
@@ -79,6 +80,7 @@ func TestFailureOfTheStoreIsReported(t *testing.T) {
 	}
 	require.NoError(t, a.Start())
 	cause := errors.New("disk on fire")
+	require.Equal(t, a.options.IdempotencyTTL, given.IdempotencyTTL)
 	given.OnFailure(cause)
 	select {
 	case err := <-a.Failed():

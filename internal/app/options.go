@@ -23,7 +23,8 @@ type Options struct {
 	Listen string
 	// Store is a directory, made if it is not there, or InMemory.
 	Store string
-	// HeartbeatTimeout is how long a lease lasts without a heartbeat.
+	// HeartbeatTimeout is how long a lease lasts without a heartbeat, unless its job has a
+	// number of its own.
 	HeartbeatTimeout time.Duration
 	// ReapInterval is how often silent leases are looked for.
 	ReapInterval time.Duration
@@ -32,11 +33,24 @@ type Options struct {
 	MaxRetries uint64
 	// MaxWait caps the wait_seconds of requests.
 	MaxWait time.Duration
-	// MaxBodyBytes is how long a request's body may be.
-	MaxBodyBytes int64
+	// MaxBodyBytes is how long a request's body may be, in bytes; that of a batch may be
+	// MaxBatchBytes long, and one with a result as long as that needs.
+	MaxBodyBytes  int64
+	MaxBatchBytes int64
+	// MaxArgsBytes is how long the args of a job may be, in bytes.
+	MaxArgsBytes int64
+	// MaxResultBytes is how long a result, a partial result, or the details of an error may be,
+	// in bytes.
+	MaxResultBytes int64
+	// IdempotencyTTL is how long calls with an idempotency key are remembered.
+	IdempotencyTTL time.Duration
 	// Logger gets everything; nil for nobody.
 	Logger *logrus.Logger
 }
+
+// maxSize is the largest size that can be asked for, in bytes: bodies are read into memory
+// whole.
+const maxSize = 1 << 30
 
 // OptionError tells which option is not acceptable, and why.
 type OptionError struct {
@@ -61,6 +75,7 @@ func (o Options) validate() error {
 		{"HeartbeatTimeout", o.HeartbeatTimeout},
 		{"ReapInterval", o.ReapInterval},
 		{"MaxWait", o.MaxWait},
+		{"IdempotencyTTL", o.IdempotencyTTL},
 	} {
 		if d.value <= 0 {
 			return &OptionError{d.option, fmt.Sprintf("must be more than 0, not %s", d.value)}
@@ -69,8 +84,18 @@ func (o Options) validate() error {
 	if o.MaxRetries > queue.MaxRetriesLimit {
 		return &OptionError{"MaxRetries", fmt.Sprintf("must be at most %d, not %d", queue.MaxRetriesLimit, o.MaxRetries)}
 	}
-	if o.MaxBodyBytes <= 0 {
-		return &OptionError{"MaxBodyBytes", fmt.Sprintf("must be more than 0, not %d", o.MaxBodyBytes)}
+	for _, size := range []struct {
+		option string
+		value  int64
+	}{
+		{"MaxBodyBytes", o.MaxBodyBytes},
+		{"MaxBatchBytes", o.MaxBatchBytes},
+		{"MaxArgsBytes", o.MaxArgsBytes},
+		{"MaxResultBytes", o.MaxResultBytes},
+	} {
+		if size.value <= 0 || size.value > maxSize {
+			return &OptionError{size.option, fmt.Sprintf("must be from 1 to %d, not %d", maxSize, size.value)}
+		}
 	}
 	return nil
 }

@@ -22,8 +22,9 @@ type store interface {
 // openStore opens the engine that the options name.
 func (a *App) openStore() (store, error) {
 	s, err := a.open(a.options.Store, embedded.Options{
-		Logger:    logging.Adapt(a.log),
-		OnFailure: func(err error) { a.fail(fmt.Errorf("the store failed: %w", err)) },
+		Logger:         logging.Adapt(a.log),
+		IdempotencyTTL: a.options.IdempotencyTTL,
+		OnFailure:      func(err error) { a.fail(fmt.Errorf("the store failed: %w", err)) },
 	})
 	if errors.Is(err, embedded.ErrInUse) {
 		return nil, fmt.Errorf("open the store: %s is in use by another server", a.options.Store)

@@ -159,7 +159,7 @@ func TestUnknownVariables(t *testing.T) {
 		"unknown":       {[]string{"LONGSHORE_WRD=one", "LONGSHORE_MAXWAIT=1s", "LONGSHORE_WRD=two"}, []string{"LONGSHORE_MAXWAIT", "LONGSHORE_WRD"}},
 		"empty":         {[]string{"LONGSHORE_WRD=", "LONGSHORE_"}, []string{"LONGSHORE_", "LONGSHORE_WRD"}},
 		"no setting":    {[]string{"LONGSHORE_VERSION=1", "LONGSHORE_HELP=1"}, []string{"LONGSHORE_HELP", "LONGSHORE_VERSION"}},
-		"of a command":  {[]string{"LONGSHORE_JOB_ID=1", "LONGSHORE_JOB_TYPE=t", "LONGSHORE_JOB_CHANNEL=c", "LONGSHORE_ATTEMPT=1", "LONGSHORE_DEPENDENCIES=/tmp/x"}, nil},
+		"of a command":  {[]string{"LONGSHORE_JOB_ID=1", "LONGSHORE_JOB_TYPE=t", "LONGSHORE_JOB_CHANNEL=c", "LONGSHORE_ATTEMPT=1", "LONGSHORE_DEPENDENCIES=/tmp/x", "LONGSHORE_PROGRESS=/dev/fd/3"}, nil},
 		"like commands": {[]string{"LONGSHORE_JOBS=1", "LONGSHORE_ATTEMPTS=1"}, []string{"LONGSHORE_ATTEMPTS", "LONGSHORE_JOBS"}},
 	} {
 		t.Run(name, func(t *testing.T) {

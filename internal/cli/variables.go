@@ -70,7 +70,7 @@ func (p Program) Unknown(flags any, env []string) []string {
 // ofCommands tells whether a variable is one that a worker sets for its commands.
 func ofCommands(name string) bool {
 	switch rest := strings.TrimPrefix(name, prefix); rest {
-	case "ATTEMPT", "DEPENDENCIES":
+	case "ATTEMPT", "DEPENDENCIES", "PROGRESS":
 		return true
 	default:
 		return strings.HasPrefix(rest, "JOB_")

@@ -20,20 +20,23 @@ import (
 
 // Reasons of failed jobs.
 const (
-	ReasonExitCode       = "exit-code"        // details: exit_code, stderr
+	ReasonExitCode       = "exit-code"        // details: exit_code, stderr; retryable if it is 75
 	ReasonSignal         = "signal"           // details: signal, name, stderr
 	ReasonOutputTooLarge = "output-too-large" // details: limit_bytes, stderr
 	ReasonStartFailed    = "start-failed"     // details: message
 	ReasonRunFailed      = "run-failed"       // details: message, stderr: its input or output failed
 )
 
+// exitTempFail is the exit code by which a command says that another run may succeed: EX_TEMPFAIL
+// of sysexits.h.
+const exitTempFail = 75
+
 // Defaults of Options.
 const (
 	DefaultKillGrace   = 10 * time.Second
 	DefaultOutputDelay = 2 * time.Second
-	// DefaultMaxOutputBytes leaves room for the rest of the report in a body of 1 MiB, the
-	// most that a server accepts unless it was started otherwise.
-	DefaultMaxOutputBytes = 1<<20 - 4<<10
+	// DefaultMaxOutputBytes is how long a result may be unless the server was started otherwise.
+	DefaultMaxOutputBytes = 1 << 20
 	DefaultStderrBytes    = 8 << 10
 )
 
@@ -64,7 +67,10 @@ type Options struct {
 // A command finds in its environment, beside Options.Env: LONGSHORE_JOB_ID, LONGSHORE_JOB_TYPE,
 // LONGSHORE_JOB_CHANNEL, LONGSHORE_ATTEMPT, and in LONGSHORE_DEPENDENCIES the path of a file that
 // holds what became of the job's dependencies, as the JSON array that the lease has. The file
-// is removed when the command has ended.
+// is removed when the command has ended. TRACEPARENT is the job's trace context, if it has one.
+//
+// LONGSHORE_PROGRESS is the path of a pipe, which is open as descriptor 3 too. Each line that the
+// command writes there becomes the run's progress: a percentage, and a message.
 type Runner struct {
 	options Options
 	killed  chan struct{} // closed by kill
@@ -110,6 +116,11 @@ func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, er
 	}
 	defer func() { _ = os.Remove(dependencies) }()
 
+	pipe, err := newProgress()
+	if err != nil {
+		return nil, failure(ReasonStartFailed, "message", err.Error())
+	}
+
 	stdout := newBoundedBuffer(r.options.MaxOutputBytes)
 	stderr := &tail{most: r.options.StderrBytes}
 	// The context must not end the command by itself: that would be one process, and rudely.
@@ -120,16 +131,24 @@ func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, er
 		"LONGSHORE_JOB_CHANNEL="+run.Channel,
 		"LONGSHORE_ATTEMPT="+strconv.FormatInt(run.Attempt, 10),
 		"LONGSHORE_DEPENDENCIES="+dependencies,
+		"LONGSHORE_PROGRESS="+progressPath,
 	)
+	if run.TraceParent != "" {
+		cmd.Env = append(cmd.Env, "TRACEPARENT="+run.TraceParent)
+	}
 	cmd.Stdin = bytes.NewReader(run.Args) // exec forgives a command that does not read it
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.ExtraFiles = []*os.File{pipe.writer} // the first is descriptor 3
 	cmd.WaitDelay = r.options.OutputDelay
 	cmd.SysProcAttr = groupAttributes()
 
 	process, err := start(cmd)
 	if err != nil {
+		pipe.abandon()
 		return nil, failure(ReasonStartFailed, "message", err.Error())
 	}
+	pipe.follow(run)
+	defer pipe.end()
 	select {
 	case end := <-process.waited:
 		err = end.err
@@ -157,7 +176,9 @@ func (r *Runner) outcome(err error, stdout *boundedBuffer, stderr *tail) (any, e
 			return nil, failure(ReasonSignal,
 				"signal", int(status.Signal()), "name", status.Signal().String(), "stderr", stderr.String())
 		}
-		return nil, failure(ReasonExitCode, "exit_code", exit.ExitCode(), "stderr", stderr.String())
+		f := failure(ReasonExitCode, "exit_code", exit.ExitCode(), "stderr", stderr.String())
+		f.Retryable = exit.ExitCode() == exitTempFail
+		return nil, f
 	default:
 		return nil, failure(ReasonRunFailed, "message", err.Error(), "stderr", stderr.String())
 	}

@@ -82,7 +82,7 @@ func TestTheEnvironmentTellsAboutTheJob(t *testing.T) {
 	dir := t.TempDir()
 	run := newRun(`null`)
 	run.Dependencies = []client.Dependency{
-		{Id: uuid.New(), Type: "d", State: client.Finished, Result: json.RawMessage(`{"big":12345678901234567890}`)},
+		{Id: uuid.New(), Name: new("left"), Type: "d", State: client.Finished, Result: json.RawMessage(`{"big":12345678901234567890}`)},
 		{Id: uuid.New(), Type: "d", State: client.Failed, Error: &client.JobError{Reason: "no"}},
 	}
 	line := `printf '{"id":"%s","type":"%s","channel":"%s","attempt":%s,"mode":"%s","own":"%s","dependencies":%s}' \
@@ -120,6 +120,32 @@ func TestANonZeroExitIsAFailureWithTheEndOfTheErrors(t *testing.T) {
 	_, err = do(t, command.Options{StderrBytes: 2}, `echo é >&2; exit 1`, `null`)
 	_, details = failed(t, err)
 	require.Equal(t, "\n", details["stderr"], "half a character is dropped")
+}
+
+// 75 is EX_TEMPFAIL of sysexits.h.
+func TestOneExitCodeSaysThatAnotherRunMaySucceed(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]bool{"75": true, "1": false, "74": false, "76": false} {
+		_, err := do(t, command.Options{}, `exit `+code, `null`)
+		var failure *client.Failure
+		require.ErrorAs(t, err, &failure)
+		require.Equal(t, "exit-code", failure.Reason)
+		require.Equal(t, want, failure.Retryable, code)
+		require.Zero(t, failure.RetryAfter, "the job's own policy counts")
+	}
+}
+
+func TestTheTraceContextOfTheJobIsThatOfTheCommand(t *testing.T) {
+	t.Parallel()
+	const own, trace = "00-11111111111111111111111111111111-1111111111111111-01", "00-22222222222222222222222222222222-2222222222222222-01"
+	for given, want := range map[string]string{trace: trace, "": own} {
+		run := newRun(`null`)
+		run.TraceParent = given
+		runner := command.New(command.Options{Env: environ("TRACEPARENT=" + own)})
+		result, err := runner.Handler(`printf "$TRACEPARENT"`)(t.Context(), run)
+		require.NoError(t, err)
+		require.JSONEq(t, `"`+want+`"`, string(result.(json.RawMessage)))
+	}
 }
 
 func TestACommandThatIsNotThereIsAFailureOfTheShell(t *testing.T) {

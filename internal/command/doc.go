@@ -2,7 +2,8 @@
 //
 // A command is run by `sh -c` in a process group of its own. It reads the job's args as JSON
 // on its standard input, finds out about the job in its environment (see Runner), and writes
-// the job's result to its standard output. A non-zero exit fails the job.
+// the job's result to its standard output. A non-zero exit fails the job; 75 says that another
+// run may succeed.
 //
 // A run's context ends the whole group, politely first. What a command leaves running in its
 // group when it exits is killed, so that one job cannot disturb the next; a process that makes

@@ -24,6 +24,21 @@ var (
 	ErrLeaseLost = errors.New("lease is over")
 	// ErrAlreadyReported: the lease was reported on before, with another outcome.
 	ErrAlreadyReported = errors.New("lease was already reported with another outcome")
+	// ErrChanged: the job is not of the version that the update is for.
+	ErrChanged = errors.New("job has changed")
+	// ErrNotFailed: only a job that failed or was canceled can be retried, once all its
+	// dependents were told of that.
+	ErrNotFailed = errors.New("job has not failed and was not canceled")
+	// ErrDependencyFailed: a dependency of the job that is to be retried failed or was canceled,
+	// and decides against it.
+	ErrDependencyFailed = errors.New("a dependency has failed or was canceled")
+	// ErrUniqueKeyTaken: another job that is not over has the unique key of the one that is to
+	// be retried.
+	ErrUniqueKeyTaken = errors.New("another job has the unique key")
+	// ErrKeyReused: the call's idempotency key was used for another call.
+	ErrKeyReused = errors.New("idempotency key was used for another call")
+	// ErrKeyInUse: the call with the same idempotency key is still under way.
+	ErrKeyInUse = errors.New("call with the same idempotency key is under way")
 	// ErrUnavailable: the store is closed or has failed; the outcome of a call that got this
 	// error is unknown.
 	ErrUnavailable = errors.New("queue is not available")
@@ -47,8 +62,17 @@ func (e *DependencyError) Unwrap() error { return ErrNotExist }
 
 // InvalidError tells which field of a request is not acceptable, and why.
 type InvalidError struct {
+	Job    int    // index of the job in the call to Enqueue; 0 elsewhere
 	Field  string // as it is called on the wire, such as "types[3]"
 	Reason string // completes "<field>: "
+}
+
+// ofJob makes an *InvalidError that of one job of a call.
+func ofJob(err error, index int) error {
+	if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
+		return &InvalidError{Job: index, Field: invalid.Field, Reason: invalid.Reason}
+	}
+	return err
 }
 
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -23,13 +24,36 @@ type Lease struct {
 	// accepted any more.
 	Canceled     bool
 	Dependencies []Dependency // in the order given at Enqueue
+	// Timeout is how long the run may take, from its claim; zero for no bound.
+	Timeout time.Duration
+	// HeartbeatTimeout is the job's own; zero leaves it to the server.
+	HeartbeatTimeout time.Duration
+	Labels           map[string]string
+	TraceParent      string
 }
 
 // Dependency is what became of a job that another one depends on.
 type Dependency struct {
 	ID     uuid.UUID
+	Name   string // as the dependent calls it; "" if it does not
 	Type   string
 	State  State
 	Result json.RawMessage // nil unless State is Finished
 	Error  *JobError       // nil unless State is Failed
+}
+
+// Beat is what a worker says with a heartbeat. The zero Beat says only that it is alive.
+type Beat struct {
+	Progress      *Progress       // nil leaves what was reported before
+	PartialResult json.RawMessage // one JSON value; nil leaves what was reported before
+}
+
+// Empty reports whether the beat says only that the worker is alive.
+func (b Beat) Empty() bool { return b.Progress == nil && b.PartialResult == nil }
+
+// BeatAnswer is what a worker is told.
+type BeatAnswer struct {
+	Canceled bool // the job was canceled; nothing the worker reports is accepted any more
+	// HeartbeatTimeout is the job's own; zero leaves it to the server.
+	HeartbeatTimeout time.Duration
 }

@@ -22,25 +22,34 @@ type JobQueue interface {
 	// Enqueue adds jobs, all or none, and returns their statuses in the order given. Ids are
 	// UUIDs of version 7.
 	//
-	// Every dependency must exist, or nothing is added: *DependencyError. A job whose
-	// dependencies are not over is Blocked; when they are, it starts as Admit says. Jobs of
-	// one lane are handed out in the order in which they were added, and of those of one
-	// call in the order given. *InvalidError if a job is not valid.
-	Enqueue(ctx context.Context, jobs []NewJob) ([]Status, error)
+	// Every dependency must exist, or nothing is added: *DependencyError. A job starts as
+	// Job.Admit says: Blocked while its dependencies are not over, else Scheduled until its
+	// time has come, else Pending. Jobs of one priority in one lane are handed out in the
+	// order in which they were added, and of those of one call in the order given.
+	//
+	// A job whose unique key is that of one which is not over is not added: the other one is
+	// returned in its place, and takes its place in the Needs of the same call.
+	//
+	// *InvalidError if a job is not valid, or NewGraph refuses them.
+	Enqueue(ctx context.Context, jobs []NewJob) ([]Enqueued, error)
 
-	// Dequeue leases the job that became part of the queue first among all the pending ones
-	// of any of the types and any of the channels, and blocks until there is one or ctx
-	// ends: ErrDequeueTimeout. It looks before it waits, also when ctx is over already, which
-	// is how to ask without waiting. Waiting callers are served in the order they came, and each
-	// job is handed to one of them.
+	// Dequeue leases, of all the pending jobs of any of the types and any of the channels, the
+	// one of the highest priority, and of those the one that became part of the queue first.
+	// It blocks until there is one or ctx ends: ErrDequeueTimeout. It looks before it waits,
+	// also when ctx is over already, which is how to ask without waiting. Waiting callers are
+	// served in the order they came, and each job is handed to one of them.
 	//
 	// A lease may be returned although ctx has just ended; a caller that cannot use it
 	// should release it.
+	//
+	// With request.Once a call that is repeated returns the lease that the first one did:
+	// ErrLeaseLost if that is over by now, unless because of a cancel; if it was released,
+	// another one is granted. ErrKeyReused; ErrKeyInUse while the first call waits.
 	Dequeue(ctx context.Context, request DequeueRequest) (Lease, error)
 
 	// DequeueByID leases one pending job out of turn, without waiting. ErrNotExist;
-	// ErrNotPending if it is in any other state, canceled included.
-	DequeueByID(ctx context.Context, id uuid.UUID, worker string) (Lease, error)
+	// ErrNotPending if it is in any other state, canceled included. once is as for Dequeue.
+	DequeueByID(ctx context.Context, id uuid.UUID, worker string, once Once) (Lease, error)
 
 	// RequeueOrFinishJob ends the lease. If its job was requeued fewer than maxRetries times
 	// it goes back to Pending, at its old place in line; else it ends with the outcome, and
@@ -68,14 +77,15 @@ type JobQueue interface {
 	// job was canceled: its holder may not know yet. ErrNotExist for any other token.
 	IdFromToken(ctx context.Context, token uuid.UUID) (uuid.UUID, error)
 
-	// Heartbeats returns the tokens of the leases whose last beat is at least olderThan ago,
-	// oldest beat first. The claim counts as a beat, and so does opening the store. Leases
-	// that are over are never among them.
+	// Heartbeats returns the tokens of the leases whose last beat is at least olderThan ago, or
+	// as long ago as their job's own HeartbeatTimeout. The claim counts as a beat, and so does
+	// opening the store. Leases that are over are never among them.
 	Heartbeats(ctx context.Context, olderThan time.Duration) ([]uuid.UUID, error)
 
-	// RefreshHeartbeat resets the lease's last beat to now, and tells whether the job was
-	// canceled under it. ErrLeaseLost if it is over for any other reason.
-	RefreshHeartbeat(ctx context.Context, token uuid.UUID) (canceled bool, err error)
+	// RefreshHeartbeat resets the lease's last beat to now, keeps what the beat says with the
+	// job, and tells whether the job was canceled under the lease: then nothing is kept.
+	// ErrLeaseLost if it is over for any other reason.
+	RefreshHeartbeat(ctx context.Context, token uuid.UUID, beat Beat) (BeatAnswer, error)
 }
 
 // DequeueRequest says which jobs a worker can run.
@@ -83,6 +93,7 @@ type DequeueRequest struct {
 	Types    []string // at least one
 	Channels []string // none is DefaultChannel alone
 	Worker   string   // a name for people, may be empty
+	Once     Once
 }
 
 // Lanes returns every lane that the request looks in, each once.

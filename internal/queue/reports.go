@@ -3,6 +3,7 @@ package queue
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 
 	"github.com/google/uuid"
 )
@@ -16,6 +17,7 @@ const (
 	EndLost                    // its holder went silent
 	EndReleased                // its holder gave the job back
 	EndCanceled                // the job was canceled under it
+	EndTimedOut                // its run took too long
 )
 
 // EndedLease is what is remembered of a lease that is over, for as long as its job is kept:
@@ -25,15 +27,15 @@ type EndedLease struct {
 	Attempt uint64
 	End     End
 	State   State             // the job's state that the end led to
-	Digest  [sha256.Size]byte // of the outcome, if End is EndReported
+	Digest  [sha256.Size]byte // of what was reported, if End is EndReported
 }
 
-// Report answers an outcome that arrives when the lease is over already: the state that the
-// same report led to before, or why it is refused.
-func (l EndedLease) Report(outcome Outcome) (State, error) {
+// Report answers a report, of which digest is the Digest, that arrives when the lease is over
+// already: the state that the same report led to before, or why it is refused.
+func (l EndedLease) Report(digest [sha256.Size]byte) (State, error) {
 	switch l.End {
 	case EndReported:
-		if l.Digest == outcome.Digest() {
+		if l.Digest == digest {
 			return l.State, nil
 		}
 		return 0, ErrAlreadyReported
@@ -67,26 +69,46 @@ func (l EndedLease) Beat() (canceled bool, err error) {
 // Digest tells outcomes apart, without keeping them. Two are the same if every byte is; no
 // result is null.
 func (o Outcome) Digest() [sha256.Size]byte {
-	h := sha256.New()
-	part := func(b []byte) {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(b)))
-		h.Write(size[:])
-		h.Write(b)
+	if o.Error != nil {
+		return Failure{Error: *o.Error}.Digest()
 	}
-	if o.Error == nil {
-		part([]byte("result"))
-		if len(o.Result) == 0 {
-			part([]byte("null"))
-		} else {
-			part(o.Result)
-		}
+	d := digest{sha256.New()}
+	d.part([]byte("result"))
+	if len(o.Result) == 0 {
+		d.part([]byte("null"))
 	} else {
-		part([]byte("error"))
-		part([]byte(o.Error.Reason))
-		part(o.Error.Details)
+		d.part(o.Result)
 	}
-	var sum [sha256.Size]byte
-	h.Sum(sum[:0])
+	return d.sum()
+}
+
+// Digest tells failures apart, in the same way. One that is not retryable has the digest of
+// its error as an Outcome.
+func (f Failure) Digest() [sha256.Size]byte {
+	d := digest{sha256.New()}
+	d.part([]byte("error"))
+	d.part([]byte(f.Error.Reason))
+	d.part(f.Error.Details)
+	if f.Retryable {
+		d.part([]byte("retryable"))
+	}
+	if f.RetryAfter != nil {
+		d.part(binary.BigEndian.AppendUint64(nil, uint64(*f.RetryAfter)))
+	}
+	return d.sum()
+}
+
+// digest hashes parts, each after its length, so that no two lists of parts are alike.
+type digest struct{ hash.Hash }
+
+func (d digest) part(b []byte) {
+	var size [8]byte
+	binary.BigEndian.PutUint64(size[:], uint64(len(b)))
+	d.Write(size[:])
+	d.Write(b)
+}
+
+func (d digest) sum() (sum [sha256.Size]byte) {
+	d.Sum(sum[:0])
 	return sum
 }

@@ -1,7 +1,9 @@
 // Package reaper takes back the leases of workers that went silent.
 //
-// It decides when to look and what to ask for, and nothing else: which leases are silent, and
-// what becomes of their jobs, is the queue's business. Every call is fenced by the lease's
+// It decides when to look and what to ask for, and nothing else: which leases are silent, by
+// the server's timeout or by one that a job has of its own, and what becomes of their jobs, is
+// the queue's business. So are runs that take too long, jobs that expire and jobs whose time
+// has come: an engine sees to these by itself. Every call is fenced by the lease's
 // token, so any number of servers may reap one queue at once, and a worker that reports in the
 // very moment wins or loses as a whole.
 package reaper
@@ -41,9 +43,11 @@ const parallel = 16
 
 // Options say how to reap. Their zero value does not requeue at all; see the defaults.
 type Options struct {
-	// Interval is the time from one look to the next; 0 is DefaultInterval.
+	// Interval is the time from one look to the next, and so how much longer than its timeout
+	// a lease may be silent; 0 is DefaultInterval.
 	Interval time.Duration
-	// HeartbeatTimeout is how long a lease may be silent; 0 is DefaultHeartbeatTimeout.
+	// HeartbeatTimeout is how long a lease may be silent, unless its job says otherwise; 0 is
+	// DefaultHeartbeatTimeout.
 	HeartbeatTimeout time.Duration
 	// MaxRetries is how often a job is requeued, unless it says so itself, before it fails.
 	MaxRetries uint64

@@ -33,9 +33,9 @@ func start(t *testing.T, options reaper.Options) *embedded.Store {
 
 func enqueue(t *testing.T, store *embedded.Store, job queue.NewJob) uuid.UUID {
 	t.Helper()
-	statuses, err := store.Enqueue(t.Context(), []queue.NewJob{job})
+	added, err := store.Enqueue(t.Context(), []queue.NewJob{job})
 	require.NoError(t, err)
-	return statuses[0].ID
+	return added[0].ID
 }
 
 func dequeue(t *testing.T, store *embedded.Store) queue.Lease {
@@ -87,9 +87,9 @@ func TestAWorkerThatBeatsKeepsItsLease(t *testing.T) {
 		lease := dequeue(t, store)
 		for range 100 {
 			advance(40 * time.Second)
-			canceled, err := store.RefreshHeartbeat(t.Context(), lease.Token)
+			answer, err := store.RefreshHeartbeat(t.Context(), lease.Token, queue.Beat{})
 			require.NoError(t, err)
-			require.False(t, canceled)
+			require.False(t, answer.Canceled)
 		}
 		require.Equal(t, uint64(1), status(t, store, id).Attempt)
 	})
@@ -114,6 +114,39 @@ func TestAJobsOwnMaxRetriesWins(t *testing.T) {
 		dequeue(t, store)
 		advance(150 * time.Second)
 		require.Equal(t, queue.Failed, status(t, store, robust).State)
+	})
+}
+
+// A job's own timeout goes before the server's, be it shorter or longer.
+func TestAJobsOwnHeartbeatTimeoutWins(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := start(t, reaper.Options{MaxRetries: 2})
+		hasty := enqueue(t, store, queue.NewJob{Type: "build", HeartbeatTimeout: 20 * time.Second})
+		patient := enqueue(t, store, queue.NewJob{Type: "build", HeartbeatTimeout: 10 * time.Minute})
+		usual := enqueue(t, store, queue.NewJob{Type: "build"})
+		for range 3 {
+			dequeue(t, store)
+		}
+		running := func() (running []uuid.UUID) {
+			for _, id := range []uuid.UUID{hasty, patient, usual} {
+				if status(t, store, id).State == queue.Running {
+					running = append(running, id)
+				}
+			}
+			return running
+		}
+		advance(19 * time.Second)
+		require.Equal(t, []uuid.UUID{hasty, patient, usual}, running())
+		advance(31 * time.Second)
+		require.Equal(t, []uuid.UUID{patient, usual}, running(), "its timeout and an interval have passed")
+		advance(100 * time.Second)
+		require.Equal(t, []uuid.UUID{patient}, running())
+		advance(7 * time.Minute)
+		require.Equal(t, []uuid.UUID{patient}, running())
+		advance(2 * time.Minute)
+		require.Empty(t, running())
+		require.Equal(t, uint64(1), status(t, store, patient).Retries)
 	})
 }
 

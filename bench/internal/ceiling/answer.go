@@ -36,7 +36,7 @@ func record() (*answer, error) {
 		return nil, fmt.Errorf("the product answered %d: %s", w.Code, w.Body)
 	}
 	header := make(http.Header)
-	for _, name := range []string{"Content-Type", "Content-Length", "Location"} {
+	for _, name := range []string{"Content-Type", "Content-Length", "Location", "ETag"} {
 		header.Set(name, w.Header().Get(name))
 	}
 	return &answer{status: w.Code, header: header, body: w.Body.Bytes()}, nil
@@ -57,14 +57,15 @@ func (a *answer) VisitCreateJobResponse(w http.ResponseWriter) error {
 type nothing struct{ api.Queue }
 
 // Enqueue answers as if it had added one job.
-func (nothing) Enqueue(_ context.Context, added []queue.NewJob) ([]queue.Status, error) {
-	return []queue.Status{{
+func (nothing) Enqueue(_ context.Context, added []queue.NewJob) ([]queue.Enqueued, error) {
+	return []queue.Enqueued{{Status: queue.Status{
 		ID:      uuid.UUID{0x01, 0x93, 0x3a, 0x6e, 0x7b, 0x3a, 0x7c, 0x3e, 0x9d, 0x2f, 0x2f, 0x6f, 0x4c, 0x1a, 0x0b, 0x03},
 		Type:    added[0].Type,
 		Channel: queue.DefaultChannel,
 		State:   queue.Pending,
 		Queued:  time.Date(2026, 11, 17, 9, 30, 0, 123456000, time.UTC),
-	}}, nil
+		Version: 1,
+	}}}, nil
 }
 
 // Ready says that it is.

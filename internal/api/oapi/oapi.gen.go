@@ -35,28 +35,49 @@ func (e HealthStatus) Valid() bool {
 
 // Defines values for JobState.
 const (
-	Blocked  JobState = "blocked"
-	Canceled JobState = "canceled"
-	Failed   JobState = "failed"
-	Finished JobState = "finished"
-	Pending  JobState = "pending"
-	Running  JobState = "running"
+	JobStateBlocked   JobState = "blocked"
+	JobStateCanceled  JobState = "canceled"
+	JobStateFailed    JobState = "failed"
+	JobStateFinished  JobState = "finished"
+	JobStatePending   JobState = "pending"
+	JobStateRunning   JobState = "running"
+	JobStateScheduled JobState = "scheduled"
 )
 
 // Valid indicates whether the value is a known member of the JobState enum.
 func (e JobState) Valid() bool {
 	switch e {
-	case Blocked:
+	case JobStateBlocked:
 		return true
-	case Canceled:
+	case JobStateCanceled:
 		return true
-	case Failed:
+	case JobStateFailed:
 		return true
-	case Finished:
+	case JobStateFinished:
 		return true
-	case Pending:
+	case JobStatePending:
 		return true
-	case Running:
+	case JobStateRunning:
+		return true
+	case JobStateScheduled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NeedIf.
+const (
+	NeedIfFinished  NeedIf = "finished"
+	NeedIfSucceeded NeedIf = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the NeedIf enum.
+func (e NeedIf) Valid() bool {
+	switch e {
+	case NeedIfFinished:
+		return true
+	case NeedIfSucceeded:
 		return true
 	default:
 		return false
@@ -87,17 +108,47 @@ func (e RunIf) Valid() bool {
 // Example: acme
 type Channel = string
 
+// CreatedJob defines model for CreatedJob.
+type CreatedJob struct {
+	// Existing Whether nothing was created for this one, because the job of this id has its
+	// `unique_key`.
+	Existing *bool `json:"existing,omitempty"`
+
+	// Id Example: 01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03
+	Id openapi_types.UUID `json:"id"`
+
+	// Name What a job is called within one call. Written like a type.
+	//
+	// Example: left
+	Name *JobName `json:"name,omitempty"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State JobState `json:"state"`
+}
+
+// CreatedJobs defines model for CreatedJobs.
+type CreatedJobs struct {
+	Jobs []CreatedJob `json:"jobs"`
+}
+
 // Dependency defines model for Dependency.
 type Dependency struct {
 	// Error Why a job failed.
 	Error *JobError          `json:"error,omitempty"`
 	Id    openapi_types.UUID `json:"id"`
 
+	// Name What the job named it in its `needs`. Absent if it was one of its `dependencies`.
+	Name *JobName `json:"name,omitempty"`
+
 	// Result What its worker reported, when it `finished`.
 	Result json.RawMessage `json:"result,omitempty"`
 
-	// State `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
-	// `running`: leased. `finished`, `failed`, `canceled`: over.
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
 	//
 	//
 	// Example: pending
@@ -166,6 +217,13 @@ type ErrorDescription struct {
 type FailRequest struct {
 	// Error Why a job failed.
 	Error JobError `json:"error"`
+
+	// RetryAfterSeconds How long to wait before that, in place of what the job's `retry` says. Only with
+	// `retryable: true`.
+	RetryAfterSeconds *float64 `json:"retry_after_seconds,omitempty"`
+
+	// Retryable Whether another run may succeed.
+	Retryable *bool `json:"retryable,omitempty"`
 }
 
 // FinishRequest defines model for FinishRequest.
@@ -194,13 +252,24 @@ type HeartbeatAnswer struct {
 	HeartbeatTimeoutSeconds float64 `json:"heartbeat_timeout_seconds"`
 }
 
+// HeartbeatRequest defines model for HeartbeatRequest.
+type HeartbeatRequest struct {
+	// PartialResult What the job has made so far.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress `json:"progress,omitempty"`
+}
+
 // JSONValue Any JSON value. Longshore does not look into it: what comes out is the value that
 // went in, key order, big numbers and `\u0000` included.
 //
 // Example: {"files":["a.png","b.png"],"width":640}
 type JSONValue = json.RawMessage
 
-// Job Example: {"args":{"width":640},"attempt":1,"canceled":false,"channel":"default","dependencies":[],"dependents":[],"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","queued_at":"2026-11-17T09:30:00.123456Z","retries":0,"run_if":"all_succeeded","started_at":"2026-11-17T09:30:01.5Z","state":"running","type":"resize","worker":"rack4-host12"}
+// Job Example: {"args":{"width":640},"attempt":1,"canceled":false,"channel":"default","dependencies":[],"dependents":[],"failures":0,"generation":0,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","priority":0,"queued_at":"2026-11-17T09:30:00.123456Z","retries":0,"run_if":"all_succeeded","started_at":"2026-11-17T09:30:01.5Z","state":"running","timeouts":0,"type":"resize","worker":"rack4-host12"}
 type Job struct {
 	Args json.RawMessage `json:"args"`
 
@@ -226,14 +295,42 @@ type Job struct {
 	// Error Why a job failed.
 	Error *JobError `json:"error,omitempty"`
 
+	// ExpiresAt As given when the job was created.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Failures How often a worker reported that the job failed.
+	Failures int64 `json:"failures"`
+
 	// FinishedAt When the job was over, however it ended.
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Generation 0, and one more with each `/retry`, which sets `retries`, `failures` and `timeouts`
+	// to 0.
+	Generation              int64    `json:"generation"`
+	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
 
 	// Id A UUID of version 7; ids of later jobs sort after those of earlier ones.
 	Id openapi_types.UUID `json:"id"`
 
-	// MaxRetries As given when the job was created.
-	MaxRetries *int64 `json:"max_retries,omitempty"`
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// MaxRetries As given when the job was created, as are the others of this kind.
+	MaxRetries  *int64 `json:"max_retries,omitempty"`
+	MaxTimeouts *int64 `json:"max_timeouts,omitempty"`
+
+	// PartialResult What the newest lease's worker reported so far. Absent once the job is `finished`.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+	Priority      int64           `json:"priority"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress `json:"progress,omitempty"`
 
 	// QueuedAt When the job was created.
 	QueuedAt time.Time `json:"queued_at"`
@@ -244,6 +341,19 @@ type Job struct {
 	// Retries How often the job was put back in line because its worker had gone silent.
 	Retries int64 `json:"retries"`
 
+	// Retry What becomes of failures that are reported as `retryable`. The job waits
+	// `initial_seconds` after the first one, `factor` times as long after each further one,
+	// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+	// worker's `retry_after_seconds` takes the place of all that.
+	//
+	//
+	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+	Retry *RetryPolicy `json:"retry,omitempty"`
+
+	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// change has set it.
+	RunAt *time.Time `json:"run_at,omitempty"`
+
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
 	// of them finished; one that failed fails it with reason `dependency-failed`, and one
 	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
@@ -252,19 +362,29 @@ type Job struct {
 	// StartedAt When the newest lease began. Absent while the job waits.
 	StartedAt *time.Time `json:"started_at,omitempty"`
 
-	// State `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
-	// `running`: leased. `finished`, `failed`, `canceled`: over.
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
 	//
 	//
 	// Example: pending
-	State JobState `json:"state"`
+	State          JobState `json:"state"`
+	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+
+	// Timeouts How often a run took longer than `timeout_seconds`.
+	Timeouts int64 `json:"timeouts"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
 
 	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 	// digits or `. _ : / @ + -`, the first a letter or a digit.
 	//
 	//
 	// Example: resize
-	Type JobType `json:"type"`
+	Type      JobType `json:"type"`
+	UniqueKey *string `json:"unique_key,omitempty"`
 
 	// Worker The name that the newest lease's worker gave.
 	Worker *WorkerName `json:"worker,omitempty"`
@@ -276,17 +396,31 @@ type JobError struct {
 	Details json.RawMessage `json:"details,omitempty"`
 
 	// Reason A short word for programs, such as `exit-code`. These are given by the server, and
-	// a worker cannot report them: `heartbeat-lost`, `dependency-failed`,
-	// `dependencies-too-large` (what they made is more than 64 MiB, which no lease may
-	// hold) and `damaged` (the store cannot read the job or what it depends on).
+	// a worker cannot report them: `heartbeat-lost`, `timeout`, `expired`,
+	// `dependency-failed`, `dependencies-too-large` (what they made is more than 64 MiB,
+	// which no lease may hold) and `damaged` (the store cannot read the job or what it
+	// depends on).
 	//
 	//
 	// Example: exit-code
 	Reason string `json:"reason"`
 }
 
-// JobState `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
-// `running`: leased. `finished`, `failed`, `canceled`: over.
+// JobList defines model for JobList.
+type JobList struct {
+	Jobs []Job `json:"jobs"`
+
+	// NextCursor The `cursor` of the next page. Absent if this was the last one.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// JobName What a job is called within one call. Written like a type.
+//
+// Example: left
+type JobName = string
+
+// JobState `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
 //
 // Example: pending
 type JobState string
@@ -297,7 +431,23 @@ type JobState string
 // Example: resize
 type JobType = string
 
-// Lease Example: {"args":{"out":"report.html"},"attempt":1,"canceled":false,"channel":"acme","dependencies":[{"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b01","result":{"pages":12},"state":"finished","type":"resize"}],"heartbeat_in_seconds":40,"heartbeat_timeout_seconds":120,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10","type":"merge"}
+// JobUpdate defines model for JobUpdate.
+type JobUpdate struct {
+	// Labels Takes the place of all labels there were.
+	Labels   *Labels `json:"labels,omitempty"`
+	Priority *int    `json:"priority,omitempty"`
+
+	// RunAt A time that has passed is at once.
+	RunAt *time.Time `json:"run_at,omitempty"`
+}
+
+// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+//
+// Example: {"customer":"42","team":"print"}
+type Labels map[string]string
+
+// Lease Example: {"args":{"out":"report.html"},"attempt":1,"canceled":false,"channel":"acme","dependencies":[{"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b01","name":"left","result":{"pages":12},"state":"finished","type":"resize"}],"heartbeat_in_seconds":40,"heartbeat_timeout_seconds":120,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10","type":"merge"}
 type Lease struct {
 	Args json.RawMessage `json:"args"`
 
@@ -327,8 +477,23 @@ type Lease struct {
 	// Id The id of the job.
 	Id openapi_types.UUID `json:"id"`
 
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// TimeoutSeconds How long the run may take, from the claim. Absent if there is no bound.
+	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+
 	// Token The secret that goes into the paths of `/v1/leases/{token}/...`.
 	Token openapi_types.UUID `json:"token"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
 
 	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 	// digits or `. _ : / @ + -`, the first a letter or a digit.
@@ -338,25 +503,100 @@ type Lease struct {
 	Type JobType `json:"type"`
 }
 
+// Need defines model for Need.
+type Need struct {
+	// If What the other job must have come to. `succeeded`: it finished; one that failed
+	// or was canceled fails or cancels this one. `finished`: it is over, however it ended.
+	// When left out it is as `run_if` says.
+	If *NeedIf `json:"if,omitempty"`
+
+	// Name What a job is called within one call. Written like a type.
+	//
+	// Example: left
+	Name JobName `json:"name"`
+}
+
+// NeedIf What the other job must have come to. `succeeded`: it finished; one that failed
+// or was canceled fails or cancels this one. `finished`: it is over, however it ended.
+// When left out it is as `run_if` says.
+type NeedIf string
+
 // NewJob defines model for NewJob.
 type NewJob struct {
 	// Args What the worker needs to know. `null` when left out.
 	Args    json.RawMessage `json:"args,omitempty"`
 	Channel *Channel        `json:"channel,omitempty"`
 
+	// DelaySeconds The same, counted from now. Not together with `run_at`.
+	DelaySeconds *float64 `json:"delay_seconds,omitempty"`
+
 	// Dependencies The jobs that must be over first, at most 10,000. Their order is kept, and is the
 	// order in which their results reach the worker; one named again counts once.
 	Dependencies *[]openapi_types.UUID `json:"dependencies,omitempty"`
+
+	// ExpiresAt If no worker has begun the job by then, it fails with reason `expired`. After
+	// `run_at`.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// HeartbeatTimeoutSeconds How long a lease of this job may be silent, instead of the server's
+	// `--heartbeat-timeout`. It is taken back when the server looks next, which it does
+	// every `--reap-interval` (30 s).
+	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
+
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
 
 	// MaxRetries How often the job is given to another worker after one went silent, before it
 	// fails with reason `heartbeat-lost`. The server's `--max-retries` (2 unless set)
 	// when left out.
 	MaxRetries *int `json:"max_retries,omitempty"`
 
+	// MaxTimeouts How many runs may exceed `timeout_seconds` and be followed by another one, which
+	// waits as `retry` says.
+	MaxTimeouts *int `json:"max_timeouts,omitempty"`
+
+	// Name What the `needs` of other jobs of the same call name this one by. It is not kept
+	// with the job.
+	Name *JobName `json:"name,omitempty"`
+
+	// Needs Jobs of the same call that must be over first, by name, each once. Together with
+	// `dependencies`, which come first, at most 10,000.
+	Needs *[]json.RawMessage `json:"needs,omitempty"`
+
+	// Priority Jobs of a higher priority are handed out first.
+	Priority *int `json:"priority,omitempty"`
+
+	// Retry What becomes of failures that are reported as `retryable`. The job waits
+	// `initial_seconds` after the first one, `factor` times as long after each further one,
+	// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+	// worker's `retry_after_seconds` takes the place of all that.
+	//
+	//
+	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+	Retry *RetryPolicy `json:"retry,omitempty"`
+
+	// RunAt The job is not handed out before this time, by the server's clock. A time that has
+	// passed is at once.
+	RunAt *time.Time `json:"run_at,omitempty"`
+
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
 	// of them finished; one that failed fails it with reason `dependency-failed`, and one
 	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
+
+	// TimeoutSeconds How long one run may take, however many heartbeats are sent. A longer one is ended:
+	// its lease is over, and the job fails with reason `timeout`, or runs again, as
+	// `max_timeouts` says.
+	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
 
 	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 	// digits or `. _ : / @ + -`, the first a letter or a digit.
@@ -364,6 +604,18 @@ type NewJob struct {
 	//
 	// Example: resize
 	Type JobType `json:"type"`
+
+	// UniqueKey At most one job that is not over has this key in its channel and type. At most 256
+	// bytes, without control characters.
+	//
+	//
+	// Example: nightly-report
+	UniqueKey *string `json:"unique_key,omitempty"`
+}
+
+// NewJobs defines model for NewJobs.
+type NewJobs struct {
+	Jobs []NewJob `json:"jobs"`
 }
 
 // Nothing An object without fields.
@@ -399,16 +651,48 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Progress How far the run has come, as its worker sees it.
+//
+// Example: {"message":"page 12 of 30","percent":40}
+type Progress struct {
+	// Message At most 1024 bytes.
+	Message *string  `json:"message,omitempty"`
+	Percent *float64 `json:"percent,omitempty"`
+}
+
+// ReleaseRequest defines model for ReleaseRequest.
+type ReleaseRequest struct {
+	DelaySeconds *float64 `json:"delay_seconds,omitempty"`
+}
+
 // Reported What became of the job by the report.
 //
 // Example: {"state":"finished"}
 type Reported struct {
-	// State `blocked`: dependencies are not over. `pending`: ready, waiting for a worker.
-	// `running`: leased. `finished`, `failed`, `canceled`: over.
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
 	//
 	//
 	// Example: pending
 	State JobState `json:"state"`
+}
+
+// RetryPolicy What becomes of failures that are reported as `retryable`. The job waits
+// `initial_seconds` after the first one, `factor` times as long after each further one,
+// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+// worker's `retry_after_seconds` takes the place of all that.
+//
+// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+type RetryPolicy struct {
+	Factor         *float64 `json:"factor,omitempty"`
+	InitialSeconds *float64 `json:"initial_seconds,omitempty"`
+	Jitter         *float64 `json:"jitter,omitempty"`
+
+	// MaxAttempts With as many reported failures the job is `failed`. 1 means no second run.
+	MaxAttempts int `json:"max_attempts"`
+
+	// MaxSeconds At least `initial_seconds`. 3600, or `initial_seconds` if that is more, when left out.
+	MaxSeconds *float64 `json:"max_seconds,omitempty"`
 }
 
 // RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
@@ -416,17 +700,28 @@ type Reported struct {
 // that was canceled cancels it. `all_finished`: it runs whatever became of them.
 type RunIf string
 
+// TraceParent A W3C trace context, handed to the worker as it is.
+//
+// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+type TraceParent = string
+
 // WorkerName Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
 // without control characters.
 //
 // Example: rack4-host12
 type WorkerName = string
 
+// IdempotencyKey Example: 0b8f6c5b-8a55-4d1f-9c0e-2a8c3b1f7d10
+type IdempotencyKey = string
+
 // JobId Example: 01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03
 type JobId = openapi_types.UUID
 
 // Token Example: 5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10
 type Token = openapi_types.UUID
+
+// TraceParentHeader Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+type TraceParentHeader = string
 
 // WaitSeconds Example: 30
 type WaitSeconds = float64
@@ -440,7 +735,7 @@ type Conflict = Problem
 // Error An error, as RFC 9457 has it.
 type Error = Problem
 
-// Leased Example: {"args":{"out":"report.html"},"attempt":1,"canceled":false,"channel":"acme","dependencies":[{"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b01","result":{"pages":12},"state":"finished","type":"resize"}],"heartbeat_in_seconds":40,"heartbeat_timeout_seconds":120,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10","type":"merge"}
+// Leased Example: {"args":{"out":"report.html"},"attempt":1,"canceled":false,"channel":"acme","dependencies":[{"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b01","name":"left","result":{"pages":12},"state":"finished","type":"resize"}],"heartbeat_in_seconds":40,"heartbeat_timeout_seconds":120,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10","type":"merge"}
 type Leased = Lease
 
 // NotFound An error, as RFC 9457 has it.
@@ -455,11 +750,91 @@ type UnprocessableContent = Problem
 // UnsupportedMediaType An error, as RFC 9457 has it.
 type UnsupportedMediaType = Problem
 
+// DequeueParams defines parameters for Dequeue.
+type DequeueParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListJobsParams defines parameters for ListJobs.
+type ListJobsParams struct {
+	// State Only jobs in one of these states, separated by commas, each once, in any order. All
+	// jobs when left out.
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit How many jobs a page has at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, of a list of the same states. `limit` may be
+	// another one.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateJobParams defines parameters for CreateJob.
+type CreateJobParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// Traceparent The producer's W3C trace context, handed to the workers of the jobs that do not have a
+	// `traceparent` of their own. One that is malformed, or that is there twice, is ignored, as
+	// W3C asks.
+	Traceparent *TraceParentHeader `json:"traceparent,omitempty"`
+}
+
+// CreateJobsParams defines parameters for CreateJobs.
+type CreateJobsParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// Traceparent The producer's W3C trace context, handed to the workers of the jobs that do not have a
+	// `traceparent` of their own. One that is malformed, or that is there twice, is ignored, as
+	// W3C asks.
+	Traceparent *TraceParentHeader `json:"traceparent,omitempty"`
+}
+
 // GetJobParams defines parameters for GetJob.
 type GetJobParams struct {
 	// WaitSeconds How long to hold the answer back at most. More than the server's `--max-wait`
 	// (60 s unless set) counts as that.
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
+}
+
+// UpdateJobParams defines parameters for UpdateJob.
+type UpdateJobParams struct {
+	// IfMatch The `ETag` that the job must have: one, several separated by commas of which it must
+	// have any, or `*`, which every job has. A weak one (`W/"3"`) matches no job, as RFC 9110
+	// says.
+	IfMatch *string `json:"If-Match,omitempty"`
+}
+
+// DequeueJobParams defines parameters for DequeueJob.
+type DequeueJobParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DequeueJSONRequestBody defines body for Dequeue for application/json ContentType.
@@ -468,11 +843,20 @@ type DequeueJSONRequestBody = DequeueRequest
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = NewJob
 
+// CreateJobsJSONRequestBody defines body for CreateJobs for application/json ContentType.
+type CreateJobsJSONRequestBody = NewJobs
+
+// UpdateJobJSONRequestBody defines body for UpdateJob for application/json ContentType.
+type UpdateJobJSONRequestBody = JobUpdate
+
 // CancelJobJSONRequestBody defines body for CancelJob for application/json ContentType.
 type CancelJobJSONRequestBody = Nothing
 
 // DequeueJobJSONRequestBody defines body for DequeueJob for application/json ContentType.
 type DequeueJobJSONRequestBody = DequeueJobRequest
+
+// RetryJobJSONRequestBody defines body for RetryJob for application/json ContentType.
+type RetryJobJSONRequestBody = Nothing
 
 // FailLeaseJSONRequestBody defines body for FailLease for application/json ContentType.
 type FailLeaseJSONRequestBody = FailRequest
@@ -481,10 +865,10 @@ type FailLeaseJSONRequestBody = FailRequest
 type FinishLeaseJSONRequestBody = FinishRequest
 
 // HeartbeatJSONRequestBody defines body for Heartbeat for application/json ContentType.
-type HeartbeatJSONRequestBody = Nothing
+type HeartbeatJSONRequestBody = HeartbeatRequest
 
 // ReleaseLeaseJSONRequestBody defines body for ReleaseLease for application/json ContentType.
-type ReleaseLeaseJSONRequestBody = Nothing
+type ReleaseLeaseJSONRequestBody = ReleaseRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -502,25 +886,37 @@ type ServerInterface interface {
 	GetReadiness(ctx echo.Context) error
 	// Dequeue Wait for a job, and lease it
 	// (POST /v1/dequeue)
-	Dequeue(ctx echo.Context) error
+	Dequeue(ctx echo.Context, params DequeueParams) error
 	// ListErrors List every error code
 	// (GET /v1/errors)
 	ListErrors(ctx echo.Context) error
 	// GetError Explain an error code
 	// (GET /v1/errors/{code})
 	GetError(ctx echo.Context, code string) error
+	// ListJobs List jobs
+	// (GET /v1/jobs)
+	ListJobs(ctx echo.Context, params ListJobsParams) error
 	// CreateJob Create a job
 	// (POST /v1/jobs)
-	CreateJob(ctx echo.Context) error
+	CreateJob(ctx echo.Context, params CreateJobParams) error
+	// CreateJobs Create many jobs, or a graph of them
+	// (POST /v1/jobs/batch)
+	CreateJobs(ctx echo.Context, params CreateJobsParams) error
 	// GetJob Look at a job, or wait for it
 	// (GET /v1/jobs/{id})
 	GetJob(ctx echo.Context, id JobId, params GetJobParams) error
+	// UpdateJob Change a job that waits
+	// (PATCH /v1/jobs/{id})
+	UpdateJob(ctx echo.Context, id JobId, params UpdateJobParams) error
 	// CancelJob Cancel a job
 	// (POST /v1/jobs/{id}/cancel)
 	CancelJob(ctx echo.Context, id JobId) error
 	// DequeueJob Lease this very job
 	// (POST /v1/jobs/{id}/dequeue)
-	DequeueJob(ctx echo.Context, id JobId) error
+	DequeueJob(ctx echo.Context, id JobId, params DequeueJobParams) error
+	// RetryJob Run a job again that failed or was canceled
+	// (POST /v1/jobs/{id}/retry)
+	RetryJob(ctx echo.Context, id JobId) error
 	// GetLease Look at a lease
 	// (GET /v1/leases/{token})
 	GetLease(ctx echo.Context, token Token) error
@@ -583,8 +979,28 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) Dequeue(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DequeueParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.Dequeue(ctx)
+	err = w.Handler.Dequeue(ctx, params)
 	return err
 }
 
@@ -613,12 +1029,123 @@ func (w *ServerInterfaceWrapper) GetError(ctx echo.Context) error {
 	return err
 }
 
+// ListJobs converts echo context to params.
+func (w *ServerInterfaceWrapper) ListJobs(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListJobsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListJobs(ctx, params)
+	return err
+}
+
 // CreateJob converts echo context to params.
 func (w *ServerInterfaceWrapper) CreateJob(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "traceparent" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("traceparent")]; found {
+		var Traceparent TraceParentHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for traceparent, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "traceparent", valueList[0], &Traceparent, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter traceparent: %s", err))
+		}
+
+		params.Traceparent = &Traceparent
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateJob(ctx)
+	err = w.Handler.CreateJob(ctx, params)
+	return err
+}
+
+// CreateJobs converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateJobs(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateJobsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "traceparent" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("traceparent")]; found {
+		var Traceparent TraceParentHeader
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for traceparent, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "traceparent", valueList[0], &Traceparent, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter traceparent: %s", err))
+		}
+
+		params.Traceparent = &Traceparent
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateJobs(ctx, params)
 	return err
 }
 
@@ -644,6 +1171,42 @@ func (w *ServerInterfaceWrapper) GetJob(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetJob(ctx, id, params)
+	return err
+}
+
+// UpdateJob converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id JobId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateJob(ctx, id, params)
 	return err
 }
 
@@ -674,8 +1237,44 @@ func (w *ServerInterfaceWrapper) DequeueJob(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DequeueJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.DequeueJob(ctx, id)
+	err = w.Handler.DequeueJob(ctx, id, params)
+	return err
+}
+
+// RetryJob converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id JobId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryJob(ctx, id)
 	return err
 }
 
@@ -806,9 +1405,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.POST(options.BaseURL+"/v1/jobs", wrapper.CreateJob, options.OperationMiddlewares["createJob"]...)
+	router.POST(options.BaseURL+"/v1/jobs/batch", wrapper.CreateJobs, options.OperationMiddlewares["createJobs"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
+	router.PATCH(options.BaseURL+"/v1/jobs/:id", wrapper.UpdateJob, options.OperationMiddlewares["updateJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.POST(options.BaseURL+"/v1/jobs/:id/retry", wrapper.RetryJob, options.OperationMiddlewares["retryJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:id/dequeue", wrapper.DequeueJob, options.OperationMiddlewares["dequeueJob"]...)
 	router.POST(options.BaseURL+"/v1/dequeue", wrapper.Dequeue, options.OperationMiddlewares["dequeue"]...)
 	router.GET(options.BaseURL+"/v1/leases/:token", wrapper.GetLease, options.OperationMiddlewares["getLease"]...)
@@ -827,7 +1430,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 type BadRequestApplicationProblemPlusJSONResponse Problem
 
-type ConflictApplicationProblemPlusJSONResponse Problem
+type ConflictResponseHeaders struct {
+	RetryAfter *int
+}
+type ConflictApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers ConflictResponseHeaders
+}
 
 type ErrorResponseHeaders struct {
 	RetryAfter *int
@@ -1032,7 +1642,8 @@ func (response GetReadinessdefaultApplicationProblemPlusJSONResponse) VisitGetRe
 }
 
 type DequeueRequestObject struct {
-	Body *DequeueJSONRequestBody
+	Params DequeueParams
+	Body   *DequeueJSONRequestBody
 }
 
 type DequeueResponseObject interface {
@@ -1078,6 +1689,25 @@ func (response Dequeue400ApplicationProblemPlusJSONResponse) VisitDequeueRespons
 	return err
 }
 
+type Dequeue409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response Dequeue409ApplicationProblemPlusJSONResponse) VisitDequeueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Dequeue413ApplicationProblemPlusJSONResponse struct {
 	TooLargeApplicationProblemPlusJSONResponse
 }
@@ -1106,6 +1736,22 @@ func (response Dequeue415ApplicationProblemPlusJSONResponse) VisitDequeueRespons
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Dequeue422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response Dequeue422ApplicationProblemPlusJSONResponse) VisitDequeueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1232,15 +1878,100 @@ func (response GetErrordefaultApplicationProblemPlusJSONResponse) VisitGetErrorR
 	return err
 }
 
+type ListJobsRequestObject struct {
+	Params ListJobsParams
+}
+
+type ListJobsResponseObject interface {
+	VisitListJobsResponse(w http.ResponseWriter) error
+}
+
+type ListJobs200JSONResponse JobList
+
+func (response ListJobs200JSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs400ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response ListJobsdefaultApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateJobRequestObject struct {
-	Body *CreateJobJSONRequestBody
+	Params CreateJobParams
+	Body   *CreateJobJSONRequestBody
 }
 
 type CreateJobResponseObject interface {
 	VisitCreateJobResponse(w http.ResponseWriter) error
 }
 
+type CreateJob200ResponseHeaders struct {
+	ETag     string
+	Location string
+}
+
+type CreateJob200JSONResponse struct {
+	Body    Job
+	Headers CreateJob200ResponseHeaders
+}
+
+func (response CreateJob200JSONResponse) VisitCreateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateJob201ResponseHeaders struct {
+	ETag     string
 	Location string
 }
 
@@ -1256,6 +1987,7 @@ func (response CreateJob201JSONResponse) VisitCreateJobResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -1274,6 +2006,25 @@ func (response CreateJob400ApplicationProblemPlusJSONResponse) VisitCreateJobRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJob409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CreateJob409ApplicationProblemPlusJSONResponse) VisitCreateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1347,6 +2098,133 @@ func (response CreateJobdefaultApplicationProblemPlusJSONResponse) VisitCreateJo
 	return err
 }
 
+type CreateJobsRequestObject struct {
+	Params CreateJobsParams
+	Body   *CreateJobsJSONRequestBody
+}
+
+type CreateJobsResponseObject interface {
+	VisitCreateJobsResponse(w http.ResponseWriter) error
+}
+
+type CreateJobs201JSONResponse CreatedJobs
+
+func (response CreateJobs201JSONResponse) VisitCreateJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJobs400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateJobs400ApplicationProblemPlusJSONResponse) VisitCreateJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJobs409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response CreateJobs409ApplicationProblemPlusJSONResponse) VisitCreateJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJobs413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateJobs413ApplicationProblemPlusJSONResponse) VisitCreateJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJobs415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateJobs415ApplicationProblemPlusJSONResponse) VisitCreateJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJobs422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response CreateJobs422ApplicationProblemPlusJSONResponse) VisitCreateJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateJobsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response CreateJobsdefaultApplicationProblemPlusJSONResponse) VisitCreateJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetJobRequestObject struct {
 	Id     JobId `json:"id"`
 	Params GetJobParams
@@ -1356,15 +2234,23 @@ type GetJobResponseObject interface {
 	VisitGetJobResponse(w http.ResponseWriter) error
 }
 
-type GetJob200JSONResponse Job
+type GetJob200ResponseHeaders struct {
+	ETag string
+}
+
+type GetJob200JSONResponse struct {
+	Body    Job
+	Headers GetJob200ResponseHeaders
+}
 
 func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1423,6 +2309,156 @@ func (response GetJobdefaultApplicationProblemPlusJSONResponse) VisitGetJobRespo
 	return err
 }
 
+type UpdateJobRequestObject struct {
+	Id     JobId `json:"id"`
+	Params UpdateJobParams
+	Body   *UpdateJobJSONRequestBody
+}
+
+type UpdateJobResponseObject interface {
+	VisitUpdateJobResponse(w http.ResponseWriter) error
+}
+
+type UpdateJob200ResponseHeaders struct {
+	ETag string
+}
+
+type UpdateJob200JSONResponse struct {
+	Body    Job
+	Headers UpdateJob200ResponseHeaders
+}
+
+func (response UpdateJob200JSONResponse) VisitUpdateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateJob400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateJob400ApplicationProblemPlusJSONResponse) VisitUpdateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateJob404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateJob404ApplicationProblemPlusJSONResponse) VisitUpdateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateJob409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateJob409ApplicationProblemPlusJSONResponse) VisitUpdateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateJob412ApplicationProblemPlusJSONResponse Problem
+
+func (response UpdateJob412ApplicationProblemPlusJSONResponse) VisitUpdateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateJob413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateJob413ApplicationProblemPlusJSONResponse) VisitUpdateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateJob415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateJob415ApplicationProblemPlusJSONResponse) VisitUpdateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateJobdefaultApplicationProblemPlusJSONResponse) VisitUpdateJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelJobRequestObject struct {
 	Id   JobId `json:"id"`
 	Body *CancelJobJSONRequestBody
@@ -1432,15 +2468,23 @@ type CancelJobResponseObject interface {
 	VisitCancelJobResponse(w http.ResponseWriter) error
 }
 
-type CancelJob200JSONResponse Job
+type CancelJob200ResponseHeaders struct {
+	ETag string
+}
+
+type CancelJob200JSONResponse struct {
+	Body    Job
+	Headers CancelJob200ResponseHeaders
+}
 
 func (response CancelJob200JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1485,10 +2529,13 @@ type CancelJob409ApplicationProblemPlusJSONResponse struct {
 func (response CancelJob409ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1548,8 +2595,9 @@ func (response CancelJobdefaultApplicationProblemPlusJSONResponse) VisitCancelJo
 }
 
 type DequeueJobRequestObject struct {
-	Id   JobId `json:"id"`
-	Body *DequeueJobJSONRequestBody
+	Id     JobId `json:"id"`
+	Params DequeueJobParams
+	Body   *DequeueJobJSONRequestBody
 }
 
 type DequeueJobResponseObject interface {
@@ -1610,10 +2658,13 @@ type DequeueJob409ApplicationProblemPlusJSONResponse struct {
 func (response DequeueJob409ApplicationProblemPlusJSONResponse) VisitDequeueJobResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1651,6 +2702,22 @@ func (response DequeueJob415ApplicationProblemPlusJSONResponse) VisitDequeueJobR
 	return err
 }
 
+type DequeueJob422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response DequeueJob422ApplicationProblemPlusJSONResponse) VisitDequeueJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DequeueJobdefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	Headers    ErrorResponseHeaders
@@ -1658,6 +2725,141 @@ type DequeueJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DequeueJobdefaultApplicationProblemPlusJSONResponse) VisitDequeueJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobRequestObject struct {
+	Id   JobId `json:"id"`
+	Body *RetryJobJSONRequestBody
+}
+
+type RetryJobResponseObject interface {
+	VisitRetryJobResponse(w http.ResponseWriter) error
+}
+
+type RetryJob200ResponseHeaders struct {
+	ETag string
+}
+
+type RetryJob200JSONResponse struct {
+	Body    Job
+	Headers RetryJob200ResponseHeaders
+}
+
+func (response RetryJob200JSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob400ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob404ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob409ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob413ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob415ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response RetryJobdefaultApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1733,10 +2935,13 @@ type GetLease409ApplicationProblemPlusJSONResponse struct {
 func (response GetLease409ApplicationProblemPlusJSONResponse) VisitGetLeaseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1825,10 +3030,13 @@ type FailLease409ApplicationProblemPlusJSONResponse struct {
 func (response FailLease409ApplicationProblemPlusJSONResponse) VisitFailLeaseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1949,10 +3157,13 @@ type FinishLease409ApplicationProblemPlusJSONResponse struct {
 func (response FinishLease409ApplicationProblemPlusJSONResponse) VisitFinishLeaseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2073,10 +3284,13 @@ type Heartbeat409ApplicationProblemPlusJSONResponse struct {
 func (response Heartbeat409ApplicationProblemPlusJSONResponse) VisitHeartbeatResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2197,10 +3411,13 @@ type ReleaseLease409ApplicationProblemPlusJSONResponse struct {
 func (response ReleaseLease409ApplicationProblemPlusJSONResponse) VisitReleaseLeaseResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2282,18 +3499,30 @@ type StrictServerInterface interface {
 	// GetError Explain an error code
 	// (GET /v1/errors/{code})
 	GetError(ctx context.Context, request GetErrorRequestObject) (GetErrorResponseObject, error)
+	// ListJobs List jobs
+	// (GET /v1/jobs)
+	ListJobs(ctx context.Context, request ListJobsRequestObject) (ListJobsResponseObject, error)
 	// CreateJob Create a job
 	// (POST /v1/jobs)
 	CreateJob(ctx context.Context, request CreateJobRequestObject) (CreateJobResponseObject, error)
+	// CreateJobs Create many jobs, or a graph of them
+	// (POST /v1/jobs/batch)
+	CreateJobs(ctx context.Context, request CreateJobsRequestObject) (CreateJobsResponseObject, error)
 	// GetJob Look at a job, or wait for it
 	// (GET /v1/jobs/{id})
 	GetJob(ctx context.Context, request GetJobRequestObject) (GetJobResponseObject, error)
+	// UpdateJob Change a job that waits
+	// (PATCH /v1/jobs/{id})
+	UpdateJob(ctx context.Context, request UpdateJobRequestObject) (UpdateJobResponseObject, error)
 	// CancelJob Cancel a job
 	// (POST /v1/jobs/{id}/cancel)
 	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
 	// DequeueJob Lease this very job
 	// (POST /v1/jobs/{id}/dequeue)
 	DequeueJob(ctx context.Context, request DequeueJobRequestObject) (DequeueJobResponseObject, error)
+	// RetryJob Run a job again that failed or was canceled
+	// (POST /v1/jobs/{id}/retry)
+	RetryJob(ctx context.Context, request RetryJobRequestObject) (RetryJobResponseObject, error)
 	// GetLease Look at a lease
 	// (GET /v1/leases/{token})
 	GetLease(ctx context.Context, request GetLeaseRequestObject) (GetLeaseResponseObject, error)
@@ -2416,8 +3645,10 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 }
 
 // Dequeue operation middleware
-func (sh *strictHandler) Dequeue(ctx echo.Context) error {
+func (sh *strictHandler) Dequeue(ctx echo.Context, params DequeueParams) error {
 	var request DequeueRequestObject
+
+	request.Params = params
 
 	var body DequeueJSONRequestBody
 	var err error
@@ -2509,9 +3740,36 @@ func (sh *strictHandler) GetError(ctx echo.Context, code string) error {
 	return nil
 }
 
+// ListJobs operation middleware
+func (sh *strictHandler) ListJobs(ctx echo.Context, params ListJobsParams) error {
+	var request ListJobsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListJobs(ctx.Request().Context(), request.(ListJobsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListJobs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListJobsResponseObject); ok {
+		return validResponse.VisitListJobsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CreateJob operation middleware
-func (sh *strictHandler) CreateJob(ctx echo.Context) error {
+func (sh *strictHandler) CreateJob(ctx echo.Context, params CreateJobParams) error {
 	var request CreateJobRequestObject
+
+	request.Params = params
 
 	var body CreateJobJSONRequestBody
 	var err error
@@ -2555,6 +3813,54 @@ func (sh *strictHandler) CreateJob(ctx echo.Context) error {
 	return nil
 }
 
+// CreateJobs operation middleware
+func (sh *strictHandler) CreateJobs(ctx echo.Context, params CreateJobsParams) error {
+	var request CreateJobsRequestObject
+
+	request.Params = params
+
+	var body CreateJobsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateJobs(ctx.Request().Context(), request.(CreateJobsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateJobs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateJobsResponseObject); ok {
+		return validResponse.VisitCreateJobsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetJob operation middleware
 func (sh *strictHandler) GetJob(ctx echo.Context, id JobId, params GetJobParams) error {
 	var request GetJobRequestObject
@@ -2575,6 +3881,55 @@ func (sh *strictHandler) GetJob(ctx echo.Context, id JobId, params GetJobParams)
 		return err
 	} else if validResponse, ok := response.(GetJobResponseObject); ok {
 		return validResponse.VisitGetJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateJob operation middleware
+func (sh *strictHandler) UpdateJob(ctx echo.Context, id JobId, params UpdateJobParams) error {
+	var request UpdateJobRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateJobJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateJob(ctx.Request().Context(), request.(UpdateJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateJobResponseObject); ok {
+		return validResponse.VisitUpdateJobResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -2633,10 +3988,11 @@ func (sh *strictHandler) CancelJob(ctx echo.Context, id JobId) error {
 }
 
 // DequeueJob operation middleware
-func (sh *strictHandler) DequeueJob(ctx echo.Context, id JobId) error {
+func (sh *strictHandler) DequeueJob(ctx echo.Context, id JobId, params DequeueJobParams) error {
 	var request DequeueJobRequestObject
 
 	request.Id = id
+	request.Params = params
 
 	var body DequeueJobJSONRequestBody
 	var err error
@@ -2677,6 +4033,57 @@ func (sh *strictHandler) DequeueJob(ctx echo.Context, id JobId) error {
 		return err
 	} else if validResponse, ok := response.(DequeueJobResponseObject); ok {
 		return validResponse.VisitDequeueJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryJob operation middleware
+func (sh *strictHandler) RetryJob(ctx echo.Context, id JobId) error {
+	var request RetryJobRequestObject
+
+	request.Id = id
+
+	var body RetryJobJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryJob(ctx.Request().Context(), request.(RetryJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryJobResponseObject); ok {
+		return validResponse.VisitRetryJobResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -3,6 +3,7 @@ package embedded
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -11,143 +12,245 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue/queuetest"
 )
 
+// contents is all that a store has on disk.
+type contents struct {
+	jobs       map[uuid.UUID]job
+	records    map[uuid.UUID]record
+	outcomes   map[uuid.UUID]bool
+	reported   map[uuid.UUID]bool
+	dead       map[uuid.UUID]bool
+	unique     map[string]uuid.UUID
+	ready      map[uuid.UUID]bool
+	inLane     map[queue.Lane][]readyJob
+	leases     map[uuid.UUID]uuid.UUID // tokens by job
+	ended      map[uuid.UUID]uint64    // leases of a job
+	edges      map[edge]dependent
+	due        map[string]bool // t keys
+	onceHashes map[string]time.Time
+}
+
+type edge struct{ dependency, dependent uuid.UUID }
+
 // audit reads the whole store and requires that every index agrees with the records, on disk
 // and in memory. Nobody else may use the store meanwhile.
 func (s *Store) audit(t queuetest.TB) {
 	t.Helper()
-	jobs := make(map[uuid.UUID]job)
-	records := make(map[uuid.UUID]record)
-	outcomes := make(map[uuid.UUID]bool)
-	ready := make(map[uuid.UUID]bool)
-	leases := make(map[uuid.UUID]uuid.UUID) // by job
-	ended := make(map[uuid.UUID]uint64)     // leases of a job
-	readyInLane := make(map[queue.Lane][]readyJob)
-	highest := uint64(0)
-	open := make(map[uuid.UUID]uint64)       // dependencies not over, from the edges
-	dependents := make(map[uuid.UUID]uint64) // edges that are to be told
-	type edge struct{ dependency, dependent uuid.UUID }
-	edges := make(map[edge]bool)
+	c := s.readContents(t)
+	s.auditRecords(t, c)
+	s.auditEdges(t, c)
+	s.auditDue(t, c)
+	s.auditMemory(t, c)
+}
 
-	require.NoError(t, s.scan([]byte{prefixJob}, []byte{prefixJob + 1}, func(key, value []byte) (bool, error) {
-		id := uuid.UUID(key[1:])
-		j, err := decodeJob(id, value, true)
-		require.NoError(t, err)
-		jobs[id] = j
-		highest = max(highest, j.place)
-		return true, nil
-	}))
-	require.NoError(t, s.scan([]byte{prefixRecord}, []byte{prefixRecord + 1}, func(key, value []byte) (bool, error) {
-		id := uuid.UUID(key[1:])
-		r, err := decodeRecord(id, value)
-		require.NoError(t, err)
-		records[id] = r
-		return true, nil
-	}))
-	require.NoError(t, s.scan([]byte{0}, []byte{0xff}, func(key, value []byte) (bool, error) {
-		switch key[0] {
-		case prefixMeta, prefixJob, prefixRecord:
-		case prefixOutcome:
+func (s *Store) readContents(t queuetest.TB) *contents {
+	t.Helper()
+	c := &contents{
+		jobs: make(map[uuid.UUID]job), records: make(map[uuid.UUID]record), outcomes: make(map[uuid.UUID]bool),
+		reported: make(map[uuid.UUID]bool), dead: make(map[uuid.UUID]bool), unique: make(map[string]uuid.UUID),
+		ready: make(map[uuid.UUID]bool), inLane: make(map[queue.Lane][]readyJob), leases: make(map[uuid.UUID]uuid.UUID),
+		ended: make(map[uuid.UUID]uint64), edges: make(map[edge]dependent), due: make(map[string]bool),
+		onceHashes: make(map[string]time.Time),
+	}
+	for _, read := range []func(key, value []byte) (bool, error){
+		func(key, value []byte) (bool, error) { // what the others are compared with
+			if key[0] != prefixJob {
+				return true, nil
+			}
 			id := uuid.UUID(key[1:])
-			_, err := decodeOutcome(id, value)
+			j, err := decodeJob(id, value, true)
 			require.NoError(t, err)
-			outcomes[id] = true
-		case prefixReady:
-			id, queued, err := decodeReady(value)
-			require.NoError(t, err)
-			if !queued.IsZero() {
-				require.NotContains(t, records, id, "a job that has a record is not as it was enqueued")
-				records[id] = enqueuedRecord(queued)
+			c.jobs[id] = j
+			return true, nil
+		},
+		func(key, value []byte) (bool, error) {
+			if key[0] != prefixRecord {
+				return true, nil
 			}
-			r, err := s.readRecord(id)
+			id := uuid.UUID(key[1:])
+			r, err := decodeRecord(id, value)
 			require.NoError(t, err)
-			require.Equal(t, records[id], r)
-			lane, place, ok := laneOfReadyKey(key)
-			require.True(t, ok)
-			require.Equal(t, jobs[id].Lane(), lane)
-			require.Equal(t, jobs[id].place, place)
-			require.False(t, ready[id], "job %s stands in line twice", id)
-			ready[id] = true
-			readyInLane[lane] = append(readyInLane[lane], readyJob{place: place, id: id})
-		case prefixDependent:
-			id := uuid.UUID(key[1:17])
-			dependent, _, err := decodeDependent(id, value)
-			require.NoError(t, err)
-			if j, ok := jobs[dependent]; !ok || j.place != placeOfDependentKey(key) || !slices.Contains(j.Dependencies, id) {
-				t.Fatalf("job %s is not the dependent of %s that the index says", dependent, id)
-			}
-			edges[edge{id, dependent}] = true
-		case prefixRunning:
-			id := uuid.UUID(value)
-			require.Equal(t, runningKey(nil, jobs[id].place), key)
-			leases[id] = records[id].Token
-		case prefixEndedLease:
-			l, err := decodeEndedLease(value)
-			require.NoError(t, err)
-			if r, ok := records[l.JobID]; !ok || l.Attempt > r.Attempt {
-				t.Fatalf("attempt %d of job %s never was", l.Attempt, l.JobID)
-			}
-			ended[l.JobID]++
-		case prefixSettlement:
-			t.Fatalf("a settlement was left behind")
-		default:
-			t.Fatalf("unknown key %x", key)
-		}
-		return true, nil
-	}))
+			c.records[id] = r
+			return true, nil
+		},
+		func(key, value []byte) (bool, error) { c.read(t, key, value); return true, nil },
+	} {
+		require.NoError(t, s.scan([]byte{0}, []byte{0xff}, read))
+	}
+	return c
+}
 
-	require.Len(t, records, len(jobs))
-	for id, j := range jobs {
-		r, ok := records[id]
-		require.True(t, ok, "job %s has no record", id)
-		for _, dependency := range j.Dependencies {
-			if !edges[edge{dependency, id}] {
-				t.Fatalf("dependency %s of job %s does not know it", dependency, id)
-			}
-			if !records[dependency].State.Over() {
-				open[id]++
-				dependents[dependency]++
-			}
+func (c *contents) read(t queuetest.TB, key, value []byte) {
+	t.Helper()
+	switch key[0] {
+	case prefixMeta, prefixJob, prefixRecord:
+	case prefixOutcome:
+		id := uuid.UUID(key[1:])
+		_, err := decodeOutcome(id, value)
+		require.NoError(t, err)
+		c.outcomes[id] = true
+	case prefixReported:
+		id := uuid.UUID(key[1:])
+		_, _, err := decodeReported(id, value)
+		require.NoError(t, err)
+		c.reported[id] = true
+	case prefixDead:
+		c.dead[uuid.UUID(key[1:])] = true
+	case prefixUnique:
+		c.unique[string(key)] = uuid.UUID(value)
+	case prefixReady:
+		id, queued, err := decodeReady(value)
+		require.NoError(t, err)
+		lane, at, ok := laneOfReadyKey(key)
+		require.True(t, ok)
+		if !queued.IsZero() {
+			require.NotContains(t, c.records, id, "a job that has a record is not as it was enqueued")
+			c.records[id] = enqueuedRecord(queued, at.priority())
 		}
-		require.Equal(t, r.State == queue.Pending, ready[id], "job %s is %s", id, r.State)
-		token, leased := leases[id]
+		require.Equal(t, c.jobs[id].Lane(), lane)
+		require.Equal(t, positionOf(c.records[id].Priority, c.jobs[id].place), at)
+		require.False(t, c.ready[id], "job %s stands in line twice", id)
+		c.ready[id] = true
+		c.inLane[lane] = append(c.inLane[lane], readyJob{at: at, id: id})
+	case prefixDependent:
+		id := uuid.UUID(key[1:17])
+		d, err := decodeDependent(id, value)
+		require.NoError(t, err)
+		j, ok := c.jobs[d.id]
+		if !ok || j.place != placeOfDependentKey(key) || !slices.Contains(j.DependencyIDs(), id) {
+			t.Fatalf("job %s is not the dependent of %s that the index says", d.id, id)
+		}
+		c.edges[edge{id, d.id}] = d
+	case prefixRunning:
+		id := uuid.UUID(value)
+		require.Equal(t, runningKey(nil, c.jobs[id].place), key)
+		c.leases[id] = c.records[id].Token
+	case prefixEndedLease:
+		l, err := decodeEndedLease(value)
+		require.NoError(t, err)
+		if r, ok := c.records[l.JobID]; !ok || l.Attempt > r.Attempt {
+			t.Fatalf("attempt %d of job %s never was", l.Attempt, l.JobID)
+		}
+		c.ended[l.JobID]++
+	case prefixDue:
+		c.due[string(key)] = true
+	case prefixOnce:
+		entry, err := decodeOnce(value)
+		require.NoError(t, err)
+		c.onceHashes[string(key[1:])] = entry.until
+	case prefixSettlement, prefixRevival:
+		t.Fatalf("a settlement or a retry was left behind: %x", key)
+	default:
+		t.Fatalf("unknown key %x", key)
+	}
+}
+
+// auditRecords compares what stands once for each job.
+func (s *Store) auditRecords(t queuetest.TB, c *contents) {
+	t.Helper()
+	require.Len(t, c.records, len(c.jobs))
+	unique := 0
+	for id, j := range c.jobs {
+		r, ok := c.records[id]
+		require.True(t, ok, "job %s has no record", id)
+		require.Equal(t, r.State == queue.Pending, c.ready[id], "job %s is %s", id, r.State)
+		token, leased := c.leases[id]
 		require.Equal(t, r.State == queue.Running, leased, "job %s is %s", id, r.State)
 		require.Equal(t, r.Token, token)
-		require.Equal(t, r.State == queue.Finished || r.State == queue.Failed, outcomes[id], "job %s is %s", id, r.State)
+		require.Equal(t, r.State == queue.Finished || r.State == queue.Failed, c.outcomes[id], "job %s is %s", id, r.State)
+		require.Equal(t, r.State == queue.Failed || r.State == queue.Canceled, c.dead[id], "job %s is %s", id, r.State)
+		require.Equal(t, r.hasReported, c.reported[id], "what was reported of job %s", id)
 		require.Equal(t, r.State.Over(), !r.Finished.IsZero())
-		if r.State == queue.Blocked {
-			require.Positive(t, r.Open)
-		} else {
-			require.Zero(t, r.Open)
+		require.Equal(t, j.UniqueKey != "", r.hasUniqueKey)
+		require.Equal(t, j.Timeout, r.timeout)
+		require.Equal(t, j.HeartbeatTimeout, r.heartbeatTimeout)
+		if r.hasUniqueKey && !r.State.Over() {
+			unique++
+			require.Equal(t, id, c.unique[string(uniqueKey(nil, j.Lane(), j.UniqueKey))])
 		}
 		live := uint64(0)
 		if leased {
 			live = 1
 		}
-		require.Equal(t, r.Attempt, ended[id]+live, "leases of job %s", id)
+		require.Equal(t, r.Attempt, c.ended[id]+live, "leases of job %s", id)
 	}
-	for id := range jobs {
-		if records[id].State == queue.Blocked {
-			require.Equal(t, open[id], records[id].Open, "job %s", id)
-		} else if !records[id].State.Over() {
-			require.Zero(t, open[id], "job %s runs before its dependencies are over", id)
-		}
-		require.True(t, dependents[id] == 0 || records[id].hasDependents, "job %s", id)
-	}
+	require.Len(t, c.unique, unique)
+}
 
+// auditEdges compares records with what their dependencies are.
+func (s *Store) auditEdges(t queuetest.TB, c *contents) {
+	t.Helper()
+	for id, j := range c.jobs {
+		r := c.records[id]
+		open := uint64(0)
+		for _, e := range j.Dependencies {
+			d, ok := c.edges[edge{e.ID, id}]
+			require.True(t, ok, "dependency %s of job %s does not know it", e.ID, id)
+			require.Equal(t, e.If, d.condition)
+			other := c.records[e.ID]
+			if other.State.Over() {
+				continue
+			}
+			require.True(t, other.hasDependents, "job %s", e.ID)
+			switch {
+			case !r.State.Waiting():
+			case d.generation == other.Generation:
+				open++
+				require.False(t, d.settled, "job %s will not be told of the end of %s", id, e.ID)
+			default: // the dependency was retried when the job was running
+				require.Positive(t, r.Attempt, "job %s does not know of the retry of %s", id, e.ID)
+			}
+		}
+		require.Equal(t, r.State == queue.Blocked, r.Open > 0, "job %s is %s", id, r.State)
+		require.Equal(t, open, r.Open, "open dependencies of job %s", id)
+	}
+}
+
+// auditDue compares what falls due with what should.
+func (s *Store) auditDue(t queuetest.TB, c *contents) {
+	t.Helper()
+	want := make(map[string]bool)
+	for id := range c.jobs {
+		r := c.records[id]
+		if r.State == queue.Scheduled {
+			want[string(dueKey(nil, r.RunAt.UnixMicro(), dueToRun, id[:]))] = true
+		}
+		if !r.ExpiresAt.IsZero() {
+			want[string(dueKey(nil, r.ExpiresAt.UnixMicro(), dueToExpire, id[:]))] = true
+		}
+	}
+	for hash, until := range c.onceHashes {
+		want[string(dueKey(nil, until.UnixMicro(), dueToForget, []byte(hash)))] = true
+	}
+	require.Equal(t, want, c.due)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	require.LessOrEqual(t, highest, s.sequence)
+	for key := range c.due {
+		e, ok := splitDueKey([]byte(key))
+		require.True(t, ok)
+		require.LessOrEqual(t, s.due.from, e.at)
+		require.LessOrEqual(t, s.due.next, e.at)
+	}
+}
+
+// auditMemory compares what is kept in memory with what is on disk.
+func (s *Store) auditMemory(t queuetest.TB, c *contents) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range c.jobs {
+		require.LessOrEqual(t, j.place, s.sequence)
+	}
 	if value, found, err := s.get([]byte(keySequence)); found {
 		require.NoError(t, err)
 		require.Equal(t, binary.BigEndian.Uint64(value), s.ceiling)
 	}
-	for lane, jobs := range readyInLane {
+	for lane, jobs := range c.inLane {
 		l := s.lanes[lane]
 		require.NotNil(t, l, "lane %v is not in memory", lane)
 		require.LessOrEqual(t, len(l.window), 2*s.limits.windowRefill)
 		inWindow := 0
 		for _, j := range jobs {
-			if j.place <= l.end {
+			if j.at.compare(l.end) <= 0 {
 				require.Equal(t, j, l.window[inWindow])
 				inWindow++
 			} else {
@@ -157,19 +260,33 @@ func (s *Store) audit(t queuetest.TB) {
 		require.Len(t, l.window, inWindow)
 	}
 	for lane, l := range s.lanes {
-		require.True(t, l.more || len(readyInLane[lane]) > 0, "lane %v is empty", lane)
+		require.True(t, l.more || len(c.inLane[lane]) > 0, "lane %v is empty", lane)
 	}
-	for id, token := range leases {
+	deadlines := 0
+	for id, token := range c.leases {
 		l := s.leases.get(token)
 		require.NotNil(t, l, "the lease of job %s is not in memory", id)
 		require.Equal(t, id, l.jobID)
-		require.Equal(t, records[id], l.record)
+		require.Equal(t, c.records[id], l.record)
+		require.Equal(t, c.records[id].heartbeatTimeout, l.heartbeatTimeout)
+		require.Equal(t, c.records[id].timeout > 0, !l.deadline.IsZero())
+		if !l.deadline.IsZero() {
+			deadlines++
+		}
 	}
-	for id, r := range records {
+	for id, r := range c.records {
 		if cached, ok := s.records.get(id); ok {
 			require.Equal(t, r, cached)
 		}
 	}
-	require.Len(t, s.leases.byToken, len(leases))
-	require.Equal(t, len(leases), s.leases.byBeat.Len())
+	require.Len(t, s.leases.byToken, len(c.leases))
+	require.Len(t, s.leases.byDeadline, deadlines)
+	beats := 0
+	for timeout, list := range s.leases.byBeat {
+		require.Positive(t, list.Len(), "the list of timeout %s is empty", timeout)
+		beats += list.Len()
+	}
+	require.Equal(t, len(c.leases), beats)
+	require.Empty(t, s.reviving)
+	require.Empty(t, s.unsettled)
 }

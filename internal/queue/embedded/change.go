@@ -36,10 +36,14 @@ type change struct {
 	overlay map[uuid.UUID]record
 	// settlements are the jobs whose dependents are still to be told.
 	settlements []settlement
+	unique      map[string]struct{} // u keys that a retry has set
+	// edges are d keys that a retry has set, which it may meet again; nil where none does.
+	edges map[string]dependent
 
 	records  []changedRecord
 	waiting  []waitingJob // jobs that are ready for whoever is first in line
 	unready  []waitingJob // jobs that were in line and are not any more
+	due      dueBounds    // Store.due as it will be
 	granted  []*lease     // leases that begin
 	ended    []uuid.UUID  // tokens of leases that end
 	handover []handover   // those of them that go to callers in line
@@ -57,9 +61,12 @@ type waitingJob struct {
 	id     uuid.UUID
 	lane   queue.Lane
 	place  uint64
-	record record // pending
-	fresh  bool   // it has no s key: the record is as it was enqueued, and not on disk yet
+	record record
+	fresh  bool // it has no s key: the record is as it was enqueued, and not on disk yet
 }
+
+// at returns where the job stands in line.
+func (j *waitingJob) at() position { return j.record.position(j.place) }
 
 // handover is a lease for a caller that was waiting in line.
 type handover struct {
@@ -69,10 +76,12 @@ type handover struct {
 
 // grant is a lease as its claim made it: enough to build the lease from.
 type grant struct {
-	token   uuid.UUID
-	jobID   uuid.UUID
-	attempt uint64
-	group   *syncGroup // makes the claim durable
+	token            uuid.UUID
+	jobID            uuid.UUID
+	attempt          uint64
+	timeout          time.Duration
+	heartbeatTimeout time.Duration
+	group            *syncGroup // makes the claim durable
 }
 
 // commit makes one change: it calls build, and if that returns nil, commits what it built. The
@@ -90,6 +99,7 @@ func (s *Store) commit(build func(*change) error) (*syncGroup, error) {
 	}
 	c.serveLine()
 	if c.batch.Empty() {
+		s.due.take(c.due) // it may have found that nothing is due
 		return nil, closeBatch(c.batch, nil)
 	}
 	if err := s.apply(c.batch); err != nil {
@@ -111,6 +121,7 @@ func (c *change) begin(s *Store) {
 		key: c.key, value: c.value,
 		records: c.records[:0], waiting: c.waiting[:0], unready: c.unready[:0],
 		granted: c.granted[:0], ended: c.ended[:0], over: c.over[:0], handover: c.handover[:0],
+		due: s.due.dueBounds,
 	}
 	if cap(c.value) > keepValueBuffer {
 		c.value = nil
@@ -153,12 +164,12 @@ func (c *change) remember() {
 	for i := range c.records {
 		s.keepRecord(c.records[i].id, c.records[i].record)
 	}
-	for _, j := range c.unready {
-		s.removeReady(j.lane, j.place)
+	for i := range c.unready {
+		s.removeReady(c.unready[i].lane, c.unready[i].at())
 	}
 	for i := range c.waiting {
 		j := &c.waiting[i]
-		if s.addReady(j.lane, readyJob{place: j.place, id: j.id}) {
+		if s.addReady(j.lane, readyJob{at: j.at(), id: j.id}) {
 			s.records.put(j.id, j.record) // it may be claimed soon
 		} else {
 			s.records.forget(j.id) // a refill reads it when its turn comes
@@ -168,8 +179,11 @@ func (c *change) remember() {
 		s.leases.remove(token)
 	}
 	for _, l := range c.granted {
-		s.leases.add(l)
+		if s.leases.add(l) {
+			s.due.noticeEarlier()
+		}
 	}
+	s.due.take(c.due)
 	for _, id := range c.over {
 		s.over.Notify(id)
 	}
@@ -199,14 +213,28 @@ func (c *change) setOutcome(id uuid.UUID, o queue.Outcome) {
 	c.set(idKey(c.key[:0], prefixOutcome, id), encodeOutcome(c.value[:0], o))
 }
 
-func (c *change) setDependent(dependency uuid.UUID, j *job, settled bool) {
-	c.set(dependentKey(c.key[:0], dependency, j.place), encodeDependent(c.value[:0], j.ID, settled))
+// dependency is what a job is to know of one that it depends on.
+type dependency struct {
+	state      queue.State
+	generation uint64
+}
+
+func (c *change) setDependent(edge *queue.Edge, j *job, known dependency) {
+	t := dependent{id: j.ID, condition: edge.If, generation: known.generation, settled: known.state.Over()}
+	c.writeDependent(dependentKey(c.key[:0], edge.ID, j.place), t)
+}
+
+func (c *change) writeDependent(key []byte, t dependent) {
+	c.set(key, t.encode(c.value[:0]))
+	if c.edges != nil {
+		c.edges[string(key)] = t
+	}
 }
 
 // setReady puts a job into the ready index. queued is zero unless the job is as it was
 // enqueued, and has no s key.
-func (c *change) setReady(lane queue.Lane, place uint64, id uuid.UUID, queued time.Time) {
-	c.set(readyKey(c.key[:0], lane, place), encodeReady(c.value[:0], id, queued))
+func (c *change) setReady(j *waitingJob, queued time.Time) {
+	c.set(readyKey(c.key[:0], j.lane, j.at()), encodeReady(c.value[:0], j.id, queued))
 }
 
 func (c *change) setRunning(place uint64, id uuid.UUID) {
@@ -259,76 +287,6 @@ func (c *change) nextPlace() uint64 {
 	return c.sequence
 }
 
-// enqueueReady puts a pending job in line. Whether somebody stands there already is seen when the
-// change is complete.
-func (c *change) enqueueReady(j waitingJob) { c.waiting = append(c.waiting, j) }
-
-// serveLine hands the jobs that this change made ready to the callers that wait for them, and
-// puts the others into the ready index. The change cannot fail after that, except with the
-// whole store. So one sync makes durable both what made the job ready and its claim.
-func (c *change) serveLine() {
-	left := c.waiting[:0]
-	for _, j := range c.waiting {
-		waiter, ok := c.store.line.Take(j.lane)
-		if !ok {
-			var queued time.Time
-			if j.fresh {
-				queued = j.record.Queued
-			} else {
-				c.writeRecord(j.id, j.record)
-			}
-			c.setReady(j.lane, j.place, j.id, queued)
-			left = append(left, j)
-			continue
-		}
-		g, err := c.grant(j, waiter.Request)
-		if err != nil {
-			panic(err) // what waits in line is pending
-		}
-		c.handover = append(c.handover, handover{waiter: waiter, grant: g})
-	}
-	c.waiting = left
-}
-
-// claim takes a job out of the ready index and leases it. queue.ErrNotPending.
-func (c *change) claim(j waitingJob, by claimant) (grant, error) {
-	g, err := c.grant(j, by)
-	if err != nil {
-		return grant{}, err
-	}
-	c.leaveLine(j)
-	return g, nil
-}
-
-// leaveLine takes a job out of the ready index.
-func (c *change) leaveLine(j waitingJob) {
-	c.delete(readyKey(c.key[:0], j.lane, j.place))
-	c.unready = append(c.unready, j)
-}
-
-func (c *change) grant(j waitingJob, by claimant) (grant, error) {
-	token := uuid.New()
-	next, err := j.record.Grant(token, by.worker, c.now)
-	if err != nil {
-		return grant{}, err
-	}
-	j.record.Record = next
-	c.setRecord(j.id, j.record)
-	c.setRunning(j.place, j.id)
-	// The beat carries monotonic time, which the stored time does not.
-	c.granted = append(c.granted, &lease{
-		token: token, jobID: j.id, lane: j.lane, place: j.place, record: j.record, beat: c.store.clock(),
-	})
-	return grant{token: token, jobID: j.id, attempt: next.Attempt}, nil
-}
-
-// endLease ends a lease and remembers how.
-func (c *change) endLease(l *lease, ended queue.EndedLease) {
-	c.delete(runningKey(c.key[:0], l.place))
-	c.set(idKey(c.key[:0], prefixEndedLease, l.token), encodeEndedLease(c.value[:0], ended))
-	c.ended = append(c.ended, l.token)
-}
-
 // keepRecord keeps a record that is on disk: with its lease, which every report will ask for,
 // or in the cache. s.mu is held.
 func (s *Store) keepRecord(id uuid.UUID, r record) {
@@ -339,13 +297,5 @@ func (s *Store) keepRecord(id uuid.UUID, r record) {
 	s.records.forget(id)
 	if l := s.leases.get(r.Token); l != nil {
 		l.record = r
-	}
-}
-
-// handOver wakes the callers whose lease this change granted.
-func (c *change) handOver(group *syncGroup) {
-	for _, h := range c.handover {
-		h.grant.group = group
-		h.waiter.Give(h.grant)
 	}
 }

@@ -3,6 +3,7 @@ package embedded
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,20 +23,29 @@ type job struct {
 	place uint64 // in line, for as long as the job exists
 }
 
-// record is what an s key holds.
+// record is what an s key holds: the domain's record, and what of the job would otherwise have
+// to be read again with each change.
 type record struct {
 	queue.Record
-	hasDependents bool // some d key begins with this job's id
+	hasDependents    bool // some d key begins with this job's id
+	hasUniqueKey     bool // the job has a unique key; its u key stands while it is not over
+	hasReported      bool // a p key stands for the job
+	timeout          time.Duration
+	heartbeatTimeout time.Duration
 }
 
 // asEnqueued reports whether the record is that of a job that became pending at once, and that
-// nothing has happened to yet: all there is to know of it then is when it was enqueued.
-func (r *record) asEnqueued() bool { return *r == enqueuedRecord(r.Queued) }
+// nothing has happened to yet: all there is to know of it then is its priority, which its ready
+// entry tells by its key, and when it was enqueued.
+func (r *record) asEnqueued() bool { return *r == enqueuedRecord(r.Queued, r.Priority) }
 
 // enqueuedRecord is the record for which asEnqueued holds.
-func enqueuedRecord(queued time.Time) record {
-	return record{Record: queue.Record{State: queue.Pending, Queued: queued}}
+func enqueuedRecord(queued time.Time, priority int) record {
+	return record{Record: queue.Record{State: queue.Pending, Version: 1, Queued: queued, Priority: priority}}
 }
+
+// position returns where the job stands in line.
+func (r *record) position(place uint64) position { return positionOf(r.Priority, place) }
 
 // encoder appends values; decoder takes them off again in the same order.
 type encoder []byte
@@ -46,14 +56,19 @@ func (e *encoder) id(id uuid.UUID) { *e = append(*e, id[:]...) }
 func (e *encoder) string(s string) { e.uint(uint64(len(s))); *e = append(*e, s...) }
 func (e *encoder) rest(b []byte)   { *e = append(*e, b...) }
 
-// time appends whole microseconds: what PostgreSQL keeps, so that engines agree.
+// time appends whole microseconds: what PostgreSQL keeps, so that engines agree. The epoch is 1,
+// since 0 is no time.
 func (e *encoder) time(t time.Time) {
 	if t.IsZero() {
 		e.uint(0)
 		return
 	}
-	e.uint(uint64(t.UnixMicro()))
+	e.uint(uint64(t.UnixMicro()) + 1)
 }
+
+func (e *encoder) int(n int64)              { *e = binary.AppendVarint(*e, n) }
+func (e *encoder) duration(d time.Duration) { e.int(int64(d)) }
+func (e *encoder) float(f float64)          { *e = binary.BigEndian.AppendUint64(*e, math.Float64bits(f)) }
 
 func (e *encoder) bool(b bool) {
 	if b {
@@ -99,6 +114,25 @@ func (d *decoder) uint() uint64 {
 	return n
 }
 
+func (d *decoder) int() int64 {
+	n, size := binary.Varint(d.left)
+	if d.broken || size <= 0 {
+		d.broken = true
+		return 0
+	}
+	d.left = d.left[size:]
+	return n
+}
+
+func (d *decoder) duration() time.Duration { return time.Duration(d.int()) }
+
+func (d *decoder) float() float64 {
+	if b := d.take(8); b != nil {
+		return math.Float64frombits(binary.BigEndian.Uint64(b))
+	}
+	return 0
+}
+
 func (d *decoder) id() (id uuid.UUID) {
 	copy(id[:], d.take(uint64(len(id))))
 	return id
@@ -108,9 +142,19 @@ func (d *decoder) string() string { return string(d.take(d.uint())) }
 
 func (d *decoder) time() time.Time {
 	if micros := d.uint(); micros != 0 {
-		return time.UnixMicro(int64(micros)).UTC()
+		return time.UnixMicro(int64(micros - 1)).UTC()
 	}
 	return time.Time{}
+}
+
+// count takes the number of things that follow, each of which has at least so many bytes.
+func (d *decoder) count(least int) int {
+	n := d.uint()
+	if n > uint64(len(d.left)/least) {
+		d.broken = true
+		return 0
+	}
+	return int(n)
 }
 
 // rest returns a copy of all that is left.
@@ -129,89 +173,6 @@ func (d *decoder) done(what string, id uuid.UUID) error {
 }
 
 // The functions that encode values append to a buffer of the caller's, which may be nil.
-
-func (j *job) encode(buffer []byte) []byte {
-	e := encoder(buffer)
-	e.uint(j.place)
-	e.string(j.Channel)
-	e.string(j.Type)
-	e.byte(byte(j.RunIf))
-	e.bool(j.MaxRetries != nil)
-	if j.MaxRetries != nil {
-		e.uint(*j.MaxRetries)
-	}
-	e.uint(uint64(len(j.Dependencies)))
-	for _, id := range j.Dependencies {
-		e.id(id)
-	}
-	e.rest(j.Args)
-	return e
-}
-
-// decodeJob decodes a j value; withArgs false leaves Args nil and saves the copy.
-func decodeJob(id uuid.UUID, value []byte, withArgs bool) (job, error) {
-	d := decoder{left: value}
-	j := job{place: d.uint()}
-	j.ID = id
-	j.Channel = d.string()
-	j.Type = d.string()
-	j.RunIf = queue.RunIf(d.byte())
-	if d.bool() {
-		n := d.uint()
-		j.MaxRetries = &n
-	}
-	if n := d.uint(); n <= uint64(len(d.left)/len(uuid.UUID{})) && n > 0 {
-		j.Dependencies = make([]uuid.UUID, n)
-		for i := range j.Dependencies {
-			j.Dependencies[i] = d.id()
-		}
-	} else if n > 0 {
-		d.broken = true
-	}
-	if len(d.left) == 0 {
-		d.broken = true // args are at least one byte of JSON
-	}
-	if withArgs {
-		j.Args = d.rest()
-	} else {
-		d.left = nil
-	}
-	return j, d.done("job", id)
-}
-
-func (r *record) encode(buffer []byte) []byte {
-	e := encoder(buffer)
-	e.byte(byte(r.State))
-	e.bool(r.hasDependents)
-	e.uint(r.Attempt)
-	e.uint(r.Retries)
-	e.uint(r.Open)
-	e.time(r.Queued)
-	e.time(r.Started)
-	e.time(r.Finished)
-	e.id(r.Token)
-	e.string(r.Worker)
-	return e
-}
-
-func decodeRecord(id uuid.UUID, value []byte) (record, error) {
-	d := decoder{left: value}
-	var r record
-	r.State = queue.State(d.byte())
-	r.hasDependents = d.bool()
-	r.Attempt = d.uint()
-	r.Retries = d.uint()
-	r.Open = d.uint()
-	r.Queued = d.time()
-	r.Started = d.time()
-	r.Finished = d.time()
-	r.Token = d.id()
-	r.Worker = d.string()
-	if r.State < queue.Blocked || r.State > queue.Canceled {
-		d.broken = true
-	}
-	return r, d.done("record of job", id)
-}
 
 // encodeReady encodes a q value. queued is zero unless the job is as it was enqueued, and has
 // no s key.
@@ -287,17 +248,28 @@ func decodeEndedLease(value []byte) (queue.EndedLease, error) {
 	return l, d.done("ended lease of job", l.JobID)
 }
 
-func encodeDependent(buffer []byte, id uuid.UUID, settled bool) []byte {
+// dependent is what a d key holds.
+type dependent struct {
+	id        uuid.UUID // who depends
+	condition queue.Condition
+	// generation is the one of the dependency that the dependent knows of, and settled that
+	// it was over by then, so that the dependent does not count it among its open ones and is
+	// not told.
+	generation uint64
+	settled    bool
+}
+
+func (t dependent) encode(buffer []byte) []byte {
 	e := encoder(buffer)
-	e.id(id)
-	e.bool(settled)
+	e.id(t.id)
+	e.byte(byte(t.condition))
+	e.uint(t.generation)
+	e.bool(t.settled)
 	return e
 }
 
-// decodeDependent decodes a d value: who depends, and whether the dependency was over already
-// when the dependent was enqueued, so that there is nothing to tell it.
-func decodeDependent(dependency uuid.UUID, value []byte) (dependent uuid.UUID, settled bool, err error) {
+func decodeDependent(dependency uuid.UUID, value []byte) (dependent, error) {
 	d := decoder{left: value}
-	dependent, settled = d.id(), d.bool()
-	return dependent, settled, d.done("dependent of job", dependency)
+	t := dependent{id: d.id(), condition: queue.Condition(d.byte()), generation: d.uint(), settled: d.bool()}
+	return t, d.done("dependent of job", dependency)
 }

@@ -20,9 +20,21 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 		return queue.Lease{}, err
 	}
 	defer s.dequeues.Done()
+	end, err := s.underWay.begin(request.Once)
+	if err != nil {
+		return queue.Lease{}, err
+	}
+	defer end()
+	granted, once, err := s.leaseOf(request.Once)
+	if err != nil {
+		return queue.Lease{}, err
+	}
+	if granted != nil {
+		return *granted, nil
+	}
 	lanes := request.Lanes()
 	for {
-		g, err := s.nextGrant(ctx, lanes, claimant{worker: request.Worker})
+		g, err := s.nextGrant(ctx, lanes, claimant{worker: request.Worker, once: once})
 		if err != nil {
 			return queue.Lease{}, err
 		}
@@ -47,6 +59,11 @@ func (s *Store) beginDequeue() error {
 // nextGrant claims the first ready job of the lanes, or waits until it is handed one.
 func (s *Store) nextGrant(ctx context.Context, lanes []queue.Lane, by claimant) (grant, error) {
 	g, waiter, err := s.claimOrJoin(ctx, lanes, by)
+	for errors.Is(err, errExpired) {
+		if _, err = s.doDue(); err == nil {
+			g, waiter, err = s.claimOrJoin(ctx, lanes, by)
+		}
+	}
 	if err != nil || waiter == nil {
 		return g, err
 	}
@@ -87,8 +104,11 @@ func (s *Store) claimOrJoin(ctx context.Context, lanes []queue.Lane, by claimant
 	return g, waiter, err
 }
 
+// errExpired: the first ready job should have expired by now.
+var errExpired = errors.New("the first ready job has expired")
+
 // firstPending returns the first ready job of the lanes. One whose record cannot be read is
-// passed over, and no other is held up by it.
+// passed over, and no other is held up by it. errExpired.
 func (s *Store) firstPending(c *change, lanes []queue.Lane) (j waitingJob, found bool, err error) {
 	for {
 		l, ready, err := s.firstReady(lanes)
@@ -96,8 +116,11 @@ func (s *Store) firstPending(c *change, lanes []queue.Lane) (j waitingJob, found
 			return waitingJob{}, false, err
 		}
 		r, err := c.readRecord(ready.id)
+		if err == nil && r.Expired(c.now) {
+			return waitingJob{}, false, errExpired
+		}
 		if err == nil && r.State == queue.Pending {
-			return waitingJob{id: ready.id, lane: l.name, place: ready.place, record: r}, true, nil
+			return waitingJob{id: ready.id, lane: l.name, place: ready.at.place, record: r}, true, nil
 		}
 		if err == nil {
 			err = fmt.Errorf("it is %s: %w", r.State, queue.ErrDamaged)
@@ -106,7 +129,7 @@ func (s *Store) firstPending(c *change, lanes []queue.Lane) (j waitingJob, found
 			return waitingJob{}, false, err
 		}
 		s.log.Error(err, "a ready job cannot be leased; it is passed over until the next start", "job", ready.id.String())
-		s.removeReady(l.name, ready.place)
+		s.removeReady(l.name, ready.at)
 	}
 }
 
@@ -136,7 +159,7 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 		reason = queue.ReasonDamaged
 		s.log.Error(err, "a job has failed: it cannot be read", "job", g.jobID.String())
 	default: // it may be read another time
-		_, releaseErr := s.release(g.token)
+		_, releaseErr := s.release(g.token, 0)
 		return queue.Lease{}, errors.Join(err, releaseErr)
 	}
 	_, err = s.requeueOrFinish(g.token, 0, queue.Outcome{Error: &queue.JobError{Reason: reason}})
@@ -147,7 +170,7 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 }
 
 // DequeueByID implements queue.JobQueue.
-func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string) (queue.Lease, error) {
+func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, given queue.Once) (queue.Lease, error) {
 	if err := queue.ValidateWorker(worker); err != nil {
 		return queue.Lease{}, err
 	}
@@ -155,7 +178,19 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string) (que
 		return queue.Lease{}, err
 	}
 	defer s.dequeues.Done()
-	g, err := s.claimByID(id, claimant{worker: worker})
+	end, err := s.underWay.begin(given)
+	if err != nil {
+		return queue.Lease{}, err
+	}
+	defer end()
+	granted, once, err := s.leaseOf(given)
+	if err != nil {
+		return queue.Lease{}, err
+	}
+	if granted != nil {
+		return *granted, nil
+	}
+	g, err := s.claimByID(id, claimant{worker: worker, once: once})
 	if err != nil {
 		return queue.Lease{}, err
 	}

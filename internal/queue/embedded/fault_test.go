@@ -74,7 +74,7 @@ func script(t *testing.T, s *Store, faults *failNth) (acknowledged map[uuid.UUID
 			return acknowledged, uuid.Nil
 		}
 		ids = append(ids, statuses[0].ID)
-		acknowledged[ids[i]] = statuses[0]
+		acknowledged[ids[i]] = statuses[0].Status
 		if i >= 4 && !see(ids[0]) {
 			return acknowledged, ids[0]
 		}
@@ -96,7 +96,7 @@ func script(t *testing.T, s *Store, faults *failNth) (acknowledged map[uuid.UUID
 			return err
 		}},
 		{ids[1], func(l queue.Lease) error {
-			_, err := s.Release(ctx, l.Token)
+			_, err := s.Release(ctx, l.Token, 0)
 			return err
 		}},
 		{ids[1], func(queue.Lease) error { return s.CancelJob(ctx, ids[1]) }},
@@ -107,7 +107,7 @@ func script(t *testing.T, s *Store, faults *failNth) (acknowledged map[uuid.UUID
 		{ids[3], func(queue.Lease) error { return nil }},
 	}
 	for _, step := range steps {
-		l, err := s.DequeueByID(ctx, step.id, "w")
+		l, err := s.DequeueByID(ctx, step.id, "w", queue.Once{})
 		if err != nil || !see(step.id) || step.step(l) != nil || !see(step.id) {
 			return acknowledged, step.id
 		}

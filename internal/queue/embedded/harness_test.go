@@ -16,16 +16,22 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue/queuetest"
 )
 
-// clock is time.Now and a jump that tests can make.
+// clock stands still, but for the jumps that tests make.
 type clock struct {
 	mu   sync.Mutex
-	jump time.Duration // guarded by mu
+	time time.Time // guarded by mu
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Now().Add(c.jump)
+	return c.time
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.time = c.time.Add(d)
 }
 
 // harness runs the conformance suite on a file system, and restarts by closing, or, on a
@@ -44,7 +50,7 @@ func smallLimits() limits { return limits{settleStep: 3, windowRefill: 2, logAhe
 
 func newHarness(t queuetest.TB, fs vfs.FS, directory string, limits limits) *harness {
 	t.Helper()
-	h := &harness{fs: fs, directory: directory, limits: limits}
+	h := &harness{fs: fs, directory: directory, limits: limits, clock: clock{time: time.Now()}}
 	h.open(t)
 	return h
 }
@@ -58,10 +64,17 @@ func (h *harness) open(t queuetest.TB) {
 
 func (h *harness) Queue() queuetest.Queue { return h.store }
 
+func (h *harness) Now() time.Time { return h.store.now() }
+
+// Advance does by itself what the timekeeper does as well, but at a time of its own.
 func (h *harness) Advance(d time.Duration) {
-	h.clock.mu.Lock()
-	defer h.clock.mu.Unlock()
-	h.clock.jump += d
+	h.clock.advance(d)
+	for more := true; more; {
+		var err error
+		if more, err = h.store.doDue(); err != nil {
+			panic(err)
+		}
+	}
 }
 
 func (h *harness) Restart(t queuetest.TB) {

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"encoding/binary"
 
 	"github.com/google/uuid"
@@ -16,12 +17,18 @@ import (
 //	s <job>                     the job's record: everything that changes but the outcome; absent
 //	                            while the job's ready entry says that it is as it was enqueued
 //	o <job>                     the outcome, once the job is over and has one
-//	q <lane> <place>         -> job    the ready index: every pending job; and, of one that is as it
-//	                            was enqueued, when that was
+//	q <lane> <rank> <place>  -> job    the ready index: every pending job; and, of one that is as
+//	                            it was enqueued, when that was
 //	d <job> <place>          -> dependent    the job's dependents, and each one's place
 //	l <place>                -> job    the jobs that are running; their records have the tokens
 //	e <token>                   leases that are over
-//	w <job>                     jobs that are over and whose dependents are still being told
+//	w <job> <generation>        jobs that are over and whose dependents are still being told
+//	v <job>                     jobs whose dependents are being revived, because of a retry
+//	p <job>                     what the newest lease's worker has reported so far
+//	u <lane> <unique key>    -> job    jobs that are not over and have a unique key
+//	f <job>                     jobs that failed or were canceled
+//	t <time> <kind> <what>      what falls due: jobs that wait or expire, keys to be forgotten
+//	i <key's hash>              calls that were made with an idempotency key
 const (
 	prefixMeta       = 'm'
 	prefixJob        = 'j'
@@ -32,6 +39,12 @@ const (
 	prefixRunning    = 'l'
 	prefixEndedLease = 'e'
 	prefixSettlement = 'w'
+	prefixRevival    = 'v'
+	prefixReported   = 'p'
+	prefixUnique     = 'u'
+	prefixDead       = 'f'
+	prefixDue        = 't'
+	prefixOnce       = 'i'
 )
 
 // What the store knows of itself.
@@ -47,29 +60,46 @@ func idKey(buffer []byte, prefix byte, id uuid.UUID) []byte {
 	return append(append(buffer, prefix), id[:]...)
 }
 
-// readyPrefix makes what the ready keys of one lane begin with.
-func readyPrefix(buffer []byte, lane queue.Lane) []byte {
-	buffer = append(buffer, prefixReady, byte(len(lane.Channel)))
+// laneKey makes what the keys of one lane begin with.
+func laneKey(buffer []byte, prefix byte, lane queue.Lane) []byte {
+	buffer = append(buffer, prefix, byte(len(lane.Channel)))
 	buffer = append(buffer, lane.Channel...)
 	buffer = append(buffer, byte(len(lane.Type)))
 	return append(buffer, lane.Type...)
 }
 
-func readyKey(buffer []byte, lane queue.Lane, place uint64) []byte {
-	return binary.BigEndian.AppendUint64(readyPrefix(buffer, lane), place)
+// position is where a job stands in the line of its lane: the lowest is first.
+type position struct {
+	rank  uint8  // 0 for the highest priority
+	place uint64 // when the job was enqueued, and for as long as it exists
+}
+
+func positionOf(priority int, place uint64) position {
+	return position{rank: uint8(queue.MaxPriority - priority), place: place}
+}
+
+func (p position) priority() int { return queue.MaxPriority - int(p.rank) }
+
+func (p position) compare(q position) int {
+	return cmp.Or(cmp.Compare(p.rank, q.rank), cmp.Compare(p.place, q.place))
+}
+
+func readyKey(buffer []byte, lane queue.Lane, at position) []byte {
+	return binary.BigEndian.AppendUint64(append(laneKey(buffer, prefixReady, lane), at.rank), at.place)
 }
 
 // laneOfReadyKey is the inverse of readyKey.
-func laneOfReadyKey(key []byte) (lane queue.Lane, place uint64, ok bool) {
+func laneOfReadyKey(key []byte) (lane queue.Lane, at position, ok bool) {
 	channel, rest, ok := cutName(key[1:])
 	if !ok {
-		return lane, 0, false
+		return lane, position{}, false
 	}
 	jobType, rest, ok := cutName(rest)
-	if !ok || len(rest) != 8 {
-		return lane, 0, false
+	if !ok || len(rest) != 9 {
+		return lane, position{}, false
 	}
-	return queue.Lane{Channel: string(channel), Type: string(jobType)}, binary.BigEndian.Uint64(rest), true
+	at = position{rank: rest[0], place: binary.BigEndian.Uint64(rest[1:])}
+	return queue.Lane{Channel: string(channel), Type: string(jobType)}, at, true
 }
 
 func cutName(b []byte) (name, rest []byte, ok bool) {
@@ -88,6 +118,14 @@ func dependentKey(buffer []byte, dependency uuid.UUID, place uint64) []byte {
 // same time are neighbours: cheaper to write than random ones.
 func runningKey(buffer []byte, place uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(buffer, prefixRunning), place)
+}
+
+func settlementKey(buffer []byte, id uuid.UUID, generation uint64) []byte {
+	return binary.BigEndian.AppendUint64(idKey(buffer, prefixSettlement, id), generation)
+}
+
+func uniqueKey(buffer []byte, lane queue.Lane, key string) []byte {
+	return append(laneKey(buffer, prefixUnique, lane), key...)
 }
 
 func placeOfDependentKey(key []byte) uint64 { return binary.BigEndian.Uint64(key[len(key)-8:]) }

@@ -1,92 +1,16 @@
 package embedded
 
 import (
-	"container/list"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
-
-// lease is what is kept in memory of a lease that is not over.
-type lease struct {
-	token  uuid.UUID
-	jobID  uuid.UUID
-	lane   queue.Lane
-	place  uint64    // the job's place in line, to put it back there
-	record record    // the job's; guarded by Store.mu
-	beat   time.Time // guarded by leaseTable.mu
-}
-
-// leaseTable holds the leases that are not over. Leases are added and removed under Store.mu
-// as well, so that a change that found its lease here is fenced by it.
-type leaseTable struct {
-	mu      sync.Mutex // guards what follows
-	byToken map[uuid.UUID]*list.Element
-	byBeat  list.List // of *lease, oldest beat first
-}
-
-func (t *leaseTable) add(l *lease) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byToken == nil {
-		t.byToken = make(map[uuid.UUID]*list.Element)
-	}
-	t.byToken[l.token] = t.byBeat.PushBack(l)
-}
-
-func (t *leaseTable) remove(token uuid.UUID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.byToken[token]; e != nil {
-		t.byBeat.Remove(e)
-		delete(t.byToken, token)
-	}
-}
-
-// get returns the lease, or nil.
-func (t *leaseTable) get(token uuid.UUID) *lease {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if e := t.byToken[token]; e != nil {
-		return e.Value.(*lease)
-	}
-	return nil
-}
-
-// refresh sets the lease's beat; false if there is no such lease.
-func (t *leaseTable) refresh(token uuid.UUID, now time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e := t.byToken[token]
-	if e == nil {
-		return false
-	}
-	e.Value.(*lease).beat = now
-	t.byBeat.MoveToBack(e)
-	return true
-}
-
-// stale returns the tokens of the leases whose beat is not after limit, oldest first.
-func (t *leaseTable) stale(limit time.Time) []uuid.UUID {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var tokens []uuid.UUID
-	for e := t.byBeat.Front(); e != nil; e = e.Next() {
-		l := e.Value.(*lease)
-		if l.beat.After(limit) {
-			break
-		}
-		tokens = append(tokens, l.token)
-	}
-	return tokens
-}
 
 // loadLeases reads the leases that are not over, and gives each a fresh beat: while the store
 // was closed nobody could send one.
@@ -109,7 +33,10 @@ func (s *Store) loadLeases() error {
 			s.log.Error(err, "a running job cannot be read; its lease is passed over", "job", id.String())
 			return true, nil
 		}
-		l := &lease{token: r.Token, jobID: id, place: binary.BigEndian.Uint64(key[1:]), record: r, beat: now}
+		l := &lease{token: r.Token, jobID: id, place: binary.BigEndian.Uint64(key[1:]), record: r, beat: now, heartbeatTimeout: r.heartbeatTimeout}
+		if r.timeout > 0 {
+			l.deadline = r.Started.Add(r.timeout)
+		}
 		if j, err := s.readJob(id, false); err == nil {
 			l.lane = j.Lane()
 		} else {
@@ -149,23 +76,7 @@ func (s *Store) Heartbeats(_ context.Context, olderThan time.Duration) ([]uuid.U
 		return nil, err
 	}
 	defer s.leave()
-	return s.leases.stale(s.clock().Add(-olderThan)), nil
-}
-
-// RefreshHeartbeat implements queue.JobQueue. It writes nothing: beats live in memory.
-func (s *Store) RefreshHeartbeat(_ context.Context, token uuid.UUID) (canceled bool, err error) {
-	if err := s.enter(); err != nil {
-		return false, err
-	}
-	defer s.leave()
-	if s.leases.refresh(token, s.clock()) {
-		return false, nil
-	}
-	ended, err := s.readEndedLease(token)
-	if err == nil {
-		canceled, err = ended.Beat()
-	}
-	return canceled, s.answer(err)
+	return s.leases.stale(s.clock(), olderThan), nil
 }
 
 // Lease returns the lease and its job, without counting as a heartbeat. ErrNotExist if no
@@ -187,7 +98,10 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 			return queue.Lease{}, err
 		}
 		if r.Token == token {
-			return s.buildLease(grant{token: token, jobID: l.jobID, attempt: r.Attempt})
+			return s.buildLease(grant{
+				token: token, jobID: l.jobID, attempt: r.Attempt,
+				timeout: r.timeout, heartbeatTimeout: r.heartbeatTimeout,
+			})
 		}
 		// It ended between the two looks, so it is among the ended ones.
 	}
@@ -217,16 +131,22 @@ func (s *Store) buildLease(g grant) (queue.Lease, error) {
 		Channel: j.Channel,
 		Args:    j.Args,
 		Attempt: g.attempt,
+
+		Timeout:          g.timeout,
+		HeartbeatTimeout: g.heartbeatTimeout,
+		Labels:           j.Labels,
+		TraceParent:      j.TraceParent,
 	}
 	if len(j.Dependencies) > 0 {
 		l.Dependencies = make([]queue.Dependency, len(j.Dependencies))
 	}
 	size := 0
-	for i, id := range j.Dependencies {
-		d, err := s.readDependency(id)
+	for i, edge := range j.Dependencies {
+		d, err := s.readDependency(edge.ID)
 		if err != nil {
-			return queue.Lease{}, fmt.Errorf("read dependency %s of leased job %s: %w", id, g.jobID, err)
+			return queue.Lease{}, fmt.Errorf("read dependency %s of leased job %s: %w", edge.ID, g.jobID, err)
 		}
+		d.Name = edge.Name
 		size += len(d.Result)
 		if d.Error != nil {
 			size += len(d.Error.Reason) + len(d.Error.Details)
@@ -240,6 +160,11 @@ func (s *Store) buildLease(g grant) (queue.Lease, error) {
 }
 
 var errDependenciesTooLarge = fmt.Errorf("the results of its dependencies exceed %d bytes", queue.MaxDependencyBytes)
+
+// isDamage reports whether an error concerns one record only.
+func isDamage(err error) bool {
+	return errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotExist)
+}
 
 // mustExist makes damage of the absence of what a record says is there.
 func mustExist(err error) error {

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -67,7 +68,7 @@ func (s *Store) readRecord(id uuid.UUID) (record, error) {
 		return record{}, err
 	}
 	var queued time.Time
-	_, err = s.view(readyKey(nil, j.Lane(), j.place), func(value []byte) (err error) {
+	_, err = s.view(readyKey(nil, j.Lane(), positionOf(j.Priority, j.place)), func(value []byte) (err error) {
 		_, queued, err = decodeReady(value)
 		return err
 	})
@@ -75,7 +76,7 @@ func (s *Store) readRecord(id uuid.UUID) (record, error) {
 		return record{}, err
 	}
 	if !queued.IsZero() {
-		return enqueuedRecord(queued), nil
+		return enqueuedRecord(queued, j.Priority), nil
 	}
 	// Something has happened to it, perhaps since the first look: then it has an s key now,
 	// and keeps it.
@@ -119,23 +120,48 @@ func (s *Store) readEndedLease(token uuid.UUID) (l queue.EndedLease, err error) 
 // scan calls use with the keys and values from lower up to, not including, upper, in order,
 // until use returns false or an error. Keys and values are valid only until use returns.
 func (s *Store) scan(lower, upper []byte, use func(key, value []byte) (bool, error)) (err error) {
+	k, err := s.openCursor(lower, upper)
+	if err != nil {
+		return err
+	}
+	defer func() { err = k.close(err) }()
+	return k.scan(lower, upper, use)
+}
+
+// cursor scans one after another of many ranges, for less than as many calls of Store.scan
+// cost. It sees the store as it was when it was opened.
+type cursor struct{ it *pebble.Iterator }
+
+// openCursor opens a cursor for ranges from lower up to upper. The caller must close it.
+func (s *Store) openCursor(lower, upper []byte) (cursor, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
-		return readError(err)
+		return cursor{}, readError(err)
 	}
-	defer func() {
-		if closeErr := it.Close(); err == nil && closeErr != nil {
-			err = readError(closeErr)
-		}
-	}()
-	for valid := it.First(); valid; valid = it.Next() {
-		value, err := it.ValueAndErr()
+	return cursor{it}, nil
+}
+
+// scan is Store.scan, within the range of the cursor.
+func (k cursor) scan(lower, upper []byte, use func(key, value []byte) (bool, error)) error {
+	for valid := k.it.SeekGE(lower); valid && bytes.Compare(k.it.Key(), upper) < 0; valid = k.it.Next() {
+		value, err := k.it.ValueAndErr()
 		if err != nil {
 			return readError(err)
 		}
-		if more, err := use(it.Key(), value); err != nil || !more {
+		if more, err := use(k.it.Key(), value); err != nil || !more {
 			return err
 		}
 	}
+	if err := k.it.Error(); err != nil {
+		return readError(err)
+	}
 	return nil
+}
+
+// close closes the cursor, and returns err or, if that is nil, what closing returns.
+func (k cursor) close(err error) error {
+	if closeErr := k.it.Close(); err == nil && closeErr != nil {
+		return readError(closeErr)
+	}
+	return err
 }

@@ -18,20 +18,20 @@ const firstRefill = 8
 
 // readyJob is one entry of the ready index.
 type readyJob struct {
-	place uint64
-	id    uuid.UUID
+	at position
+	id uuid.UUID
 }
 
 // lane is the part of one lane's ready index that is in memory: a window over its front.
 //
-// What holds, under Store.mu: window has every ready job of the lane whose place is at most
+// What holds, under Store.mu: window has every ready job of the lane whose position is at most
 // end, in order. If more is false the lane has no others; if it is true, there may be others
 // on disk, all of them after end. So a refill begins after end and never walks over what was
 // consumed: the front of a queue on disk is a field of tombstones.
 type lane struct {
 	name   queue.Lane
 	window []readyJob
-	end    uint64
+	end    position
 	more   bool
 	refill int // how many jobs were read at once last; 0 if none yet
 }
@@ -39,55 +39,46 @@ type lane struct {
 // add takes notice of a job that has become ready and stands on disk. If the window gets
 // larger than twice keep, it is cut down to keep. It tells whether the job is in the window.
 func (l *lane) add(j readyJob, keep int) (inWindow bool) {
-	if j.place > l.end {
+	if j.at.compare(l.end) > 0 {
 		if l.more {
 			return false // a refill will find it
 		}
-		l.end = j.place
+		l.end = j.at
 	}
-	at, found := l.find(j.place)
+	index, found := l.find(j.at)
 	if found {
 		return true
 	}
-	l.window = slices.Insert(l.window, at, j)
+	l.window = slices.Insert(l.window, index, j)
 	if len(l.window) > 2*keep {
 		l.window = slices.Clone(l.window[:keep])
-		l.end = l.window[keep-1].place
+		l.end = l.window[keep-1].at
 		l.more = true
 	}
-	return j.place <= l.end
+	return j.at.compare(l.end) <= 0
 }
 
 // remove takes notice of a job that is not ready any more.
-func (l *lane) remove(place uint64) {
-	at, found := l.find(place)
+func (l *lane) remove(at position) {
+	index, found := l.find(at)
 	switch {
 	case !found: // beyond the window
-	case at == 0:
+	case index == 0:
 		l.window = l.window[1:]
 	default:
-		l.window = slices.Delete(l.window, at, at+1)
+		l.window = slices.Delete(l.window, index, index+1)
 	}
 }
 
-func (l *lane) find(place uint64) (at int, found bool) {
+func (l *lane) find(at position) (index int, found bool) {
 	// The ends first: nearly all jobs are added at the back and removed at the front.
 	switch n := len(l.window); {
-	case n == 0 || place > l.window[n-1].place:
+	case n == 0 || at.compare(l.window[n-1].at) > 0:
 		return n, false
-	case place == l.window[0].place:
+	case at == l.window[0].at:
 		return 0, true
 	}
-	return slices.BinarySearchFunc(l.window, place, func(j readyJob, place uint64) int {
-		switch {
-		case j.place < place:
-			return -1
-		case j.place > place:
-			return 1
-		default:
-			return 0
-		}
-	})
+	return slices.BinarySearchFunc(l.window, at, func(j readyJob, at position) int { return j.at.compare(at) })
 }
 
 // empty reports whether the lane has no ready job, so that it need not be remembered.
@@ -105,18 +96,18 @@ func (s *Store) addReady(name queue.Lane, j readyJob) bool {
 }
 
 // removeReady notices in memory that a job of the lane is not ready any more. s.mu is held.
-func (s *Store) removeReady(name queue.Lane, place uint64) {
+func (s *Store) removeReady(name queue.Lane, at position) {
 	l := s.lanes[name]
 	if l == nil {
 		return
 	}
-	l.remove(place)
+	l.remove(at)
 	if l.empty() {
 		delete(s.lanes, name)
 	}
 }
 
-// firstReady returns the job that has the lowest place of all that are ready in the lanes,
+// firstReady returns the job that stands first of all that are ready in the lanes,
 // and its lane; nil if there is none. s.mu is held.
 func (s *Store) firstReady(names []queue.Lane) (*lane, readyJob, error) {
 	var first *lane
@@ -128,7 +119,7 @@ func (s *Store) firstReady(names []queue.Lane) (*lane, readyJob, error) {
 		if err := s.refill(l); err != nil {
 			return nil, readyJob{}, err
 		}
-		if len(l.window) > 0 && (first == nil || l.window[0].place < first.window[0].place) {
+		if len(l.window) > 0 && (first == nil || l.window[0].at.compare(first.window[0].at) < 0) {
 			first = l
 		}
 	}
@@ -146,9 +137,10 @@ func (s *Store) refill(l *lane) error {
 	l.refill = min(max(2*l.refill, firstRefill), s.limits.windowRefill)
 	window := make([]readyJob, 0, l.refill)
 	var stored []uuid.UUID // those that have an s key
-	prefix := readyPrefix(nil, l.name)
-	err := s.scan(readyKey(nil, l.name, l.end+1), after(prefix), func(key, value []byte) (bool, error) {
-		_, place, ok := laneOfReadyKey(key)
+	// The key after that of end.
+	from := append(readyKey(nil, l.name, l.end), 0)
+	err := s.scan(from, after(laneKey(nil, prefixReady, l.name)), func(key, value []byte) (bool, error) {
+		_, at, ok := laneOfReadyKey(key)
 		id, queued, err := decodeReady(value)
 		if !ok || err != nil {
 			// The job cannot be found by this entry; the others can.
@@ -156,11 +148,11 @@ func (s *Store) refill(l *lane) error {
 				"channel", l.name.Channel, "type", l.name.Type)
 			return true, nil
 		}
-		window = append(window, readyJob{place: place, id: id})
+		window = append(window, readyJob{at: at, id: id})
 		if queued.IsZero() {
 			stored = append(stored, id)
 		} else {
-			s.records.put(id, enqueuedRecord(queued))
+			s.records.put(id, enqueuedRecord(queued, at.priority()))
 		}
 		return len(window) < l.refill, nil
 	})
@@ -170,7 +162,7 @@ func (s *Store) refill(l *lane) error {
 	l.window = window
 	l.more = len(window) == l.refill
 	if len(window) > 0 {
-		l.end = window[len(window)-1].place
+		l.end = window[len(window)-1].at
 	}
 	if l.empty() {
 		delete(s.lanes, l.name)
@@ -229,7 +221,7 @@ func (s *Store) loadLanes() (err error) {
 			continue
 		}
 		s.lanes[name] = &lane{name: name, more: true}
-		valid = it.SeekGE(after(readyPrefix(nil, name)))
+		valid = it.SeekGE(after(laneKey(nil, prefixReady, name)))
 	}
 	return nil
 }

@@ -2,8 +2,10 @@ package embedded
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,31 +26,62 @@ func (s *Store) requeueOrFinish(token uuid.UUID, maxRetries uint64, outcome queu
 	if outcome.Error == nil && len(outcome.Result) == 0 {
 		outcome.Result = json.RawMessage(jsonNull)
 	}
+	digest := outcome.Digest()
 	return s.endLease(token, ending{
-		outcome: outcome,
-		rule: func(r queue.Record, now time.Time) (queue.Record, queue.End, error) {
-			return r.RequeueOrFinish(maxRetries, outcome, now)
+		outcome: &outcome,
+		digest:  digest,
+		rule: func(l *lease, now time.Time) (queue.Record, queue.End, error) {
+			return l.record.RequeueOrFinish(maxRetries, outcome, now)
 		},
-		again: func(ended queue.EndedLease) (queue.State, error) { return ended.Report(outcome) },
+		again: func(ended queue.EndedLease) (queue.State, error) { return ended.Report(digest) },
 	})
 }
 
-// Release gives the lease's job back: it is pending again, at its old place in line, and
-// nothing is counted against it. It returns the state that the job is in then. The same again
-// is answered the same; if the job was canceled meanwhile there is nothing to give back, and
-// that is no error. ErrLeaseLost if the lease is over otherwise, ErrNotExist.
-func (s *Store) Release(_ context.Context, token uuid.UUID) (queue.State, error) {
+// Fail reports that the lease's run failed. If the failure is retryable and the job's policy
+// has an attempt left, the job waits for its next run; else it is failed. It returns the state
+// that the job is in then. Repeated, it is answered as RequeueOrFinishJob answers; so is a
+// lease that is over. ErrNotExist, ErrLeaseLost, ErrCanceled, ErrAlreadyReported.
+func (s *Store) Fail(_ context.Context, token uuid.UUID, failure queue.Failure) (queue.State, error) {
 	if err := s.enter(); err != nil {
 		return 0, err
 	}
 	defer s.leave()
-	return s.release(token)
+	digest := failure.Digest()
+	return s.endLease(token, ending{
+		outcome: &queue.Outcome{Error: &failure.Error},
+		digest:  digest,
+		rule: func(l *lease, now time.Time) (queue.Record, queue.End, error) {
+			var policy *queue.RetryPolicy
+			if failure.Retryable {
+				j, err := s.readJob(l.jobID, false)
+				if err != nil {
+					return l.record.Record, 0, mustExist(err)
+				}
+				policy = j.Retry
+			}
+			next, err := l.record.Fail(failure, policy, rand.Float64(), now) //nolint:gosec // not for secrets
+			return next, queue.EndReported, err
+		},
+		again: func(ended queue.EndedLease) (queue.State, error) { return ended.Report(digest) },
+	})
 }
 
-func (s *Store) release(token uuid.UUID) (queue.State, error) {
+// Release gives the lease's job back: it waits at its old place in line, from now or after
+// delay, and nothing is counted against it. It returns the state that the job is in then. The
+// same again is answered the same; if the job was canceled meanwhile there is nothing to give
+// back, and that is no error. ErrLeaseLost if the lease is over otherwise, ErrNotExist.
+func (s *Store) Release(_ context.Context, token uuid.UUID, delay time.Duration) (queue.State, error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	return s.release(token, delay)
+}
+
+func (s *Store) release(token uuid.UUID, delay time.Duration) (queue.State, error) {
 	return s.endLease(token, ending{
-		rule: func(r queue.Record, _ time.Time) (queue.Record, queue.End, error) {
-			next, err := r.Release()
+		rule: func(l *lease, now time.Time) (queue.Record, queue.End, error) {
+			next, err := l.record.Release(delay, now)
 			return next, queue.EndReleased, err
 		},
 		again: queue.EndedLease.Release,
@@ -57,9 +90,10 @@ func (s *Store) release(token uuid.UUID) (queue.State, error) {
 
 // ending is one way to end a lease.
 type ending struct {
-	outcome queue.Outcome // what the job is left with, if it is over then
+	outcome *queue.Outcome    // what the job is left with, if it is over then
+	digest  [sha256.Size]byte // of what was reported, if that is how it ends
 	// rule says what becomes of the job.
-	rule func(queue.Record, time.Time) (queue.Record, queue.End, error)
+	rule func(*lease, time.Time) (queue.Record, queue.End, error)
 	// again answers when the lease is over already.
 	again func(queue.EndedLease) (queue.State, error)
 }
@@ -77,29 +111,36 @@ func (s *Store) endLease(token uuid.UUID, e ending) (state queue.State, err erro
 			state, err = e.again(ended)
 			return err
 		}
-		r := l.record
-		next, end, err := e.rule(r.Record, c.now)
+		next, end, err := e.rule(l, c.now)
 		if err != nil {
 			return fmt.Errorf("end the lease of job %s: %w", l.jobID, err)
 		}
-		r.Record = next
 		state = next.State
-		ended := queue.EndedLease{JobID: l.jobID, Attempt: next.Attempt, End: end, State: state}
+		ended := queue.EndedLease{End: end}
 		if end == queue.EndReported {
-			ended.Digest = e.outcome.Digest()
+			ended.Digest = e.digest
 		}
-		c.endLease(l, ended)
-		if state == queue.Pending {
-			c.enqueueReady(waitingJob{id: l.jobID, lane: l.lane, place: l.place, record: r})
-			return nil
-		}
-		c.finish(l.jobID, r, &e.outcome)
-		return nil
+		r := l.record
+		r.Record = next
+		return c.settleLease(l, r, ended, e.outcome)
 	})
 	if err != nil {
 		return 0, err
 	}
 	return state, nil
+}
+
+// settleLease ends a lease, of which ended says how, and leaves its job with the record r: it
+// waits again, or is over with the outcome.
+func (c *change) settleLease(l *lease, r record, ended queue.EndedLease, outcome *queue.Outcome) error {
+	ended.JobID, ended.Attempt, ended.State = l.jobID, r.Attempt, r.State
+	c.endLease(l, ended)
+	if r.State.Waiting() {
+		c.standWhereItShould(waitingJob{id: l.jobID, lane: l.lane, place: l.place, record: r})
+		return nil
+	}
+	before := l.record
+	return c.finish(l.jobID, &before, r, outcome)
 }
 
 // CancelJob implements queue.JobQueue.
@@ -109,32 +150,60 @@ func (s *Store) CancelJob(_ context.Context, id uuid.UUID) error {
 	}
 	defer s.leave()
 	return s.settle(func(c *change) error {
-		r, err := c.readRecord(id)
+		before, err := c.readRecord(id)
 		if err != nil {
 			return err
 		}
-		before := r.Record
+		r := before
 		if r.Record, err = before.Cancel(c.now); err != nil || before.State.Over() {
 			return err
 		}
-		switch before.State {
-		case queue.Running:
-			l := s.leases.get(before.Token)
-			if l == nil {
-				return fmt.Errorf("the lease of job %s: %w", id, queue.ErrDamaged)
-			}
-			c.endLease(l, queue.EndedLease{
-				JobID: id, Attempt: before.Attempt, End: queue.EndCanceled, State: queue.Canceled,
-			})
-		case queue.Pending:
-			j, err := s.readJob(id, false)
-			if err != nil {
-				return err
-			}
-			c.leaveLine(waitingJob{id: id, lane: j.Lane(), place: j.place})
-		default: // a blocked one stands nowhere
+		if before.State != queue.Running {
+			return c.finish(id, &before, r, nil)
 		}
-		c.finish(id, r, nil)
-		return nil
+		l := s.leases.get(before.Token)
+		if l == nil {
+			return fmt.Errorf("the lease of job %s: %w", id, queue.ErrDamaged)
+		}
+		return c.settleLease(l, r, queue.EndedLease{End: queue.EndCanceled}, nil)
 	})
+}
+
+// finish ends a job that was as before says and is as r says, with an outcome if it has one.
+func (c *change) finish(id uuid.UUID, before *record, r record, outcome *queue.Outcome) error {
+	stands := before.State == queue.Pending || before.State == queue.Scheduled
+	if stands || before.hasUniqueKey && !before.State.Over() {
+		j, err := c.store.readJob(id, false)
+		switch {
+		case err == nil:
+			c.leave(waitingJob{id: id, lane: j.Lane(), place: j.place, record: *before})
+			if before.hasUniqueKey {
+				c.delete(uniqueKey(c.key[:0], j.Lane(), j.UniqueKey))
+			}
+		case stands || !isDamage(err):
+			return err
+		default:
+			c.store.log.Error(err, "a job cannot be read; its unique key cannot be used any more", "job", id.String())
+		}
+	}
+	if expires := before.ExpiresAt; !expires.IsZero() {
+		c.deleteDue(expires, dueToExpire, id[:])
+	}
+	if r.State == queue.Finished {
+		if r.hasReported {
+			c.delete(idKey(c.key[:0], prefixReported, id))
+			r.hasReported = false
+		}
+	} else {
+		c.set(idKey(c.key[:0], prefixDead, id), nil)
+	}
+	c.setRecord(id, r)
+	if outcome != nil {
+		c.setOutcome(id, *outcome)
+	}
+	c.over = append(c.over, id)
+	if r.hasDependents {
+		c.settlements = append(c.settlements, settlement{id: id, state: r.State, generation: r.Generation})
+	}
+	return nil
 }

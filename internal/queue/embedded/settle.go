@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -14,10 +13,11 @@ import (
 // settlement is a job that is over and whose dependents are being told. What a step could
 // not finish is kept on disk, so that a crash in between is made good by the next start.
 type settlement struct {
-	id     uuid.UUID
-	state  queue.State
-	told   uint64 // the dependents up to this place have been told
-	stored bool   // a w key, which holds told, stands for it
+	id         uuid.UUID
+	state      queue.State
+	generation uint64 // of the job; dependents that know of another one are not told
+	told       uint64 // the dependents up to this place have been told
+	stored     bool   // a w key, which holds told, stands for it
 }
 
 // settle makes a change, tells the dependents of every job that is over by it, and theirs,
@@ -46,7 +46,7 @@ func (s *Store) settle(build func(*change) error) error {
 	// One by one, so that one that fails again holds up no other.
 	for i := range again {
 		// Whoever made the change was told of the failure.
-		if retried, retryErr := s.finishSettling(again[i : i+1]); retryErr == nil && retried != nil {
+		if retried, retryErr := s.finishSettling(again[i : i+1 : i+1]); retryErr == nil && retried != nil {
 			last = retried
 		}
 	}
@@ -63,7 +63,8 @@ func (s *Store) settle(build func(*change) error) error {
 }
 
 // finishSettling tells the dependents of pending, and theirs, step by step. It returns what
-// makes the last step durable, nil if there was none. If a step fails, what is left is kept in
+// makes the last step durable, nil if there was none. It takes over pending, and appends to it
+// in place. If a step fails, what is left is kept in
 // s.unsettled.
 func (s *Store) finishSettling(pending []settlement) (group *syncGroup, err error) {
 	for len(pending) > 0 {
@@ -85,9 +86,10 @@ func (s *Store) finishSettling(pending []settlement) (group *syncGroup, err erro
 func (s *Store) resumeSettlements() error {
 	var pending []settlement
 	err := s.scan([]byte{prefixSettlement}, []byte{prefixSettlement + 1}, func(key, value []byte) (bool, error) {
-		id, err := uuid.FromBytes(key[1:])
-		if err == nil && len(value) != 8 {
-			err = queue.ErrDamaged
+		var id uuid.UUID
+		err := queue.ErrDamaged
+		if len(key) == len(settlementKey(nil, id, 0)) && len(value) == 8 {
+			id, err = uuid.UUID(key[1:17]), nil
 		}
 		var r record
 		if err == nil {
@@ -98,7 +100,8 @@ func (s *Store) resumeSettlements() error {
 			return true, nil
 		}
 		pending = append(pending, settlement{
-			id: id, state: r.State, told: binary.BigEndian.Uint64(value), stored: true,
+			id: id, state: r.State, generation: binary.BigEndian.Uint64(key[17:]),
+			told: binary.BigEndian.Uint64(value), stored: true,
 		})
 		return true, nil
 	})
@@ -106,7 +109,7 @@ func (s *Store) resumeSettlements() error {
 		return err
 	}
 	for i := range pending {
-		group, err := s.finishSettling(pending[i : i+1])
+		group, err := s.finishSettling(pending[i : i+1 : i+1])
 		if errors.Is(err, queue.ErrUnavailable) {
 			return err
 		}
@@ -119,71 +122,75 @@ func (s *Store) resumeSettlements() error {
 	return nil
 }
 
-// finish ends a job, with an outcome if it has one.
-func (c *change) finish(id uuid.UUID, r record, outcome *queue.Outcome) {
-	c.setRecord(id, r)
-	if outcome != nil {
-		c.setOutcome(id, *outcome)
-	}
-	c.over = append(c.over, id)
-	if r.hasDependents {
-		c.settlements = append(c.settlements, settlement{id: id, state: r.State})
-	}
-}
-
 // settleSome tells a bounded number of dependents of the jobs in pending, and of those that
 // are over by this change, and sets left to what is still to do. If it fails it leaves pending
-// and left as they are.
-func (c *change) settleSome(pending []settlement, left *[]settlement) error {
-	c.settlements = slices.Concat(pending, c.settlements)
+// and left as they are. left takes over what pending holds.
+func (c *change) settleSome(pending []settlement, left *[]settlement) (err error) {
+	// Appended in place: a wide graph makes a long list, which is not to be copied in each of
+	// many steps. What pending has is not changed before nothing can fail any more.
+	c.settlements = append(pending, c.settlements...)
 	if len(c.settlements) == 0 {
 		return nil
 	}
 	c.meetAgain()
+	edges, err := c.store.openCursor([]byte{prefixDependent}, []byte{prefixDependent + 1})
+	if err != nil {
+		return err
+	}
+	defer func() { err = edges.close(err) }()
+	var unfinished settlement
 	for budget := c.store.limits.settleStep; len(c.settlements) > 0 && budget > 0; {
-		first := c.settlements[0] // a copy: telling may append to the list, which moves it
-		told, done, err := c.tellDependents(&first, budget)
+		first := c.settlements[0]
+		told, done, err := c.tellDependents(edges, &first, budget)
 		if err != nil {
 			return err
 		}
-		c.settlements[0] = first
 		budget -= told
 		if !done {
+			unfinished = first
 			break
 		}
-		if c.settlements[0].stored {
-			c.delete(idKey(c.key[:0], prefixSettlement, c.settlements[0].id))
+		if first.stored {
+			c.delete(settlementKey(c.key[:0], first.id, first.generation))
 		}
 		c.settlements = c.settlements[1:]
 	}
-	for i := range c.settlements {
-		if item := &c.settlements[i]; i == 0 || !item.stored {
-			c.set(idKey(c.key[:0], prefixSettlement, item.id), binary.BigEndian.AppendUint64(c.value[:0], item.told))
-			item.stored = true
-		}
+	if unfinished.told > 0 {
+		c.settlements[0] = unfinished
+		c.storeSettlement(&c.settlements[0])
+	}
+	// Those that are not stored are the last ones.
+	for i := len(c.settlements) - 1; i >= 0 && !c.settlements[i].stored; i-- {
+		c.storeSettlement(&c.settlements[i])
 	}
 	*left = c.settlements
 	return nil
 }
 
+// storeSettlement has a settlement survive a crash.
+func (c *change) storeSettlement(item *settlement) {
+	c.set(settlementKey(c.key[:0], item.id, item.generation), binary.BigEndian.AppendUint64(c.value[:0], item.told))
+	item.stored = true
+}
+
 // tellDependents tells at most limit dependents of a job that is over, and whether those were
 // the last. It counts a job without any as one, so that a chain costs its budget too.
-func (c *change) tellDependents(of *settlement, limit int) (told int, done bool, err error) {
+func (c *change) tellDependents(edges cursor, of *settlement, limit int) (told int, done bool, err error) {
 	s := c.store
 	from := dependentKey(nil, of.id, of.told+1)
-	err = s.scan(from, after(idKey(nil, prefixDependent, of.id)), func(key, value []byte) (bool, error) {
+	err = edges.scan(from, after(idKey(nil, prefixDependent, of.id)), func(key, value []byte) (bool, error) {
 		if told == limit {
 			return false, nil
 		}
 		told++
 		place := placeOfDependentKey(key)
 		of.told = place
-		dependent, settled, err := decodeDependent(of.id, value)
-		if err == nil && !settled {
-			err = c.tell(dependent, of, place)
+		t, err := decodeDependent(of.id, value)
+		if err == nil && !t.settled && t.generation == of.generation {
+			err = c.tell(t, of, place)
 		}
-		if errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotExist) {
-			s.log.Error(err, "a dependent cannot be read; it will not run", "job", of.id.String(), "dependent", dependent.String())
+		if isDamage(err) {
+			s.log.Error(err, "a dependent cannot be read; it will not run", "job", of.id.String(), "dependent", t.id.String())
 			err = nil
 		}
 		return true, err
@@ -192,36 +199,37 @@ func (c *change) tellDependents(of *settlement, limit int) (told int, done bool,
 }
 
 // tell tells one dependent that one of its dependencies is over.
-func (c *change) tell(id uuid.UUID, dependency *settlement, place uint64) error {
-	r, err := c.readRecord(id)
-	if err != nil || r.State != queue.Blocked {
+func (c *change) tell(t dependent, dependency *settlement, place uint64) error {
+	before, err := c.readRecord(t.id)
+	if err != nil || before.State != queue.Blocked {
 		return err
 	}
-	j, err := c.store.readJob(id, false)
-	if errors.Is(err, queue.ErrDamaged) || errors.Is(err, queue.ErrNotExist) {
+	if before.Open == 0 {
+		return fmt.Errorf("job %s is blocked by nothing: %w", t.id, queue.ErrDamaged)
+	}
+	r := before
+	var outcome *queue.Outcome
+	r.Record, outcome = before.Settle(dependency.id, t.condition, dependency.state, c.now)
+	switch {
+	case r.State.Over():
+		return c.finish(t.id, &before, r, outcome)
+	case r.State == queue.Blocked:
+		c.setRecord(t.id, r)
+		return nil
+	}
+	j, err := c.store.readJob(t.id, false)
+	if isDamage(err) {
 		// Nobody can run it, and those that depend on it must not wait for it for ever.
-		c.store.log.Error(err, "a dependent cannot be read; it is canceled", "job", id.String())
-		if r.Record, err = r.Cancel(c.now); err == nil {
-			c.finish(id, r, nil)
+		c.store.log.Error(err, "a dependent cannot be read; it is canceled", "job", t.id.String())
+		r = before
+		if r.Record, err = before.Cancel(c.now); err == nil {
+			err = c.finish(t.id, &before, r, nil)
 		}
 		return err
 	}
 	if err != nil {
 		return err
 	}
-	if r.Open == 0 {
-		return fmt.Errorf("job %s is blocked by nothing: %w", id, queue.ErrDamaged)
-	}
-	var outcome *queue.Outcome
-	r.Record, outcome = r.Settle(j.RunIf, dependency.id, dependency.state, c.now)
-	switch {
-	case r.State.Over():
-		c.finish(id, r, outcome)
-	case r.State == queue.Pending:
-		c.overlay[id] = r
-		c.enqueueReady(waitingJob{id: id, lane: j.Lane(), place: place, record: r})
-	default:
-		c.setRecord(id, r)
-	}
+	c.standWhereItShould(waitingJob{id: t.id, lane: j.Lane(), place: place, record: r})
 	return nil
 }

@@ -56,15 +56,17 @@ func (g cascade) require(t *testing.T, s *Store) {
 func (g cascade) cancelRoot(t *testing.T, s *Store) (pending []settlement) {
 	t.Helper()
 	group, err := s.commit(func(c *change) error {
-		r, err := c.readRecord(g.root)
+		before, err := c.readRecord(g.root)
 		if err != nil {
 			return err
 		}
+		r := before
 		if r.Record, err = r.Cancel(c.now); err != nil {
 			return err
 		}
-		c.leaveLine(waitingJob{id: g.root, lane: queue.Lane{Channel: queue.DefaultChannel, Type: "work"}, place: 1})
-		c.finish(g.root, r, nil)
+		if err := c.finish(g.root, &before, r, nil); err != nil {
+			return err
+		}
 		return c.settleSome(nil, &pending)
 	})
 	require.NoError(t, err)
@@ -114,7 +116,7 @@ func TestASettlementThatCannotGoOnHoldsUpNobodyElse(t *testing.T) {
 	dependents := make([]queue.NewJob, 3*s.limits.settleStep)
 	for i := range dependents { // each in a block of its own
 		dependents[i] = queue.NewJob{
-			Type: "leaf", Dependencies: []uuid.UUID{root}, Args: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000)),
+			Type: "leaf", RunIf: queue.AllFinished, Dependencies: []uuid.UUID{root}, Args: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000)),
 		}
 	}
 	leaves, err := s.Enqueue(t.Context(), dependents)
@@ -151,7 +153,7 @@ func TestASettlementThatCannotGoOnHoldsUpNobodyElse(t *testing.T) {
 	for _, leaf := range leaves {
 		status, err := s.JobStatus(t.Context(), leaf.ID)
 		require.NoError(t, err)
-		require.Equal(t, queue.Canceled, status.State)
+		require.Equal(t, queue.Pending, status.State)
 	}
 	s.audit(t)
 	require.NoError(t, s.Close())

@@ -65,10 +65,13 @@ func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) {
 	status := statusOf(&j.Job, &r, outcome)
 	prefix := idKey(nil, prefixDependent, id)
 	err = s.scan(prefix, after(prefix), func(_, value []byte) (bool, error) {
-		dependent, _, err := decodeDependent(id, value)
-		status.Dependents = append(status.Dependents, dependent)
+		t, err := decodeDependent(id, value)
+		status.Dependents = append(status.Dependents, t.id)
 		return true, err
 	})
+	if err == nil && r.hasReported {
+		status.Progress, status.PartialResult, err = s.readReported(id)
+	}
 	return status, err
 }
 
@@ -84,10 +87,16 @@ func statusOf(j *queue.Job, r *record, outcome queue.Outcome) queue.Status {
 		Queued:       r.Queued,
 		Started:      r.Started,
 		Finished:     r.Finished,
+		RunAt:        r.RunAt,
 		Canceled:     r.State == queue.Canceled,
 		Attempt:      r.Attempt,
+		Priority:     r.Priority,
 		Retries:      r.Retries,
+		Failures:     r.Failures,
+		Timeouts:     r.Timeouts,
+		Generation:   r.Generation,
+		Version:      r.Version,
 		Worker:       r.Worker,
-		Dependencies: j.Dependencies,
+		Dependencies: j.DependencyIDs(),
 	}
 }

@@ -44,6 +44,9 @@ type limits struct {
 
 func defaultLimits() limits { return limits{settleStep: 256, windowRefill: 256, logAhead: logAhead} }
 
+// DefaultIdempotencyTTL is how long calls with an idempotency key are remembered.
+const DefaultIdempotencyTTL = 24 * time.Hour
+
 // ErrInUse is returned by Open if another process, or this one, has the directory open.
 var ErrInUse = errors.New("the store's directory is in use by another server")
 
@@ -54,6 +57,9 @@ type Options struct {
 	// Clock tells the time; nil for time.Now. Heartbeats are measured with it, so it should
 	// carry monotonic time.
 	Clock func() time.Time
+	// IdempotencyTTL is how long calls with an idempotency key are remembered; 0 for
+	// DefaultIdempotencyTTL.
+	IdempotencyTTL time.Duration
 	// OnFailure is called once, on a goroutine of its own, if the store fails. The process
 	// should end then: the store answers queue.ErrUnavailable from there on, and what was
 	// not acknowledged may or may not be found when it is opened again.
@@ -73,6 +79,11 @@ type Store struct {
 	leases   leaseTable
 	line     wait.Line[claimant, grant]
 	over     wait.Watch[uuid.UUID]
+	due      dueIndex
+	underWay callsUnderWay
+	onceTTL  time.Duration
+
+	timekeeperDone chan struct{} // closed when the timekeeper has ended
 
 	life     sync.RWMutex   // held for reading by every call while it uses db
 	stopping bool           // guarded by life; no call may begin
@@ -88,13 +99,16 @@ type Store struct {
 	current change               // guarded by mu; the change that is being made
 	// unsettled is guarded by mu: settlements that a failed step left undone.
 	unsettled []settlement
-	sequence  uint64 // guarded by mu; the newest place given out
-	ceiling   uint64 // guarded by mu; no place above it was promised on disk
+	// reviving is guarded by mu: jobs that are being retried, until their dependents are back.
+	reviving map[uuid.UUID]struct{}
+	sequence uint64 // guarded by mu; the newest place given out
+	ceiling  uint64 // guarded by mu; no place above it was promised on disk
 }
 
 // claimant is what a waiting worker asks for, besides its lanes.
 type claimant struct {
 	worker string
+	once   onceClaim
 }
 
 // Open opens the store in a directory, and makes it if it is not there. Every lease that is
@@ -119,6 +133,9 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 	}
 	if options.Clock == nil {
 		options.Clock = time.Now
+	}
+	if options.IdempotencyTTL == 0 {
+		options.IdempotencyTTL = DefaultIdempotencyTTL
 	}
 	if err := fs.MkdirAll(directory, 0o700); err != nil {
 		return nil, fmt.Errorf("make the store's directory: %w", err)
@@ -158,11 +175,19 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		endWaits: endWaits,
 		closing:  closing,
 		limits:   limits,
+		onceTTL:  options.IdempotencyTTL,
 		lanes:    make(map[queue.Lane]*lane),
+		reviving: make(map[uuid.UUID]struct{}),
+
+		timekeeperDone: make(chan struct{}),
 	}
+	s.due.earlier = make(chan struct{}, 1)
+	s.due.dueBounds = dueBounds{next: 0} // to be found out
 	s.syncer = newSyncer(func() error { return db.LogData(nil, pebble.Sync) }, failure.down, failure.fail)
 	s.syncer.start()
-	if err := s.load(); err != nil {
+	err = s.load()
+	go s.runTimekeeper()
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -206,6 +231,9 @@ func (s *Store) load() error {
 		return err
 	}
 	if err := s.loadLeases(); err != nil {
+		return err
+	}
+	if err := s.resumeRevivals(); err != nil {
 		return err
 	}
 	return s.resumeSettlements()
@@ -279,6 +307,7 @@ func (s *Store) drain() bool {
 	// Whoever has been handed a lease delivers it: a lease that nobody holds costs its job the
 	// heartbeat timeout and a retry.
 	s.dequeues.Wait()
+	<-s.timekeeperDone
 	s.life.Lock()
 	s.closed = true
 	s.life.Unlock()

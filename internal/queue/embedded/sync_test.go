@@ -38,19 +38,25 @@ func TestNoAnswerIsGivenBeforeWhatItRestsOnIsOnDisk(t *testing.T) {
 	t.Parallel()
 	var ended, idle queue.Lease // of a job that is being canceled, and of one that is left alone
 	calls := map[string]func(ctx context.Context, s *Store) error{
-		"CancelJob":        func(ctx context.Context, s *Store) error { return s.CancelJob(ctx, ended.JobID) },
-		"JobStatus":        func(ctx context.Context, s *Store) error { _, err := s.JobStatus(ctx, ended.JobID); return err },
-		"Job":              func(ctx context.Context, s *Store) error { _, err := s.Job(ctx, ended.JobID); return err },
-		"Await":            func(ctx context.Context, s *Store) error { _, err := s.Await(ctx, ended.JobID); return err },
-		"Lease":            func(ctx context.Context, s *Store) error { _, err := s.Lease(ctx, ended.Token); return err },
-		"IdFromToken":      func(ctx context.Context, s *Store) error { _, err := s.IdFromToken(ctx, ended.Token); return err },
-		"RefreshHeartbeat": func(ctx context.Context, s *Store) error { _, err := s.RefreshHeartbeat(ctx, ended.Token); return err },
-		"Release":          func(ctx context.Context, s *Store) error { _, err := s.Release(ctx, ended.Token); return err },
+		"CancelJob":   func(ctx context.Context, s *Store) error { return s.CancelJob(ctx, ended.JobID) },
+		"JobStatus":   func(ctx context.Context, s *Store) error { _, err := s.JobStatus(ctx, ended.JobID); return err },
+		"Job":         func(ctx context.Context, s *Store) error { _, err := s.Job(ctx, ended.JobID); return err },
+		"Await":       func(ctx context.Context, s *Store) error { _, err := s.Await(ctx, ended.JobID); return err },
+		"Lease":       func(ctx context.Context, s *Store) error { _, err := s.Lease(ctx, ended.Token); return err },
+		"IdFromToken": func(ctx context.Context, s *Store) error { _, err := s.IdFromToken(ctx, ended.Token); return err },
+		"RefreshHeartbeat": func(ctx context.Context, s *Store) error {
+			_, err := s.RefreshHeartbeat(ctx, ended.Token, queue.Beat{})
+			return err
+		},
+		"Release": func(ctx context.Context, s *Store) error { _, err := s.Release(ctx, ended.Token, 0); return err },
 		"RequeueOrFinishJob": func(ctx context.Context, s *Store) error {
 			_, err := s.RequeueOrFinishJob(ctx, ended.Token, 0, queue.Outcome{})
 			return err
 		},
-		"DequeueByID": func(ctx context.Context, s *Store) error { _, err := s.DequeueByID(ctx, ended.JobID, ""); return err },
+		"DequeueByID": func(ctx context.Context, s *Store) error {
+			_, err := s.DequeueByID(ctx, ended.JobID, "", queue.Once{})
+			return err
+		},
 		"Enqueue": func(ctx context.Context, s *Store) error {
 			_, err := s.Enqueue(ctx, []queue.NewJob{{Type: "x", Dependencies: []uuid.UUID{uuid.New()}}})
 			return err
@@ -80,7 +86,7 @@ func TestNoAnswerIsGivenBeforeWhatItRestsOnIsOnDisk(t *testing.T) {
 		for name, call := range calls {
 			start(name, call)
 		}
-		_, err = s.RefreshHeartbeat(t.Context(), idle.Token)
+		_, err = s.RefreshHeartbeat(t.Context(), idle.Token, queue.Beat{})
 		require.NoError(t, err, "what needs no disk is not held up")
 		synctest.Wait()
 		answered.Range(func(name, _ any) bool {
@@ -167,13 +173,8 @@ func TestCloseLosesNoLeaseThatWasHandedOver(t *testing.T) {
 			group.Go(func() {
 				_, err := s.commit(func(c *change) error {
 					for range callers {
-						j, err := newJob(queue.NewJob{Type: "build"})
-						if err != nil {
-							return err
-						}
-						if _, _, err := c.enqueue(&j); err != nil {
-							return err
-						}
+						n := queue.NewJob{Type: "build"}
+						c.admit(&job{Job: n.Job(uuid.New(), nil, c.now), place: c.nextPlace()}, nil, false)
 					}
 					return nil
 				})

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -16,7 +17,7 @@ var cancelTests = map[string]func(*testing.T, *fixture){
 		status := f.status(t, id)
 		require.Equal(t, queue.Canceled, status.State)
 		require.True(t, status.Canceled)
-		require.False(t, status.Finished.IsZero(), "ORIGIN 14: a canceled job has a finish time")
+		require.Equal(t, f.Now(), status.Finished, "ORIGIN 14: a canceled job has a finish time")
 		f.requireNothingReady(t, "build")
 	},
 	"one of many pending jobs": func(t *testing.T, f *fixture) {
@@ -40,22 +41,18 @@ var cancelTests = map[string]func(*testing.T, *fixture){
 		f.finish(t, f.dequeue(t, "first").Token, `1`)
 		require.Equal(t, before, f.status(t, second))
 		f.requireNothingReady(t, "second")
-		_, err := f.Queue().DequeueByID(t.Context(), second, "")
+		_, err := f.Queue().DequeueByID(t.Context(), second, "", queue.Once{})
 		require.ErrorIs(t, err, queue.ErrNotPending)
 	},
 	// ORIGIN 1 and 2.
 	"a running job: its worker learns of it, the reaper does not": func(t *testing.T, f *fixture) {
 		id := f.enqueue1(t, "build")
 		l := f.dequeue(t, "build")
-		canceled, err := f.Queue().RefreshHeartbeat(t.Context(), l.Token)
-		require.NoError(t, err)
-		require.False(t, canceled)
+		require.False(t, f.beat(t, l.Token, queue.Beat{}).Canceled)
 		f.cancel(t, id)
 		require.Empty(t, f.staleTokens(t, 0))
 		for range 2 {
-			canceled, err = f.Queue().RefreshHeartbeat(t.Context(), l.Token)
-			require.NoError(t, err)
-			require.True(t, canceled)
+			require.True(t, f.beat(t, l.Token, queue.Beat{}).Canceled)
 		}
 		require.Empty(t, f.staleTokens(t, 0), "a heartbeat does not bring the lease back")
 		got, err := f.Queue().IdFromToken(t.Context(), l.Token)
@@ -76,9 +73,7 @@ var cancelTests = map[string]func(*testing.T, *fixture){
 			_, err := f.Queue().RequeueOrFinishJob(t.Context(), l.Token, 2, outcome)
 			require.ErrorIs(t, err, queue.ErrCanceled)
 		}
-		state, err := f.Queue().Release(t.Context(), l.Token)
-		require.NoError(t, err)
-		require.Equal(t, queue.Canceled, state)
+		require.Equal(t, queue.Canceled, f.release(t, l.Token, time.Minute))
 		require.Equal(t, before, f.status(t, id))
 		f.requireNothingReady(t, "build")
 	},

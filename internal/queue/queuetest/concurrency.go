@@ -74,7 +74,7 @@ var concurrencyTests = map[string]func(*testing.T, *fixture){
 					return err
 				},
 				"release": func(ctx context.Context) error {
-					_, err := f.Queue().Release(ctx, l.Token)
+					_, err := f.Queue().Release(ctx, l.Token, 0)
 					return err
 				},
 				"reap": func(ctx context.Context) error {

@@ -11,6 +11,9 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
+// traceParent is a trace context as W3C has it.
+const traceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 var dequeueTests = map[string]func(*testing.T, *fixture){
 	"a lease holds what a worker needs": func(t *testing.T, f *fixture) {
 		id := f.enqueue(t, queue.NewJob{Type: "build", Args: args(`{"a":1}`)})[0]
@@ -24,7 +27,7 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 
 		status := f.status(t, id)
 		require.Equal(t, queue.Running, status.State)
-		require.False(t, status.Started.IsZero())
+		require.Equal(t, f.Now(), status.Started)
 		require.Equal(t, uint64(1), status.Attempt)
 		require.Equal(t, "w1", status.Worker)
 
@@ -33,6 +36,31 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 		require.Equal(t, id, got)
 		again, err := f.Queue().Lease(t.Context(), l.Token)
 		require.NoError(t, err)
+		require.Equal(t, l, again)
+	},
+	"a lease holds all that was given for its worker": func(t *testing.T, f *fixture) {
+		job := queue.NewJob{
+			Type: "build", Channel: "acme", Args: args(`[1]`), Timeout: time.Hour, HeartbeatTimeout: time.Minute,
+			Labels: map[string]string{"team": "print", "customer": "42"}, TraceParent: traceParent,
+		}
+		id := f.enqueue(t, job)[0]
+		request := queue.DequeueRequest{Types: []string{"build"}, Channels: []string{"acme"}}
+		l, err := f.Queue().Dequeue(now(), request)
+		require.NoError(t, err)
+		require.Equal(t, queue.Lease{
+			Token: l.Token, JobID: id, Type: "build", Channel: "acme", Args: args(`[1]`), Attempt: 1, Timeout: time.Hour,
+			HeartbeatTimeout: time.Minute, Labels: job.Labels, TraceParent: traceParent,
+		}, l)
+		require.Equal(t, queue.BeatAnswer{HeartbeatTimeout: time.Minute}, f.beat(t, l.Token, queue.Beat{}))
+		f.Restart(t)
+		again, err := f.Queue().Lease(t.Context(), l.Token)
+		require.NoError(t, err)
+		require.Equal(t, l, again)
+		require.Equal(t, queue.BeatAnswer{HeartbeatTimeout: time.Minute}, f.beat(t, l.Token, queue.Beat{}))
+		f.release(t, l.Token, 0)
+		again, err = f.Queue().DequeueByID(t.Context(), id, "", queue.Once{})
+		require.NoError(t, err)
+		l.Token, l.Attempt = again.Token, 2
 		require.Equal(t, l, again)
 	},
 	"a job is leased once": func(t *testing.T, f *fixture) {
@@ -44,10 +72,8 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 		ids := f.enqueue(t,
 			queue.NewJob{Type: "b", Channel: "x"}, queue.NewJob{Type: "a", Channel: "y"},
 			queue.NewJob{Type: "a", Channel: "x"}, queue.NewJob{Type: "b", Channel: "y"})
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
 		for i, want := range ids {
-			l, err := f.Queue().Dequeue(ctx, queue.DequeueRequest{Types: []string{"a", "b"}, Channels: []string{"y", "x"}})
+			l, err := f.Queue().Dequeue(now(), queue.DequeueRequest{Types: []string{"a", "b"}, Channels: []string{"y", "x"}})
 			require.NoError(t, err)
 			require.Equal(t, want, l.JobID, "job %d", i)
 		}
@@ -119,8 +145,7 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 		id := f.enqueue1(t, "build")
 		held := f.dequeue(t, "build")
 		leases := f.dequeueLater(t, 1, "build")
-		_, err := f.Queue().Release(t.Context(), held.Token)
-		require.NoError(t, err)
+		f.release(t, held.Token, 0)
 		l := receive(t, leases)
 		require.Equal(t, id, l.JobID)
 		require.Equal(t, uint64(2), l.Attempt)
@@ -140,11 +165,11 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 	},
 	"by id: out of turn, and once": func(t *testing.T, f *fixture) {
 		ids := f.enqueue(t, make100("build")...)
-		l, err := f.Queue().DequeueByID(t.Context(), ids[57], "w")
+		l, err := f.Queue().DequeueByID(t.Context(), ids[57], "w", queue.Once{})
 		require.NoError(t, err)
 		require.Equal(t, ids[57], l.JobID)
 		require.Equal(t, "w", f.status(t, ids[57]).Worker)
-		_, err = f.Queue().DequeueByID(t.Context(), ids[57], "")
+		_, err = f.Queue().DequeueByID(t.Context(), ids[57], "", queue.Once{})
 		require.ErrorIs(t, err, queue.ErrNotPending)
 		require.Equal(t, append(ids[:57:57], ids[58:]...), f.runToEnd(t, "build"))
 	},
@@ -156,10 +181,10 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 		finished := f.enqueue1(t, "done")
 		f.finish(t, f.dequeue(t, "done").Token, "1")
 		for _, id := range []uuid.UUID{blocked, canceled, finished} {
-			_, err := f.Queue().DequeueByID(t.Context(), id, "")
+			_, err := f.Queue().DequeueByID(t.Context(), id, "", queue.Once{})
 			require.ErrorIs(t, err, queue.ErrNotPending)
 		}
-		_, err := f.Queue().DequeueByID(t.Context(), first, "\xff")
+		_, err := f.Queue().DequeueByID(t.Context(), first, "\xff", queue.Once{})
 		var invalid *queue.InvalidError
 		require.ErrorAs(t, err, &invalid)
 		f.requireState(t, first, queue.Pending)
@@ -190,39 +215,4 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 		require.NoError(t, err)
 		require.Equal(t, queue.Pending, status.State)
 	},
-}
-
-func make100(jobType string) []queue.NewJob {
-	jobs := make([]queue.NewJob, 100)
-	for i := range jobs {
-		jobs[i] = queue.NewJob{Type: jobType, Args: args("%d", i)}
-	}
-	return jobs
-}
-
-// dequeueLater starts callers that dequeue one job each and send its lease.
-func (f *fixture) dequeueLater(t *testing.T, callers int, types ...string) <-chan queue.Lease {
-	leases := make(chan queue.Lease, callers)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	for range callers {
-		go func() {
-			l, err := f.Queue().Dequeue(ctx, queue.DequeueRequest{Types: types})
-			if err == nil {
-				leases <- l
-			}
-		}()
-	}
-	return leases
-}
-
-func receive[T any](t *testing.T, from <-chan T) T {
-	t.Helper()
-	select {
-	case got := <-from:
-		return got
-	case <-time.After(patience):
-		require.FailNow(t, "nothing came")
-		panic("unreachable")
-	}
 }

@@ -15,27 +15,28 @@ var enqueueTests = map[string]func(*testing.T, *fixture){
 	"a new job is pending and holds what was given": func(t *testing.T, f *fixture) {
 		five := uint64(5)
 		dependency := f.enqueue1(t, "first")
-		statuses, err := f.Queue().Enqueue(t.Context(), []queue.NewJob{{
+		enqueued, err := f.Queue().Enqueue(t.Context(), []queue.NewJob{{
 			Type: "build", Channel: "acme", Args: args(`{"a":1}`), Dependencies: []uuid.UUID{dependency},
 			RunIf: queue.AllFinished, MaxRetries: &five,
 		}})
 		require.NoError(t, err)
-		id := statuses[0].ID
+		id := enqueued[0].ID
 		require.Equal(t, uuid.Version(7), id.Version())
 
 		got, err := f.Queue().Job(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, queue.Job{
-			ID: id, Type: "build", Channel: "acme", Args: args(`{"a":1}`), Dependencies: []uuid.UUID{dependency},
-			RunIf: queue.AllFinished, MaxRetries: &five,
+			ID: id, Type: "build", Channel: "acme", Args: args(`{"a":1}`),
+			Dependencies: []queue.Edge{{ID: dependency, If: queue.IfOver}},
+			RunIf:        queue.AllFinished, MaxRetries: &five,
 		}, got)
 
 		status := f.status(t, id)
-		require.Equal(t, statuses[0], status, "Enqueue returns what JobStatus does")
+		require.Equal(t, queue.Enqueued{Status: status}, enqueued[0], "Enqueue returns what JobStatus does")
 		require.Equal(t, "build", status.Type)
 		require.Equal(t, "acme", status.Channel)
 		require.Equal(t, queue.Blocked, status.State)
-		require.False(t, status.Queued.IsZero())
+		require.Equal(t, f.Now(), status.Queued)
 		require.True(t, status.Started.IsZero())
 		require.True(t, status.Finished.IsZero())
 		require.Equal(t, []uuid.UUID{id}, f.status(t, dependency).Dependents)
@@ -118,7 +119,7 @@ var enqueueTests = map[string]func(*testing.T, *fixture){
 		require.ErrorIs(t, err, queue.ErrNotExist)
 		_, err = f.Queue().Await(t.Context(), id)
 		require.ErrorIs(t, err, queue.ErrNotExist)
-		_, err = f.Queue().DequeueByID(t.Context(), id, "")
+		_, err = f.Queue().DequeueByID(t.Context(), id, "", queue.Once{})
 		require.ErrorIs(t, err, queue.ErrNotExist)
 		require.ErrorIs(t, f.Queue().CancelJob(t.Context(), id), queue.ErrNotExist)
 	},

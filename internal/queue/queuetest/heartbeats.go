@@ -24,9 +24,7 @@ var heartbeatTests = map[string]func(*testing.T, *fixture){
 		l := f.dequeue(t, "build")
 		for range 3 {
 			f.Advance(50 * time.Second)
-			canceled, err := f.Queue().RefreshHeartbeat(t.Context(), l.Token)
-			require.NoError(t, err)
-			require.False(t, canceled)
+			require.Equal(t, queue.BeatAnswer{}, f.beat(t, l.Token, queue.Beat{}))
 			require.Empty(t, f.staleTokens(t, time.Minute))
 		}
 	},
@@ -49,10 +47,40 @@ var heartbeatTests = map[string]func(*testing.T, *fixture){
 			tokens = append(tokens, f.dequeue(t, "build").Token)
 			f.Advance(time.Second)
 		}
-		_, err := f.Queue().RefreshHeartbeat(t.Context(), tokens[1])
-		require.NoError(t, err)
+		f.beat(t, tokens[1], queue.Beat{})
 		f.Advance(time.Minute)
 		require.Equal(t, []uuid.UUID{tokens[0], tokens[2], tokens[3], tokens[1]}, f.staleTokens(t, time.Minute))
+	},
+	"a job's own heartbeat timeout counts, whatever is asked": func(t *testing.T, f *fixture) {
+		f.enqueue(t, queue.NewJob{Type: "short", HeartbeatTimeout: 10 * time.Second},
+			queue.NewJob{Type: "long", HeartbeatTimeout: time.Hour}, queue.NewJob{Type: "none"})
+		short, long, none := f.dequeue(t, "short").Token, f.dequeue(t, "long").Token, f.dequeue(t, "none").Token
+		stale := func(olderThan time.Duration, want ...uuid.UUID) {
+			t.Helper()
+			require.ElementsMatch(t, want, f.staleTokens(t, olderThan), "older than %s", olderThan)
+		}
+		f.Advance(10*time.Second - tick)
+		stale(time.Minute)
+		stale(time.Second, none)
+		f.Advance(tick)
+		stale(time.Minute, short)
+		stale(2*time.Hour, short)
+		f.beat(t, short, queue.Beat{})
+		stale(time.Minute)
+		f.Advance(50 * time.Second)
+		stale(time.Minute, short, none)
+		stale(0, short, none)
+		f.Advance(time.Hour - time.Minute - tick)
+		stale(time.Minute, short, none)
+		f.Advance(tick)
+		stale(time.Minute, short, long, none)
+		f.Restart(t)
+		stale(time.Minute)
+		f.Advance(10 * time.Second)
+		stale(time.Minute, short)
+		f.lose(t, short, 2)
+		f.Advance(time.Minute)
+		stale(time.Minute, none)
 	},
 	// ORIGIN 2.
 	"what is over or requeued has no heartbeat": func(t *testing.T, f *fixture) {
@@ -63,103 +91,9 @@ var heartbeatTests = map[string]func(*testing.T, *fixture){
 		f.fail(t, f.dequeue(t, "build").Token, "broken")
 		lost, released, canceled := f.dequeue(t, "build"), f.dequeue(t, "build"), f.dequeue(t, "build")
 		f.lose(t, lost.Token, 2)
-		_, err := f.Queue().Release(t.Context(), released.Token)
-		require.NoError(t, err)
+		f.release(t, released.Token, 0)
 		f.cancel(t, canceled.JobID)
 		f.Advance(time.Hour)
 		require.Empty(t, f.staleTokens(t, 0))
-	},
-}
-
-var restartTests = map[string]func(*testing.T, *fixture){
-	"everything is kept": func(t *testing.T, f *fixture) {
-		finished, failed, running := f.enqueue1(t, "a"), f.enqueue1(t, "a"), f.enqueue1(t, "a")
-		f.finish(t, f.dequeue(t, "a").Token, `{"r": 1}`)
-		f.fail(t, f.dequeue(t, "a").Token, "broken")
-		held := f.dequeue(t, "a")
-		canceled := f.enqueue1(t, "b")
-		f.cancel(t, canceled)
-		pending := f.enqueue1(t, "b", finished)
-		blocked := f.enqueue1(t, "b", running, pending)
-		ids := []uuid.UUID{finished, failed, running, canceled, pending, blocked}
-		var before []queue.Status
-		for _, id := range ids {
-			before = append(before, f.status(t, id))
-		}
-
-		f.Restart(t)
-
-		for i, id := range ids {
-			require.Equal(t, before[i], f.status(t, id))
-		}
-		l, err := f.Queue().Lease(t.Context(), held.Token)
-		require.NoError(t, err)
-		require.Equal(t, held, l)
-		f.finish(t, held.Token, `2`)
-		require.Equal(t, []uuid.UUID{pending, blocked}, f.runToEnd(t, "a", "b"))
-	},
-	// ORIGIN 8: one canceled before its start came back.
-	"a canceled job does not come back": func(t *testing.T, f *fixture) {
-		pending := f.enqueue1(t, "build")
-		blocked := f.enqueue1(t, "build", pending)
-		f.cancel(t, pending)
-		f.Restart(t)
-		f.requireState(t, pending, queue.Canceled)
-		f.requireState(t, blocked, queue.Canceled)
-		f.requireNothingReady(t, "build")
-	},
-	"order and places are kept": func(t *testing.T, f *fixture) {
-		var want []uuid.UUID
-		for range 6 {
-			want = append(want, f.enqueue(t, make100("build")...)...)
-		}
-		held := f.dequeue(t, "build")
-		f.Restart(t)
-		want = append(want, f.enqueue(t, make100("build")...)...)
-		f.lose(t, held.Token, 2)
-		require.Equal(t, want, f.runToEnd(t, "build"))
-	},
-	"a restart is a fresh beat of every lease": func(t *testing.T, f *fixture) {
-		f.enqueue1(t, "build")
-		l := f.dequeue(t, "build")
-		f.Advance(time.Hour)
-		f.Restart(t)
-		require.Empty(t, f.staleTokens(t, time.Minute))
-		f.Advance(time.Minute)
-		require.Equal(t, []uuid.UUID{l.Token}, f.staleTokens(t, time.Minute))
-	},
-	"repeated reports are answered the same": func(t *testing.T, f *fixture) {
-		f.enqueue(t, make100("build")...)
-		finished, released, lost, canceled := f.dequeue(t, "build"), f.dequeue(t, "build"), f.dequeue(t, "build"), f.dequeue(t, "build")
-		f.finish(t, finished.Token, `1`)
-		_, err := f.Queue().Release(t.Context(), released.Token)
-		require.NoError(t, err)
-		f.lose(t, lost.Token, 2)
-		f.cancel(t, canceled.JobID)
-
-		f.Restart(t)
-
-		f.finish(t, finished.Token, `1`)
-		_, err = f.Queue().RequeueOrFinishJob(t.Context(), finished.Token, 0, result1(`2`))
-		require.ErrorIs(t, err, queue.ErrAlreadyReported)
-		state, err := f.Queue().Release(t.Context(), released.Token)
-		require.NoError(t, err)
-		require.Equal(t, queue.Pending, state)
-		f.requireStale(t, lost.Token)
-		isCanceled, err := f.Queue().RefreshHeartbeat(t.Context(), canceled.Token)
-		require.NoError(t, err)
-		require.True(t, isCanceled)
-	},
-	"a closed queue says so": func(t *testing.T, f *fixture) {
-		id := f.enqueue1(t, "build")
-		old := f.Queue()
-		require.NoError(t, old.Ready(t.Context()))
-		f.Restart(t)
-		require.ErrorIs(t, old.Ready(t.Context()), queue.ErrUnavailable)
-		_, err := old.JobStatus(t.Context(), id)
-		require.ErrorIs(t, err, queue.ErrUnavailable)
-		_, err = old.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
-		require.ErrorIs(t, err, queue.ErrUnavailable)
-		f.requireState(t, id, queue.Pending)
 	},
 }

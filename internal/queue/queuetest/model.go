@@ -14,168 +14,208 @@ import (
 
 // model is the reference: what a queue does, said as plainly as possible, with no regard to
 // cost, and without the rules of package queue, so that it can find fault with them. It is
-// told the ids and tokens that the engine chose.
+// told the time, and the ids and tokens that the engine chose.
 type model struct {
-	now    time.Duration
+	now    time.Time
 	jobs   map[uuid.UUID]*modelJob
-	order  []uuid.UUID // as enqueued, which is also the order in line
+	order  []uuid.UUID // as enqueued
 	tokens map[uuid.UUID]*modelLease
+	keys   map[string]*modelCall
 }
 
 type modelJob struct {
 	id           uuid.UUID
 	job          queue.NewJob
-	dependencies []uuid.UUID
+	edges        []modelEdge
 	state        queue.State
+	priority     int
+	labels       map[string]string
+	runAt        time.Time
+	expires      time.Time // zero once it has begun, or is over
 	result       string
 	err          string // the error's reason
+	byDependency bool   // it is over because of a dependency
 	attempt      uint64
 	retries      uint64
+	failures     uint64
+	timeouts     uint64
+	generation   uint64
 	token        uuid.UUID
+	progress     *queue.Progress
+	partial      string
+}
+
+type modelEdge struct {
+	id   uuid.UUID
+	name string
+	over bool // any end will do
+	// ignored: the dependency was retried when the job was running, which is no reason to wait
+	// if it has to run again.
+	ignored bool
 }
 
 type modelLease struct {
-	job     uuid.UUID
-	attempt uint64
-	beat    time.Duration
-	ended   string // "" while live, else how
-	report  string // what was reported
-	state   queue.State
+	job      uuid.UUID
+	attempt  uint64
+	beat     time.Time
+	deadline time.Time   // zero if there is none
+	ended    string      // "" while live, else how
+	report   string      // what was reported
+	state    queue.State // that the end led to
 }
 
-func newModel() *model {
-	return &model{jobs: make(map[uuid.UUID]*modelJob), tokens: make(map[uuid.UUID]*modelLease)}
+// modelCall is a call that was made with an idempotency key.
+type modelCall struct {
+	digest   [32]byte
+	until    time.Time
+	enqueued []queue.Enqueued
+	token    uuid.UUID
 }
 
-// enqueue returns the error that is expected.
-func (m *model) enqueue(job queue.NewJob, id uuid.UUID) error {
-	for _, dependency := range job.Dependencies {
-		if m.jobs[dependency] == nil {
-			return queue.ErrNotExist
+func newModel(now time.Time) *model {
+	return &model{
+		now: now, jobs: make(map[uuid.UUID]*modelJob), tokens: make(map[uuid.UUID]*modelLease),
+		keys: make(map[string]*modelCall),
+	}
+}
+
+// enqueue returns the error that is expected, or takes over what the engine answered and
+// returns which jobs should have existed already. Needs name earlier jobs of the call only.
+func (m *model) enqueue(jobs []queue.NewJob, answer []queue.Enqueued) (existing []bool, err error) {
+	before := len(m.order)
+	names := make(map[string]uuid.UUID)
+	for i := range jobs {
+		n := jobs[i]
+		if other := m.withUniqueKey(n, uuid.Nil); other != nil {
+			existing = append(existing, true)
+			names[n.Name] = other.id
+			continue
 		}
-	}
-	j := &modelJob{id: id, job: job, state: queue.Blocked}
-	for _, dependency := range job.Dependencies {
-		if !slices.Contains(j.dependencies, dependency) {
-			j.dependencies = append(j.dependencies, dependency)
-		}
-	}
-	m.jobs[id] = j
-	m.order = append(m.order, id)
-	m.settle(j)
-	return nil
-}
-
-// settle looks at a blocked job afresh.
-func (m *model) settle(j *modelJob) {
-	if j.state != queue.Blocked {
-		return
-	}
-	open := 0
-	for _, id := range j.dependencies {
-		switch dependency := m.jobs[id]; dependency.state {
-		case queue.Failed:
-			if j.job.RunIf == queue.AllSucceeded {
-				m.over(j, queue.Failed, "", queue.ReasonDependencyFailed)
-				return
+		existing = append(existing, false)
+		names[n.Name] = answer[i].ID
+		for _, id := range n.Dependencies {
+			if m.jobs[id] == nil {
+				m.order = m.order[:before] // what was added so far has changed nothing else
+				return nil, queue.ErrNotExist
 			}
-		case queue.Canceled:
-			if j.job.RunIf == queue.AllSucceeded {
-				m.over(j, queue.Canceled, "", "")
-				return
+		}
+		j := &modelJob{
+			id: answer[i].ID, job: n, priority: n.Priority, labels: n.Labels, runAt: n.RunAt, expires: n.ExpiresAt,
+		}
+		if n.Delay > 0 {
+			j.runAt = m.now.Add(n.Delay)
+		}
+		for _, id := range n.Dependencies {
+			j.addEdge(modelEdge{id: id, over: n.RunIf == queue.AllFinished})
+		}
+		for _, need := range n.Needs {
+			over := need.If == queue.IfOver || need.If == queue.AsRunIf && n.RunIf == queue.AllFinished
+			j.addEdge(modelEdge{id: names[need.Name], name: need.Name, over: over})
+		}
+		m.jobs[j.id] = j
+		m.order = append(m.order, j.id)
+		m.begin(j)
+	}
+	return existing, nil
+}
+
+// addEdge adds a dependency; of two on the same job the stricter one holds.
+func (j *modelJob) addEdge(e modelEdge) {
+	for i := range j.edges {
+		if known := &j.edges[i]; known.id == e.id {
+			known.over = known.over && e.over
+			if known.name == "" {
+				known.name = e.name
 			}
-		case queue.Finished:
-		default:
-			open++
+			return
 		}
 	}
-	if open == 0 {
-		j.state = queue.Pending
-	}
+	j.edges = append(j.edges, e)
 }
 
-func (m *model) over(j *modelJob, state queue.State, result, reason string) {
-	j.state, j.result, j.err, j.token = state, result, reason, uuid.Nil
+// withUniqueKey returns the job that has the unique key of n and is not over, apart from one.
+func (m *model) withUniqueKey(n queue.NewJob, apart uuid.UUID) *modelJob {
 	for _, id := range m.order {
-		if slices.Contains(m.jobs[id].dependencies, j.id) {
-			m.settle(m.jobs[id])
-		}
-	}
-}
-
-// next returns the job that a dequeue is expected to lease, or nil.
-func (m *model) next(request queue.DequeueRequest) *modelJob {
-	lanes := request.Lanes()
-	for _, id := range m.order {
-		if j := m.jobs[id]; j.state == queue.Pending && slices.Contains(lanes, j.job.Lane()) {
+		if j := m.jobs[id]; n.UniqueKey != "" && id != apart && !j.state.Over() &&
+			j.job.UniqueKey == n.UniqueKey && j.job.Lane() == n.Lane() {
 			return j
 		}
 	}
 	return nil
 }
 
-func (m *model) grant(j *modelJob, token uuid.UUID) {
-	j.state = queue.Running
-	j.attempt++
-	j.token = token
-	m.tokens[token] = &modelLease{job: j.id, attempt: j.attempt, beat: m.now}
-}
-
-// report returns the state or the error that is expected of RequeueOrFinishJob.
-func (m *model) report(token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error) {
-	l := m.tokens[token]
-	if l == nil {
-		return 0, queue.ErrNotExist
-	}
-	text := describe(outcome)
-	switch l.ended {
-	case "reported":
-		if l.report == text {
-			return l.state, nil
+// against returns the first dependency that decides against the job, if there is one.
+func (m *model) against(j *modelJob) *modelJob {
+	for _, e := range j.edges {
+		if d := m.jobs[e.id]; !e.over && (d.state == queue.Failed || d.state == queue.Canceled) {
+			return d
 		}
-		return 0, queue.ErrAlreadyReported
-	case "canceled":
-		return 0, queue.ErrCanceled
-	case "lost", "released":
-		return 0, queue.ErrLeaseLost
 	}
-	j := m.jobs[l.job]
-	lost := outcome.Error != nil && outcome.Error.Reason == queue.ReasonHeartbeatLost
-	switch {
-	case j.retries < maxRetries:
-		j.retries++
-		j.state, j.token = queue.Pending, uuid.Nil
-		l.ended = "lost"
-	case outcome.Error != nil:
-		m.over(j, queue.Failed, "", outcome.Error.Reason)
-		l.ended = "reported"
-	default:
-		m.over(j, queue.Finished, string(outcome.Result), "")
-		l.ended = "reported"
-	}
-	if lost {
-		l.ended = "lost"
-	}
-	l.report, l.state = text, j.state
-	return j.state, nil
+	return nil
 }
 
-func (m *model) release(token uuid.UUID) (queue.State, error) {
-	l := m.tokens[token]
-	switch {
-	case l == nil:
-		return 0, queue.ErrNotExist
-	case l.ended == "canceled":
-		return queue.Canceled, nil
-	case l.ended == "released":
-		return queue.Pending, nil
-	case l.ended != "":
-		return 0, queue.ErrLeaseLost
+// begin decides where a job begins that is new, or begins anew.
+func (m *model) begin(j *modelJob) {
+	if d := m.against(j); d != nil {
+		m.overBy(j, d)
+		return
 	}
-	j := m.jobs[l.job]
+	if !j.expires.IsZero() && !j.expires.After(m.now) {
+		m.over(j, queue.Failed, "", queue.ReasonExpired)
+		return
+	}
+	m.wait(j)
+}
+
+// wait puts a job where it has to wait.
+func (m *model) wait(j *modelJob) {
 	j.state, j.token = queue.Pending, uuid.Nil
-	l.ended = "released"
-	return queue.Pending, nil
+	if j.runAt.After(m.now) {
+		j.state = queue.Scheduled
+	}
+	for _, e := range j.edges {
+		if !m.jobs[e.id].state.Over() && !e.ignored {
+			j.state = queue.Blocked
+		}
+	}
+}
+
+func (m *model) overBy(j, dependency *modelJob) {
+	reason := ""
+	if dependency.state == queue.Failed {
+		reason = queue.ReasonDependencyFailed
+	}
+	m.over(j, dependency.state, "", reason)
+	j.byDependency = true
+}
+
+// over ends a job, and settles those that depend on it.
+func (m *model) over(j *modelJob, state queue.State, result, reason string) {
+	j.state, j.result, j.err, j.token = state, result, reason, uuid.Nil
+	j.expires = time.Time{}
+	if state == queue.Finished {
+		j.progress, j.partial = nil, ""
+	}
+	for _, d := range m.dependentsOf(j.id) {
+		if d.state != queue.Blocked {
+			continue
+		}
+		if against := m.against(d); against != nil {
+			m.overBy(d, against)
+		} else {
+			m.wait(d)
+		}
+	}
+}
+
+func (m *model) dependentsOf(id uuid.UUID) (dependents []*modelJob) {
+	for _, other := range m.order {
+		j := m.jobs[other]
+		if slices.ContainsFunc(j.edges, func(e modelEdge) bool { return e.id == id }) {
+			dependents = append(dependents, j)
+		}
+	}
+	return dependents
 }
 
 func (m *model) cancel(id uuid.UUID) error {
@@ -189,50 +229,103 @@ func (m *model) cancel(id uuid.UUID) error {
 		return nil
 	}
 	if l := m.tokens[j.token]; l != nil {
-		l.ended = "canceled"
+		l.ended, l.state = "canceled", queue.Canceled
 	}
 	m.over(j, queue.Canceled, "", "")
 	return nil
 }
 
-func (m *model) beat(token uuid.UUID) (canceled bool, err error) {
-	l := m.tokens[token]
+// retry begins a new generation of a job and of those that are over because of it.
+func (m *model) retry(id uuid.UUID) error {
+	root := m.jobs[id]
 	switch {
-	case l == nil:
-		return false, queue.ErrNotExist
-	case l.ended == "":
-		l.beat = m.now
-		return false, nil
-	case l.ended == "canceled":
-		return true, nil
-	default:
-		return false, queue.ErrLeaseLost
+	case root == nil:
+		return queue.ErrNotExist
+	case root.state != queue.Failed && root.state != queue.Canceled:
+		return queue.ErrNotFailed
+	case m.against(root) != nil:
+		return queue.ErrDependencyFailed
+	case m.withUniqueKey(root.job, id) != nil:
+		return queue.ErrUniqueKeyTaken
 	}
-}
-
-// stale returns the tokens that are expected of Heartbeats, sorted.
-func (m *model) stale(olderThan time.Duration) []uuid.UUID {
-	var tokens []uuid.UUID
-	for token, l := range m.tokens {
-		if l.ended == "" && m.now-l.beat >= olderThan {
-			tokens = append(tokens, token)
+	m.renew(root)
+	back := []*modelJob{root}
+	for len(back) > 0 {
+		first := back[0]
+		back = back[1:]
+		for _, d := range m.dependentsOf(first.id) {
+			for i := range d.edges {
+				if d.edges[i].id == first.id {
+					d.edges[i].ignored = !d.state.Waiting()
+				}
+			}
+			switch {
+			case d.state.Waiting():
+				m.wait(d)
+			case d.state.Over() && d.byDependency && m.against(d) == nil && m.withUniqueKey(d.job, d.id) == nil:
+				m.renew(d)
+				back = append(back, d)
+			}
 		}
 	}
-	return sorted(tokens)
+	return nil
 }
 
-func (m *model) restart() {
-	for _, l := range m.tokens {
-		l.beat = m.now
+func (m *model) renew(j *modelJob) {
+	j.generation++
+	j.retries, j.failures, j.timeouts = 0, 0, 0
+	j.err, j.byDependency = "", false
+	for i := range j.edges {
+		j.edges[i].ignored = false
 	}
+	m.wait(j)
 }
 
-// status returns what is expected of JobStatus, without times and details.
+func (m *model) update(id uuid.UUID, u queue.Update) error {
+	j := m.jobs[id]
+	switch {
+	case j == nil:
+		return queue.ErrNotExist
+	case !j.state.Waiting():
+		return queue.ErrNotPending
+	}
+	if u.RunAt != nil && !j.expires.IsZero() && !u.RunAt.Before(j.expires) {
+		return &queue.InvalidError{}
+	}
+	if u.Priority != nil {
+		j.priority = *u.Priority
+	}
+	if u.Labels != nil {
+		j.labels = *u.Labels
+	}
+	if u.RunAt != nil {
+		j.runAt = *u.RunAt
+		m.wait(j)
+	}
+	return nil
+}
+
+// list returns the ids that are expected of ListJobs.
+func (m *model) list(states []queue.State) (ids []uuid.UUID) {
+	for _, id := range m.order {
+		if len(states) == 0 || slices.Contains(states, m.jobs[id].state) {
+			ids = append(ids, id)
+		}
+	}
+	sort.Slice(ids, func(a, b int) bool { return ids[a].String() > ids[b].String() })
+	return ids
+}
+
+// status returns what is expected of JobStatus, without times and versions.
 func (m *model) status(id uuid.UUID) queue.Status {
 	j := m.jobs[id]
 	s := queue.Status{
-		ID: id, Type: j.job.Type, Channel: j.job.Lane().Channel, State: j.state,
-		Canceled: j.state == queue.Canceled, Attempt: j.attempt, Retries: j.retries, Dependencies: j.dependencies,
+		ID: id, Type: j.job.Type, Channel: j.job.Lane().Channel, State: j.state, RunAt: j.runAt,
+		Canceled: j.state == queue.Canceled, Priority: j.priority, Attempt: j.attempt, Retries: j.retries,
+		Failures: j.failures, Timeouts: j.timeouts, Generation: j.generation, Progress: j.progress,
+	}
+	if j.partial != "" {
+		s.PartialResult = json.RawMessage(j.partial)
 	}
 	if j.state == queue.Finished {
 		s.Result = json.RawMessage(j.result)
@@ -240,19 +333,28 @@ func (m *model) status(id uuid.UUID) queue.Status {
 	if j.err != "" {
 		s.Error = &queue.JobError{Reason: j.err}
 	}
-	for _, other := range m.order {
-		if slices.Contains(m.jobs[other].dependencies, id) {
-			s.Dependents = append(s.Dependents, other)
-		}
+	for _, e := range j.edges {
+		s.Dependencies = append(s.Dependencies, e.id)
+	}
+	for _, d := range m.dependentsOf(id) {
+		s.Dependents = append(s.Dependents, d.id)
 	}
 	return s
 }
 
 func describe(o queue.Outcome) string {
 	if o.Error != nil {
-		return fmt.Sprintf("error %s %s", o.Error.Reason, o.Error.Details)
+		return describeFailure(queue.Failure{Error: *o.Error})
 	}
 	return fmt.Sprintf("result %s", o.Result)
+}
+
+func describeFailure(f queue.Failure) string {
+	after := ""
+	if f.RetryAfter != nil {
+		after = f.RetryAfter.String()
+	}
+	return fmt.Sprintf("error %s %s %t %s", f.Error.Reason, f.Error.Details, f.Retryable, after)
 }
 
 func sorted(ids []uuid.UUID) []uuid.UUID {

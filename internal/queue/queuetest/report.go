@@ -71,7 +71,7 @@ var reportTests = map[string]func(*testing.T, *fixture){
 			_, err := f.Queue().RequeueOrFinishJob(t.Context(), l.Token, 0, outcome)
 			require.ErrorIs(t, err, queue.ErrAlreadyReported)
 		}
-		_, err := f.Queue().Release(t.Context(), l.Token)
+		_, err := f.Queue().Release(t.Context(), l.Token, 0)
 		require.ErrorIs(t, err, queue.ErrLeaseLost)
 		require.Equal(t, before, f.status(t, id))
 	},
@@ -81,11 +81,11 @@ var reportTests = map[string]func(*testing.T, *fixture){
 		for name, token := range map[string]uuid.UUID{"random": uuid.New(), "zero": uuid.Nil, "the job's id": id} {
 			_, err := f.Queue().RequeueOrFinishJob(t.Context(), token, 0, result1(`1`))
 			require.ErrorIs(t, err, queue.ErrNotExist, name)
-			_, err = f.Queue().Release(t.Context(), token)
+			_, err = f.Queue().Release(t.Context(), token, 0)
 			require.ErrorIs(t, err, queue.ErrNotExist, name)
 			_, err = f.Queue().Lease(t.Context(), token)
 			require.ErrorIs(t, err, queue.ErrNotExist, name)
-			_, err = f.Queue().RefreshHeartbeat(t.Context(), token)
+			_, err = f.Queue().RefreshHeartbeat(t.Context(), token, queue.Beat{})
 			require.ErrorIs(t, err, queue.ErrNotExist, name)
 			_, err = f.Queue().IdFromToken(t.Context(), token)
 			require.ErrorIs(t, err, queue.ErrNotExist, name)
@@ -104,7 +104,7 @@ var reportTests = map[string]func(*testing.T, *fixture){
 			l := f.dequeue(t, "build")
 			require.Equal(t, attempt+1, l.Attempt)
 			for range 2 { // again is answered the same
-				state, err := f.Queue().Release(t.Context(), l.Token)
+				state, err := f.Queue().Release(t.Context(), l.Token, 0)
 				require.NoError(t, err)
 				require.Equal(t, queue.Pending, state)
 			}
@@ -120,7 +120,7 @@ var reportTests = map[string]func(*testing.T, *fixture){
 	"release keeps the place in line": func(t *testing.T, f *fixture) {
 		ids := f.enqueue(t, queue.NewJob{Type: "build"}, queue.NewJob{Type: "build"}, queue.NewJob{Type: "build"})
 		l := f.dequeue(t, "build")
-		_, err := f.Queue().Release(t.Context(), l.Token)
+		_, err := f.Queue().Release(t.Context(), l.Token, 0)
 		require.NoError(t, err)
 		require.Equal(t, ids, f.runToEnd(t, "build"))
 	},
@@ -131,7 +131,7 @@ func (f *fixture) requireLost(t *testing.T, token uuid.UUID) {
 	t.Helper()
 	_, err := f.Queue().IdFromToken(t.Context(), token)
 	require.ErrorIs(t, err, queue.ErrNotExist)
-	_, err = f.Queue().RefreshHeartbeat(t.Context(), token)
+	_, err = f.Queue().RefreshHeartbeat(t.Context(), token, queue.Beat{})
 	require.ErrorIs(t, err, queue.ErrLeaseLost)
 	_, err = f.Queue().Lease(t.Context(), token)
 	require.ErrorIs(t, err, queue.ErrLeaseLost)

@@ -88,6 +88,6 @@ func (f *fixture) requireStale(t *testing.T, token uuid.UUID) {
 			require.ErrorIs(t, err, queue.ErrLeaseLost)
 		}
 	}
-	_, err := f.Queue().Release(t.Context(), token)
+	_, err := f.Queue().Release(t.Context(), token, 0)
 	require.ErrorIs(t, err, queue.ErrLeaseLost)
 }

@@ -8,8 +8,6 @@ package queuetest
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"testing"
 	"time"
 
@@ -22,8 +20,27 @@ import (
 // Queue is all that an engine offers.
 type Queue interface {
 	queue.JobQueue
-	// Release gives a lease's job back at no cost.
-	Release(ctx context.Context, token uuid.UUID) (queue.State, error)
+	// EnqueueOnce is Enqueue, once: the same key and digest again returns the same statuses, as
+	// they were then, and adds nothing. ErrKeyReused for another digest; ErrKeyInUse while the
+	// first call is under way. A call that was refused has not used its key, and a key is
+	// forgotten after its time: KeysLast.
+	EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
+	// Fail ends a lease with a failure that its worker reports, and returns the state that its
+	// job is in then. Repeated and late reports are answered as by RequeueOrFinishJob.
+	Fail(ctx context.Context, token uuid.UUID, failure queue.Failure) (queue.State, error)
+	// Release gives a lease's job back at no cost; it is not handed out again before the delay
+	// has passed. The same again is answered the same.
+	Release(ctx context.Context, token uuid.UUID, delay time.Duration) (queue.State, error)
+	// RetryJob begins a new generation of a job that failed or was canceled, and of the
+	// dependents that were over because of it, and so on. Those that another dependency decides
+	// against, or whose unique key was taken meanwhile, stay as they are. ErrNotExist;
+	// ErrNotFailed; ErrUniqueKeyTaken; ErrDependencyFailed if a dependency still decides against it.
+	RetryJob(ctx context.Context, id uuid.UUID) error
+	// UpdateJob changes a job that waits. ErrNotExist, ErrNotPending, ErrChanged,
+	// *InvalidError.
+	UpdateJob(ctx context.Context, id uuid.UUID, update queue.Update) error
+	// ListJobs returns a page of jobs, newest first.
+	ListJobs(ctx context.Context, listing queue.Listing) (queue.Page, error)
 	// Lease returns a lease without refreshing it.
 	Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 	// Await blocks until a job is over or ctx ends, and returns its status.
@@ -34,12 +51,18 @@ type Queue interface {
 	Close() error
 }
 
+// KeysLast is how long a queue under test remembers the key of a call.
+const KeysLast = 24 * time.Hour
+
 // Harness is one queue under test, empty at first. The suite closes it, which must check that
 // the store is consistent.
 type Harness interface {
 	// Queue returns the queue; another one after each Restart.
 	Queue() Queue
-	// Advance makes the store's clock jump ahead.
+	// Now returns what the store's clock shows, in UTC and in whole microseconds. It stands
+	// still but for Advance.
+	Now() time.Time
+	// Advance makes the clock jump ahead, and returns when all that is due by then was done.
 	Advance(d time.Duration)
 	// Restart ends the queue, by a clean end or a crash, and opens it again on what was kept.
 	Restart(t TB)
@@ -65,12 +88,25 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		tests map[string]func(*testing.T, *fixture)
 	}{
 		{"Enqueue", enqueueTests},
+		{"Idempotency", idempotencyTests},
+		{"Unique", uniqueTests},
 		{"Dequeue", dequeueTests},
+		{"DequeueOnce", dequeueOnceTests},
+		{"Order", orderTests},
+		{"Schedule", scheduleTests},
+		{"Timeout", timeoutTests},
+		{"Update", updateTests},
+		{"List", listTests},
 		{"Report", reportTests},
 		{"Requeue", requeueTests},
+		{"Failure", failureTests},
+		{"Retry", retryTests},
+		{"RetryGraph", retryGraphTests},
 		{"Cancel", cancelTests},
 		{"Dependencies", dependencyTests},
+		{"Graph", graphTests},
 		{"Heartbeats", heartbeatTests},
+		{"Progress", progressTests},
 		{"Restart", restartTests},
 		{"Concurrency", concurrencyTests},
 	}
@@ -88,122 +124,4 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		t.Parallel()
 		testRandom(t, open)
 	})
-}
-
-// fixture is a Harness with the calls that tests make most, none of which may fail.
-type fixture struct {
-	Harness
-}
-
-// patience bounds waits that should end at once; only a test that fails waits so long.
-const patience = 30 * time.Second
-
-func (f *fixture) enqueue(t *testing.T, jobs ...queue.NewJob) []uuid.UUID {
-	t.Helper()
-	statuses, err := f.Queue().Enqueue(t.Context(), jobs)
-	require.NoError(t, err)
-	require.Len(t, statuses, len(jobs))
-	ids := make([]uuid.UUID, len(jobs))
-	for i, status := range statuses {
-		ids[i] = status.ID
-	}
-	return ids
-}
-
-// enqueue1 enqueues one job of a type, after its dependencies.
-func (f *fixture) enqueue1(t *testing.T, jobType string, dependencies ...uuid.UUID) uuid.UUID {
-	t.Helper()
-	return f.enqueue(t, queue.NewJob{Type: jobType, Dependencies: dependencies})[0]
-}
-
-// try dequeues without waiting.
-func (f *fixture) try(types ...string) (queue.Lease, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return f.Queue().Dequeue(ctx, queue.DequeueRequest{Types: types})
-}
-
-func (f *fixture) dequeue(t *testing.T, types ...string) queue.Lease {
-	t.Helper()
-	l, err := f.try(types...)
-	require.NoError(t, err, "dequeue of %v", types)
-	return l
-}
-
-func (f *fixture) requireNothingReady(t *testing.T, types ...string) {
-	t.Helper()
-	_, err := f.try(types...)
-	require.ErrorIs(t, err, queue.ErrDequeueTimeout, "dequeue of %v", types)
-}
-
-func (f *fixture) finish(t *testing.T, token uuid.UUID, result string) {
-	t.Helper()
-	state, err := f.Queue().RequeueOrFinishJob(t.Context(), token, 0, result1(result))
-	require.NoError(t, err)
-	require.Equal(t, queue.Finished, state)
-}
-
-func (f *fixture) fail(t *testing.T, token uuid.UUID, reason string) {
-	t.Helper()
-	state, err := f.Queue().RequeueOrFinishJob(t.Context(), token, 0, error1(reason))
-	require.NoError(t, err)
-	require.Equal(t, queue.Failed, state)
-}
-
-// lose does what a reaper does to a lease that went silent.
-func (f *fixture) lose(t *testing.T, token uuid.UUID, maxRetries uint64) queue.State {
-	t.Helper()
-	state, err := f.Queue().RequeueOrFinishJob(t.Context(), token, maxRetries, error1(queue.ReasonHeartbeatLost))
-	require.NoError(t, err)
-	return state
-}
-
-func (f *fixture) cancel(t *testing.T, id uuid.UUID) {
-	t.Helper()
-	require.NoError(t, f.Queue().CancelJob(t.Context(), id))
-}
-
-func (f *fixture) status(t *testing.T, id uuid.UUID) queue.Status {
-	t.Helper()
-	status, err := f.Queue().JobStatus(t.Context(), id)
-	require.NoError(t, err)
-	return status
-}
-
-func (f *fixture) requireState(t *testing.T, id uuid.UUID, want queue.State) {
-	t.Helper()
-	require.Equal(t, want.String(), f.status(t, id).State.String())
-}
-
-func (f *fixture) staleTokens(t *testing.T, olderThan time.Duration) []uuid.UUID {
-	t.Helper()
-	tokens, err := f.Queue().Heartbeats(t.Context(), olderThan)
-	require.NoError(t, err)
-	return tokens
-}
-
-// runToEnd dequeues and finishes jobs of the types until none is ready, and returns their ids
-// in the order they ran.
-func (f *fixture) runToEnd(t *testing.T, types ...string) []uuid.UUID {
-	t.Helper()
-	var ran []uuid.UUID
-	for {
-		l, err := f.try(types...)
-		if err != nil {
-			require.ErrorIs(t, err, queue.ErrDequeueTimeout)
-			return ran
-		}
-		ran = append(ran, l.JobID)
-		f.finish(t, l.Token, "null")
-	}
-}
-
-func result1(result string) queue.Outcome { return queue.Outcome{Result: json.RawMessage(result)} }
-
-func error1(reason string) queue.Outcome {
-	return queue.Outcome{Error: &queue.JobError{Reason: reason}}
-}
-
-func args(format string, a ...any) json.RawMessage {
-	return json.RawMessage(fmt.Sprintf(format, a...))
 }

@@ -1,0 +1,154 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// waitSeconds is how long one request of Wait is held back at most; servers cap it further.
+const waitSeconds = 30.0
+
+// Snapshot is a job as one answer showed it.
+type Snapshot struct {
+	Job
+	// ETag is the job's version, for Update. It changes with everything that is shown of the
+	// job but Dependents.
+	ETag string
+	// Existing tells that Enqueue created nothing: this job, which is not over, has the
+	// UniqueKey.
+	Existing bool
+}
+
+// snapshotOf reads an answer that is a job.
+func snapshotOf(resp *http.Response, err error, want ...int) (*Snapshot, error) {
+	job, err := decode[Job](resp, err, want...)
+	if err != nil {
+		return nil, err
+	}
+	return &Snapshot{Job: *job, ETag: resp.Header.Get("ETag")}, nil
+}
+
+// Job looks at a job.
+func (c *Client) Job(ctx context.Context, id JobId) (*Snapshot, error) {
+	resp, err := c.api.GetJob(ctx, id, nil)
+	job, err := snapshotOf(resp, err, http.StatusOK)
+	if err != nil {
+		return nil, fmt.Errorf("look at job %s: %w", id, err)
+	}
+	return job, nil
+}
+
+// Update changes the priority, the time or the labels of a job that waits, and leaves what is
+// nil as it is. Unless ifMatch is empty, it does so only if the job still has that
+// Snapshot.ETag: else it is a *Problem with CodeJobChanged. If the job does not wait any more
+// it is one with CodeJobNotPending.
+func (c *Client) Update(ctx context.Context, id JobId, update JobUpdate, ifMatch string) (*Snapshot, error) {
+	params := &UpdateJobParams{}
+	if ifMatch != "" {
+		params.IfMatch = &ifMatch
+	}
+	resp, err := c.api.UpdateJob(ctx, id, params, update)
+	job, err := snapshotOf(resp, err, http.StatusOK)
+	if err != nil {
+		return nil, fmt.Errorf("update job %s: %w", id, err)
+	}
+	return job, nil
+}
+
+// Cancel cancels a job, and through it those that need its success. When it returns nil the
+// job will not be handed out any more, and no report on it is accepted. A job that is over is
+// not changed: that is a *Problem with CodeJobNotRunning.
+func (c *Client) Cancel(ctx context.Context, id JobId) error {
+	resp, err := c.api.CancelJob(ctx, id, Nothing{})
+	if _, err = snapshotOf(resp, err, http.StatusOK); err != nil {
+		return fmt.Errorf("cancel job %s: %w", id, err)
+	}
+	return nil
+}
+
+// Retry runs a job again that failed or was canceled, with all its budgets as at first, and
+// brings back the jobs that failed or were canceled because of it. Any other job is not
+// changed: that is a *Problem with CodeJobNotFailed, also for the second of two calls. One that
+// a dependency decides against is CodeDependencyFailed: retry that one.
+func (c *Client) Retry(ctx context.Context, id JobId) (*Snapshot, error) {
+	resp, err := c.api.RetryJob(ctx, id, Nothing{})
+	job, err := snapshotOf(resp, err, http.StatusOK)
+	if err != nil {
+		return nil, fmt.Errorf("retry job %s: %w", id, err)
+	}
+	return job, nil
+}
+
+// List goes through all jobs that are in one of the states, newest first; no state is every
+// job. It fetches them page by page, as they are looked at. An error is the last pair, and has
+// no job.
+func (c *Client) List(ctx context.Context, states ...JobState) iter.Seq2[*Job, error] {
+	return func(yield func(*Job, error) bool) {
+		params := &ListJobsParams{}
+		if len(states) > 0 {
+			names := make([]string, len(states))
+			for i, state := range states {
+				names[i] = string(state)
+			}
+			params.State = new(strings.Join(names, ","))
+		}
+		for {
+			page, err := repeat(ctx, c.retryTimeout, 0, func(ctx context.Context) (*JobList, error) {
+				resp, err := c.api.ListJobs(ctx, params)
+				return decode[JobList](resp, err, http.StatusOK)
+			})
+			if err != nil {
+				yield(nil, fmt.Errorf("list jobs: %w", err))
+				return
+			}
+			for i := range page.Jobs {
+				if !yield(&page.Jobs[i], nil) {
+					return
+				}
+			}
+			if page.NextCursor == nil {
+				return
+			}
+			params.Cursor = page.NextCursor
+		}
+	}
+}
+
+// Wait blocks until the job is over - finished, failed or canceled - and returns it as it is
+// then. It goes on through network failures and server restarts, with jittered pauses, until
+// ctx ends; an answer of 4xx other than 408 and 429 ends it at once.
+func (c *Client) Wait(ctx context.Context, id JobId) (*Snapshot, error) {
+	backoff := newBackoff(200*time.Millisecond, 10*time.Second)
+	wait := waitSeconds
+	for {
+		asked := time.Now()
+		job, err := c.look(ctx, id, &GetJobParams{WaitSeconds: &wait})
+		switch {
+		case err == nil && job.State.Over():
+			return job, nil
+		case err == nil && time.Since(asked) > time.Second:
+			backoff.reset()
+			continue
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("wait for job %s: %w", id, context.Cause(ctx))
+		case hopeless(err):
+			return nil, fmt.Errorf("wait for job %s: %w", id, err)
+		}
+		// An error, or a server that does not hold its answers back.
+		if err := sleep(ctx, backoff.pause(err)); err != nil {
+			return nil, fmt.Errorf("wait for job %s: %w", id, err)
+		}
+	}
+}
+
+// look asks once, with time for the answer to be held back.
+func (c *Client) look(ctx context.Context, id JobId, params *GetJobParams) (*Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(2*waitSeconds)*time.Second)
+	defer cancel()
+	resp, err := c.api.GetJob(ctx, id, params)
+	return snapshotOf(resp, err, http.StatusOK)
+}

@@ -1,0 +1,148 @@
+package api
+
+import "net/http"
+
+// The stable codes of problem documents.
+const (
+	codeAlreadyReported      = "already-reported"
+	codeBodyTooLarge         = "body-too-large"
+	codeDependencyNotFound   = "dependency-not-found"
+	codeDependencyFailed     = "dependency-not-succeeded"
+	codeErrorNotFound        = "error-not-found"
+	codeKeyInUse             = "idempotency-key-in-use"
+	codeKeyReused            = "idempotency-key-reused"
+	codeInternal             = "internal"
+	codeInvalidJSON          = "invalid-json"
+	codeInvalidRequest       = "invalid-request"
+	codeJobCanceled          = "job-canceled"
+	codeJobChanged           = "job-changed"
+	codeJobNotFailed         = "job-not-failed"
+	codeJobNotFound          = "job-not-found"
+	codeJobNotPending        = "job-not-pending"
+	codeJobNotRunning        = "job-not-running"
+	codeLeaseLost            = "lease-lost"
+	codeLeaseNotFound        = "lease-not-found"
+	codeMethodNotAllowed     = "method-not-allowed"
+	codeRequestTimeout       = "request-timeout"
+	codeRouteNotFound        = "route-not-found"
+	codeUnavailable          = "unavailable"
+	codeUniqueKeyTaken       = "unique-key-taken"
+	codeUnsupportedMediaType = "unsupported-media-type"
+	codeValueTooLarge        = "value-too-large"
+)
+
+// kind is a kind of problem: what all errors of one code have in common.
+type kind struct {
+	code        string
+	status      int
+	title       string
+	description string // for the catalogue: what happened and what to do
+	detail      string // of an error that knows nothing more particular
+}
+
+// kinds is the catalogue, ordered by code. What is not in it cannot be answered.
+func kinds() []kind {
+	return []kind{
+		{
+			codeAlreadyReported, http.StatusConflict, "The lease was reported on before",
+			"The worker reported another outcome under this token before, and that one was kept. The same report again would have been answered as the first time.",
+			"another outcome was reported under this token before; that one was kept",
+		}, {
+			codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
+			"The body is longer than the server's --max-body-bytes, or --max-batch-bytes for a batch. Keep large data elsewhere and send a reference to it, or create fewer jobs in one call.",
+			"the body is longer than this server accepts",
+		}, {
+			codeDependencyNotFound, http.StatusUnprocessableEntity, "A dependency does not exist",
+			"The job names a dependency that no job has as its id; the field tells which. Nothing was created. Create dependencies first.",
+			"a dependency does not exist; nothing was created",
+		}, {
+			codeDependencyFailed, http.StatusConflict, "A dependency has not succeeded",
+			"The job cannot be retried, because a dependency that it needs has failed or was canceled, and would fail or cancel it again. Nothing was done. Retry that one first: it brings back the jobs that failed because of it.",
+			"a dependency of the job failed or was canceled; retry that one first",
+		}, {
+			codeErrorNotFound, http.StatusNotFound, "There is no such error code",
+			"No error has this code. GET /v1/errors lists them all.",
+			"no error has this code; /v1/errors lists them all",
+		}, {
+			codeKeyInUse, http.StatusConflict, "The same call is under way",
+			"Another call with this Idempotency-Key has not been answered yet, and what it will come to is not known. Send the call again, with the same key, after the time in Retry-After.",
+			"another call with this Idempotency-Key has not been answered yet; try again after the time in Retry-After",
+		}, {
+			codeKeyReused, http.StatusUnprocessableEntity, "The idempotency key was used for another call",
+			"A call with this Idempotency-Key, to this path, had another body. Nothing was done. A key is for one intended call; take a new one for each, and the same one only to repeat it.",
+			"this Idempotency-Key was used for a call with another body; nothing was done",
+		}, {
+			codeInternal, http.StatusInternalServerError, "The server failed",
+			"Something went wrong that is not the client's fault. The server's log has the cause under the request id. Whether the change was made is not known.",
+			"the server failed; its log has the cause under this request id",
+		}, {
+			codeInvalidJSON, http.StatusBadRequest, "The body is not valid JSON",
+			"The body is not one JSON value in UTF-8, or it is nested more than 64 deep. Nothing was changed.",
+			"the body is not valid JSON",
+		}, {
+			codeInvalidRequest, http.StatusBadRequest, "The request is not valid",
+			"A field of the body, or a parameter of the path or the query, is missing, unknown, of the wrong type, or outside its limits; the field tells which. Nothing was changed.",
+			"the request is not valid",
+		}, {
+			codeJobCanceled, http.StatusConflict, "The job was canceled",
+			"The job was canceled while the worker had it, so its report was not kept. Stop working on it.",
+			"the job was canceled; the report was not kept",
+		}, {
+			codeJobChanged, http.StatusPreconditionFailed, "The job has changed",
+			"The job does not have the ETag that If-Match asks for: it was changed, it ran, or its worker reported progress. Nothing was done. Look at the job again, and decide anew.",
+			"the job does not have the ETag that If-Match asks for; nothing was done",
+		}, {
+			codeJobNotFailed, http.StatusConflict, "The job has not failed",
+			"Only a job that failed or was canceled can be retried, and this one waits, runs or is finished. GET /v1/jobs/{id} tells which. One that failed a moment ago cannot be retried before all its dependents know.",
+			"the job has not failed and was not canceled",
+		}, {
+			codeJobNotFound, http.StatusNotFound, "There is no such job",
+			"No job has this id.",
+			"no job has this id",
+		}, {
+			codeJobNotPending, http.StatusConflict, "The job is not pending",
+			"Only a pending job can be leased, and only one that waits, which is a scheduled, blocked or pending one, can be changed. GET /v1/jobs/{id} tells which this one is.",
+			"the job is not pending",
+		}, {
+			codeJobNotRunning, http.StatusConflict, "The job is over",
+			"The job finished or failed already, and was left as it is.",
+			"the job finished or failed already",
+		}, {
+			codeLeaseLost, http.StatusConflict, "The lease is over",
+			"The lease was taken back because no heartbeat came in time, or it was released or reported on. Another worker may have the job. Stop working on it.",
+			"the lease is over; stop working on its job",
+		}, {
+			codeLeaseNotFound, http.StatusNotFound, "There is no such lease",
+			"No lease ever had this token, or its job is no longer kept.",
+			"no lease has this token",
+		}, {
+			codeMethodNotAllowed, http.StatusMethodNotAllowed, "The method is not allowed",
+			"The path exists, but not with this method. The header Allow lists those that it has.",
+			"this path does not have this method; the header Allow lists those that it has",
+		}, {
+			codeRequestTimeout, http.StatusRequestTimeout, "The body took too long",
+			"The body did not arrive within the time that the server waits for one. Nothing was changed.",
+			"the body did not arrive in time",
+		}, {
+			codeRouteNotFound, http.StatusNotFound, "There is no such path",
+			"The server has nothing at this path. GET /openapi.json describes what it has.",
+			"there is nothing at this path; /openapi.json describes what there is",
+		}, {
+			codeUnavailable, http.StatusServiceUnavailable, "The server cannot take requests now",
+			"The server is shutting down, or its store has failed. Whether the change was made is not known. Try again after the time in Retry-After.",
+			"the server cannot take requests now; try again after the time in Retry-After",
+		}, {
+			codeUniqueKeyTaken, http.StatusConflict, "Another job has the unique key",
+			"The job cannot be retried as long as another job of its type and channel has its unique_key and is not over.",
+			"another job that is not over has the job's unique_key",
+		}, {
+			codeUnsupportedMediaType, http.StatusUnsupportedMediaType, "The body is not declared as plain JSON",
+			"A body must come with Content-Type: application/json, in UTF-8 and without Content-Encoding.",
+			"the body must come with Content-Type: application/json, without Content-Encoding",
+		}, {
+			codeValueTooLarge, http.StatusRequestEntityTooLarge, "A value is too large",
+			"The args of a job are longer than the server's --max-args-bytes, or a result, a partial result or the details of an error longer than its --max-result-bytes; the field tells which. Nothing was changed. Keep large data elsewhere and send a reference to it.",
+			"a value is longer than this server accepts",
+		},
+	}
+}

@@ -1,0 +1,235 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// reviving is a job that is to run once more, and whose dependents are being prepared for it:
+// those that are over because of it come back, and those that wait for others only wait for it
+// too. A retry begins with the job that is retried, the root, and goes on with those that come
+// back. The root itself changes last: until then it stays over, so that no worker gets it, and it
+// cannot end again before everybody waits for that.
+//
+// The list of them is kept on disk between the steps of a retry, like settlements.
+type reviving struct {
+	root       uuid.UUID
+	id         uuid.UUID
+	generation uint64 // that the job has now; the root, at last
+	seen       uint64 // the dependents up to this place have been prepared
+	told       uint64 // those up to this place were told of the job's end
+	stored     bool   // a v key stands for it
+}
+
+// everybody is above every place.
+const everybody = math.MaxUint64
+
+func (v *reviving) encode(buffer []byte) []byte {
+	buffer = append(buffer, v.root[:]...)
+	buffer = binary.BigEndian.AppendUint64(buffer, v.generation)
+	buffer = binary.BigEndian.AppendUint64(buffer, v.seen)
+	return binary.BigEndian.AppendUint64(buffer, v.told)
+}
+
+func decodeReviving(key, value []byte) (reviving, error) {
+	const size = len(uuid.UUID{})
+	if len(key) != 1+size || len(value) != size+3*8 {
+		return reviving{}, queue.ErrDamaged
+	}
+	numbers := value[size:]
+	return reviving{
+		root: uuid.UUID(value[:size]), id: uuid.UUID(key[1:]), stored: true,
+		generation: binary.BigEndian.Uint64(numbers),
+		seen:       binary.BigEndian.Uint64(numbers[8:]),
+		told:       binary.BigEndian.Uint64(numbers[16:]),
+	}, nil
+}
+
+// reviveSome looks at a bounded number of dependents, and returns the list of what is left; it
+// is empty when the root's turn has come. First come first: then most of what a job depends on
+// is back when it is looked at. If it fails, t is as it was.
+func (c *change) reviveSome(t *retry) (left []reviving, err error) {
+	c.meetAgain()
+	if c.edges == nil {
+		c.edges = make(map[string]dependent)
+	}
+	edges, err := c.store.openCursor([]byte{prefixDependent}, []byte{prefixDependent + 1})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = edges.close(err) }()
+	left = t.left
+	// Appended to in place, as by settleSome.
+	for budget := c.store.limits.settleStep; len(left) > 0 && budget > 0; {
+		item := left[0]
+		found, seen, err := c.reviveDependents(edges, t, &item, budget)
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, found...)
+		if seen == budget {
+			// That was all for this step, and nothing can fail any more.
+			left[0] = item
+			c.storeReviving(&left[0])
+			break
+		}
+		budget -= max(seen, 1) // a chain costs its budget too
+		left = left[1:]
+		switch {
+		case item.id != t.root:
+			c.delete(idKey(c.key[:0], prefixRevival, item.id))
+		case len(left) > 0:
+			// It is looked at again at last, for the sake of jobs that were added meanwhile.
+			item.stored = false
+			left = append(left, item)
+		default:
+			c.delete(idKey(c.key[:0], prefixRevival, item.id))
+		}
+	}
+	// Those that are not stored are the last ones.
+	for i := len(left) - 1; i >= 0 && !left[i].stored; i-- {
+		c.storeReviving(&left[i])
+	}
+	return left, nil
+}
+
+// storeReviving has an item survive a crash.
+func (c *change) storeReviving(item *reviving) {
+	c.set(idKey(c.key[:0], prefixRevival, item.id), item.encode(c.value[:0]))
+	item.stored = true
+}
+
+// reviveDependents looks at no more than limit of the dependents of a job that comes back, and
+// returns those that come back too.
+func (c *change) reviveDependents(edges cursor, t *retry, of *reviving, limit int) (found []reviving, seen int, err error) {
+	err = edges.scan(dependentKey(nil, of.id, of.seen+1), after(idKey(nil, prefixDependent, of.id)), func(key, value []byte) (bool, error) {
+		if seen == limit {
+			return false, nil
+		}
+		seen++
+		place := placeOfDependentKey(key)
+		of.seen = place
+		d, err := decodeDependent(of.id, value)
+		if changed, found := c.edges[string(key)]; found {
+			d = changed
+		}
+		if err == nil {
+			var comesBack *reviving
+			if comesBack, err = c.revive(t, of, d, place); comesBack != nil {
+				found = append(found, *comesBack)
+			}
+		}
+		if isDamage(err) {
+			c.store.log.Error(err, "a dependent cannot be read; it does not come back", "job", of.id.String(), "dependent", d.id.String())
+			err = nil
+		}
+		return true, err
+	})
+	return found, seen, err
+}
+
+// revive prepares a dependent for another run of the job that it depends on. It returns what is
+// to be prepared for the dependent itself, if that comes back.
+func (c *change) revive(t *retry, of *reviving, d dependent, place uint64) (*reviving, error) {
+	r, err := c.readRecord(d.id)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.State.Waiting():
+		return nil, c.reopen(of, d, place, r)
+	case !r.State.Over() || !r.ByDependency:
+		return nil, nil //nolint:nilnil // it does not come back
+	}
+	if decided, err := c.isDecided(t, d.id); err != nil || decided {
+		return nil, err
+	}
+	j, err := c.store.readJob(d.id, false)
+	if err != nil {
+		return nil, err
+	}
+	if decided, err := c.decide(t, &j); err != nil || decided {
+		return nil, err
+	}
+	known, err := c.dependenciesOf(&j, t.root)
+	if err != nil {
+		return nil, err
+	}
+	next, err := j.Renew(r.Record, statesOf(known), c.now)
+	if err != nil || next.State.Over() {
+		return nil, err
+	}
+	if taken, err := c.takeUniqueKey(&j, &r); err != nil || taken {
+		return nil, err
+	}
+	told, err := c.store.toldOf(d.id, r.Generation)
+	if err != nil {
+		return nil, err
+	}
+	c.renew(&j, r, next, known)
+	return &reviving{root: t.root, id: d.id, generation: next.Generation, told: told}, nil
+}
+
+// reopen has a dependent that waits, for others only or for nothing, wait for the next end of
+// the job as well, unless it knows of it already: it was enqueued, or came back, since.
+func (c *change) reopen(of *reviving, d dependent, place uint64, r record) error {
+	if d.generation == of.generation {
+		return nil
+	}
+	if closed := d.settled || place <= of.told; closed {
+		j, err := c.store.readJob(d.id, false)
+		if err != nil {
+			return err
+		}
+		c.leave(waitingJob{id: d.id, lane: j.Lane(), place: j.place, record: r})
+		r.Record = r.Reopen()
+		c.setRecord(d.id, r)
+	}
+	d.generation, d.settled = of.generation, false
+	c.writeDependent(dependentKey(c.key[:0], of.id, place), d)
+	return nil
+}
+
+// isDecided tells whether the dependency that decided against a job, when it was looked at
+// last, still does.
+func (c *change) isDecided(t *retry, id uuid.UUID) (bool, error) {
+	against := t.decided[id].dependency
+	if against == uuid.Nil {
+		return false, nil
+	}
+	known, err := c.dependencyOf(against, t.root)
+	return known.state.Over(), err
+}
+
+// decide tells whether a dependency decides against a job, and remembers the first that does.
+func (c *change) decide(t *retry, j *job) (bool, error) {
+	for i := t.decided[j.ID].index; i < len(j.Dependencies); i++ {
+		edge := &j.Dependencies[i]
+		known, err := c.dependencyOf(edge.ID, t.root)
+		if err != nil {
+			return false, err
+		}
+		if edge.If.DecidesAgainst(known.state) {
+			t.decided[j.ID] = decision{index: i, dependency: edge.ID}
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// renew replaces the record of a job that was over by the one of its new generation. known is
+// what it knows of its dependencies.
+func (c *change) renew(j *job, r record, next queue.Record, known []dependency) {
+	for i := range j.Dependencies {
+		c.setDependent(&j.Dependencies[i], j, known[i])
+	}
+	c.delete(idKey(c.key[:0], prefixOutcome, j.ID))
+	c.delete(idKey(c.key[:0], prefixDead, j.ID))
+	r.Record = next
+	r.hasDependents = true // those that were added when it was over have not been counted
+	c.standWhereItShould(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r})
+}
