@@ -195,6 +195,7 @@ func (r *record) encode(buffer []byte) []byte {
 	switch {
 	case r.State == queue.Running:
 		e.id(r.Token)
+		e.uint(r.Open)
 	case r.State == queue.Blocked:
 		e.uint(r.Open)
 	case r.State.Over():
@@ -237,6 +238,7 @@ func decodeRecord(id uuid.UUID, value []byte) (record, error) {
 	switch {
 	case r.State == queue.Running:
 		r.Token = d.id()
+		r.Open = d.uint()
 	case r.State == queue.Blocked:
 		r.Open = d.uint()
 	case r.State.Over():

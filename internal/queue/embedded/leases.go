@@ -113,7 +113,14 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	built, err := s.buildLease(grant{token: token, jobID: ended.JobID, attempt: ended.Attempt})
+	r, err := s.readRecord(ended.JobID)
+	if err != nil {
+		return queue.Lease{}, mustExist(err)
+	}
+	built, err := s.buildLease(grant{
+		token: token, jobID: ended.JobID, attempt: ended.Attempt,
+		timeout: r.timeout, heartbeatTimeout: r.heartbeatTimeout,
+	})
 	built.Canceled = canceled
 	return built, err
 }

@@ -36,6 +36,11 @@ func (s *Store) RefreshHeartbeat(_ context.Context, token uuid.UUID, beat queue.
 	if err == nil {
 		answer.Canceled, err = ended.Beat()
 	}
+	if err == nil {
+		var r record
+		r, err = s.readRecord(ended.JobID)
+		answer.HeartbeatTimeout = r.heartbeatTimeout
+	}
 	return answer, s.answer(err)
 }
 

@@ -140,9 +140,9 @@ func (c *change) revive(t *retry, of *reviving, d dependent, place uint64) (*rev
 		return nil, err
 	}
 	switch {
-	case r.State.Waiting():
+	case !r.State.Over():
 		return nil, c.reopen(of, d, place, r)
-	case !r.State.Over() || !r.ByDependency:
+	case !r.ByDependency:
 		return nil, nil //nolint:nilnil // it does not come back
 	}
 	if decided, err := c.isDecided(t, d.id); err != nil || decided {
@@ -174,18 +174,21 @@ func (c *change) revive(t *retry, of *reviving, d dependent, place uint64) (*rev
 	return &reviving{root: t.root, id: d.id, generation: next.Generation, told: told}, nil
 }
 
-// reopen has a dependent that waits, for others only or for nothing, wait for the next end of
-// the job as well, unless it knows of it already: it was enqueued, or came back, since.
+// reopen has a dependent that is not over wait for the next end of the job as well, or, if it is
+// running, do so when it comes back; unless it knows of that already: it was enqueued, or came
+// back, since.
 func (c *change) reopen(of *reviving, d dependent, place uint64, r record) error {
 	if d.generation == of.generation {
 		return nil
 	}
 	if closed := d.settled || place <= of.told; closed {
-		j, err := c.store.readJob(d.id, false)
-		if err != nil {
-			return err
+		if r.State == queue.Pending || r.State == queue.Scheduled {
+			j, err := c.store.readJob(d.id, false)
+			if err != nil {
+				return err
+			}
+			c.leave(waitingJob{id: d.id, lane: j.Lane(), place: j.place, record: r})
 		}
-		c.leave(waitingJob{id: d.id, lane: j.Lane(), place: j.place, record: r})
 		r.Record = r.Reopen()
 		c.setRecord(d.id, r)
 	}

@@ -201,7 +201,7 @@ func (c *change) tellDependents(edges cursor, of *settlement, limit int) (told i
 // tell tells one dependent that one of its dependencies is over.
 func (c *change) tell(t dependent, dependency *settlement, place uint64) error {
 	before, err := c.readRecord(t.id)
-	if err != nil || before.State != queue.Blocked {
+	if err != nil || before.State != queue.Blocked && before.Open == 0 {
 		return err
 	}
 	if before.Open == 0 {
@@ -213,7 +213,7 @@ func (c *change) tell(t dependent, dependency *settlement, place uint64) error {
 	switch {
 	case r.State.Over():
 		return c.finish(t.id, &before, r, outcome)
-	case r.State == queue.Blocked:
+	case r.State == queue.Blocked, r.State == queue.Running:
 		c.setRecord(t.id, r)
 		return nil
 	}

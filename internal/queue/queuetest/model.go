@@ -49,9 +49,6 @@ type modelEdge struct {
 	id   uuid.UUID
 	name string
 	over bool // any end will do
-	// ignored: the dependency was retried when the job was running, which is no reason to wait
-	// if it has to run again.
-	ignored bool
 }
 
 type modelLease struct {
@@ -174,7 +171,7 @@ func (m *model) wait(j *modelJob) {
 		j.state = queue.Scheduled
 	}
 	for _, e := range j.edges {
-		if !m.jobs[e.id].state.Over() && !e.ignored {
+		if !m.jobs[e.id].state.Over() {
 			j.state = queue.Blocked
 		}
 	}
@@ -254,11 +251,6 @@ func (m *model) retry(id uuid.UUID) error {
 		first := back[0]
 		back = back[1:]
 		for _, d := range m.dependentsOf(first.id) {
-			for i := range d.edges {
-				if d.edges[i].id == first.id {
-					d.edges[i].ignored = !d.state.Waiting()
-				}
-			}
 			switch {
 			case d.state.Waiting():
 				m.wait(d)
@@ -275,9 +267,6 @@ func (m *model) renew(j *modelJob) {
 	j.generation++
 	j.retries, j.failures, j.timeouts = 0, 0, 0
 	j.err, j.byDependency = "", false
-	for i := range j.edges {
-		j.edges[i].ignored = false
-	}
 	m.wait(j)
 }
 

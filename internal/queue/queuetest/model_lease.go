@@ -146,7 +146,7 @@ func (m *model) beat(token uuid.UUID, beat queue.Beat) (answer queue.BeatAnswer,
 	case l == nil:
 		return answer, queue.ErrNotExist
 	case l.ended == "canceled":
-		return queue.BeatAnswer{Canceled: true}, nil
+		return queue.BeatAnswer{Canceled: true, HeartbeatTimeout: m.jobs[l.job].job.HeartbeatTimeout}, nil
 	case l.ended != "":
 		return answer, queue.ErrLeaseLost
 	}
