@@ -26,7 +26,12 @@ func (a *API) CreateJob(ctx context.Context, request oapi.CreateJobRequestObject
 	}
 	status := &created[0].Status
 	if created[0].Existing {
-		return a.jobOf(ctx, status)
+		// As it is now, in full, which may be more than the queue was asked to tell.
+		now, err := a.queue.JobStatus(ctx, status.ID)
+		if err != nil {
+			return nil, err
+		}
+		return a.jobOf(ctx, &now)
 	}
 	given := createdJob(job, status)
 	if once.Given() && terms.trace() != "" && request.Body.Traceparent == nil {

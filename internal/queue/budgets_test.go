@@ -226,6 +226,7 @@ func TestDelayDoesNotOverflow(t *testing.T) {
 			require.Equal(t, queue.MaxDelay, policy.Delay(failures, 0), "%s after %d", initial, failures)
 		}
 	}
+	require.Zero(t, queue.RetryPolicy{Factor: queue.MaxRetryFactor, Max: time.Hour}.Delay(1e6, 0), "no wait, however often it is multiplied")
 	require.Equal(t, time.Hour, queue.RetryPolicy{Initial: time.Second, Factor: math.NaN(), Max: time.Hour}.Delay(2, 0), "not a number is the most")
 }
 

@@ -202,7 +202,9 @@ func TestARunningJobWaitsForAReopenedDependencyWhenItComesBack(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, queue.Blocked, blocked.State, name)
 		requireSound(t, blocked)
+		require.Equal(t, want.Version, blocked.Version, name)
 		got, _ := blocked.Settle(depID, queue.IfOver, queue.Failed, now)
+		require.Equal(t, want.Version+1, got.Version, name)
 		got.Version = want.Version
 		require.Equal(t, want, got, "%s: then it goes on as it would have", name)
 

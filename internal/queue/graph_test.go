@@ -97,18 +97,20 @@ func TestACycleOfAnyLengthNamesItsEnds(t *testing.T) {
 func TestOrderOfSmallGraphs(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		jobs []queue.NewJob
-		want []int
+		jobs   []queue.NewJob
+		want   []int
+		needed []bool
 	}{
-		{nil, []int{}},
-		{graphOf("", "", ""), []int{0, 1, 2}},
-		{graphOf("a", "b: a", "c: b a", "d"), []int{0, 1, 2, 3}},
-		{graphOf("a: c", "b", "c"), []int{2, 0, 1}},
-		{graphOf("a: c b", "b: d", "c: d", "d"), []int{3, 2, 1, 0}},
+		{nil, []int{}, []bool{}},
+		{graphOf("", "", ""), []int{0, 1, 2}, []bool{false, false, false}},
+		{graphOf("a", "b: a", "c: b a", "d"), []int{0, 1, 2, 3}, []bool{true, true, false, false}},
+		{graphOf("a: c", "b", "c"), []int{2, 0, 1}, []bool{false, false, true}},
+		{graphOf("a: c b", "b: d", "c: d", "d"), []int{3, 2, 1, 0}, []bool{false, true, true, true}},
 	} {
 		g, err := queue.NewGraph(tc.jobs)
 		require.NoError(t, err)
 		require.Equal(t, tc.want, g.Order)
+		require.Equal(t, tc.needed, g.Needed)
 	}
 }
 

@@ -256,7 +256,7 @@ type Status struct {
 type Enqueued struct {
 	Status
 	// Existing tells that nothing was added, because the job's unique key is that of a job
-	// which is not over: Status is that job's.
+	// which is not over: Status is that job's, without Dependents, Progress and PartialResult.
 	Existing bool
 }
 

@@ -56,17 +56,20 @@ func TestTimesAreStoredInWholeMicrosecondsAndNeverEarlier(t *testing.T) {
 
 func TestADependencyThatIsThereTwiceCountsOnceAsStrictlyAsItWasSaid(t *testing.T) {
 	t.Parallel()
-	a, b := uuid.New(), uuid.New()
+	a, b, c := uuid.New(), uuid.New(), uuid.New()
 	edge := func(id uuid.UUID, name string, condition queue.Condition) queue.Edge {
 		return queue.Edge{ID: id, Name: name, If: condition}
 	}
 	twice := []queue.Edge{
 		edge(b, "", queue.IfOver), edge(a, "first", queue.IfSucceeded),
 		edge(b, "left", queue.IfSucceeded), edge(a, "second", queue.IfOver), edge(b, "right", queue.IfOver),
+		edge(c, "", queue.IfOver), edge(c, "", queue.IfOver),
 	}
 	j := queue.NewJob{Type: "x"}.Job(depID, twice, now)
-	require.Equal(t, []queue.Edge{edge(b, "left", queue.IfSucceeded), edge(a, "first", queue.IfSucceeded)}, j.Dependencies)
-	require.Equal(t, []uuid.UUID{b, a}, j.DependencyIDs())
+	require.Equal(t, []queue.Edge{
+		edge(b, "left", queue.IfSucceeded), edge(a, "first", queue.IfSucceeded), edge(c, "", queue.IfOver),
+	}, j.Dependencies)
+	require.Equal(t, []uuid.UUID{b, a, c}, j.DependencyIDs())
 	require.Equal(t, edge(b, "", queue.IfOver), twice[0], "what was given is left as it is")
 }
 

@@ -33,7 +33,7 @@ func TestNamesOfTypesAndChannels(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", queue.MaxNameLength)
 	for name, want := range map[string]bool{
-		"a": true, "Z9": true, "0": true, "osbuild:x86_64": true, "a/b@c+d-e.f": true, long: true,
+		"a": true, "Z9": true, "zaAZ09": true, "0": true, "osbuild:x86_64": true, "a/b@c+d-e.f": true, long: true,
 		"": false, long + "x": false, ".a": false, "-a": false, "a b": false, "a\x00": false, "é": false, "a\n": false, "a%2F": false,
 	} {
 		require.Equal(t, want, queue.NewJob{Type: name}.Validate() == nil, "type %q", name)
@@ -96,6 +96,8 @@ func TestLimitsOfAJob(t *testing.T) {
 			[]func(*queue.NewJob){
 				func(n *queue.NewJob) { n.RunAt = epoch.Add(-1) },
 				func(n *queue.NewJob) { n.RunAt = last.Add(time.Second) },
+				// Stores keep it as the next whole microsecond.
+				func(n *queue.NewJob) { n.RunAt = last.Add(time.Second - 1) },
 				// In the time zone it is given in it is still the last year.
 				func(n *queue.NewJob) { n.RunAt = last.Add(time.Minute).In(time.FixedZone("", -3600)) },
 			},

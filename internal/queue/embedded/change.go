@@ -24,7 +24,8 @@ const (
 type change struct {
 	store *Store
 	batch *pebble.Batch
-	now   time.Time
+	clock time.Time // when the change is made; carries monotonic time
+	now   time.Time // the same as it is stored
 
 	sequence uint64 // Store.sequence as it will be
 	ceiling  uint64 // Store.ceiling as it will be
@@ -37,6 +38,8 @@ type change struct {
 	// settlements are the jobs whose dependents are still to be told.
 	settlements []settlement
 	unique      map[string]struct{} // u keys that a retry has set
+	// lookups is where a change that reads many records reads them; nil for others.
+	lookups *cursor
 	// edges are d keys that a retry has set, which it may meet again; nil where none does.
 	edges map[string]dependent
 
@@ -48,6 +51,7 @@ type change struct {
 	ended    []uuid.UUID  // tokens of leases that end
 	handover []handover   // those of them that go to callers in line
 	over     []uuid.UUID  // jobs that are over
+	then     []func()     // what else memory is told of
 }
 
 // changedRecord is a job's record as the change makes it.
@@ -116,8 +120,9 @@ func (s *Store) commit(build func(*change) error) (*syncGroup, error) {
 func (c *change) begin(s *Store) {
 	clear(c.granted)
 	clear(c.handover)
+	clock := s.clock()
 	*c = change{
-		store: s, batch: s.db.NewBatch(), now: s.now(), sequence: s.sequence, ceiling: s.ceiling,
+		store: s, batch: s.db.NewBatch(), clock: clock, now: storedTime(clock), sequence: s.sequence, ceiling: s.ceiling,
 		key: c.key, value: c.value,
 		records: c.records[:0], waiting: c.waiting[:0], unready: c.unready[:0],
 		granted: c.granted[:0], ended: c.ended[:0], over: c.over[:0], handover: c.handover[:0],
@@ -186,6 +191,9 @@ func (c *change) remember() {
 	s.due.take(c.due)
 	for _, id := range c.over {
 		s.over.Notify(id)
+	}
+	for _, tell := range c.then {
+		tell()
 	}
 }
 
@@ -270,11 +278,22 @@ func (c *change) readRecord(id uuid.UUID) (record, error) {
 	if r, ok := c.store.records.get(id); ok {
 		return r, nil
 	}
-	r, err := c.store.readRecord(id)
+	r, err := c.lookUp(id)
 	if err == nil && r.State != queue.Running {
 		c.store.records.put(id, r)
 	}
 	return r, err
+}
+
+// lookUp reads a record that memory does not have.
+func (c *change) lookUp(id uuid.UUID) (record, error) {
+	if c.lookups != nil {
+		if r, found, err := c.lookups.record(id); err != nil || found {
+			return r, err
+		}
+		// It may have none: see record.asEnqueued.
+	}
+	return c.store.readRecord(id)
 }
 
 // nextPlace gives out the next place in line.

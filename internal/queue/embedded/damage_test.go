@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -81,6 +82,45 @@ func TestAJobWithNeitherRecordNorReadyEntryIsDamaged(t *testing.T) {
 	require.NoError(t, s.db.Delete(readyKey(nil, queue.Lane{Channel: queue.DefaultChannel, Type: "build"}, positionOf(0, 1)), pebble.Sync))
 	_, err = s.JobStatus(t.Context(), id)
 	require.ErrorIs(t, err, queue.ErrDamaged)
+	require.NoError(t, s.Close())
+}
+
+func TestADamagedJobThatExpiresHoldsUpNothingElseThatIsDue(t *testing.T) {
+	t.Parallel()
+	c := &clock{time: time.Now()}
+	s, err := open(vfs.NewMem(), "store", Options{Clock: c.now}, defaultLimits())
+	require.NoError(t, err)
+	enqueued, err := s.Enqueue(t.Context(), []queue.NewJob{
+		{Type: "build", ExpiresAt: c.now().Add(time.Second)}, {Type: "build", Delay: 2 * time.Second},
+	})
+	require.NoError(t, err)
+	require.NoError(t, s.db.Set(idKey(nil, prefixJob, enqueued[0].ID), []byte{0xff}, pebble.Sync))
+	c.advance(time.Minute)
+	_, err = s.doDue()
+	require.NoError(t, err)
+	l, err := s.Dequeue(doneContext(t), queue.DequeueRequest{Types: []string{"build"}})
+	require.NoError(t, err)
+	require.Equal(t, enqueued[1].ID, l.JobID)
+	require.NoError(t, s.Close())
+}
+
+func TestAKeyedDequeueThatWasGivenNothingIsNotHeldToIt(t *testing.T) {
+	t.Parallel()
+	s, err := OpenMemory(Options{})
+	require.NoError(t, err)
+	enqueue := func() uuid.UUID {
+		enqueued, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "build"}})
+		require.NoError(t, err)
+		return enqueued[0].ID
+	}
+	require.NoError(t, s.db.Set(idKey(nil, prefixJob, enqueue()), []byte{0xff}, pebble.Sync))
+	request := queue.DequeueRequest{Types: []string{"build"}, Once: queue.Once{Key: "k"}}
+	_, err = s.Dequeue(doneContext(t), request)
+	require.ErrorIs(t, err, queue.ErrDequeueTimeout, "the only job cannot be handed out")
+	good := enqueue()
+	l, err := s.Dequeue(doneContext(t), request)
+	require.NoError(t, err)
+	require.Equal(t, good, l.JobID)
 	require.NoError(t, s.Close())
 }
 

@@ -25,7 +25,7 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 		return queue.Lease{}, err
 	}
 	defer end()
-	granted, once, err := s.leaseOf(request.Once)
+	granted, err := s.leaseOf(request.Once)
 	if err != nil {
 		return queue.Lease{}, err
 	}
@@ -34,7 +34,7 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 	}
 	lanes := request.Lanes()
 	for {
-		g, err := s.nextGrant(ctx, lanes, claimant{worker: request.Worker, once: once})
+		g, err := s.nextGrant(ctx, lanes, claimant{worker: request.Worker, once: request.Once})
 		if err != nil {
 			return queue.Lease{}, err
 		}
@@ -43,6 +43,9 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 			return l, err
 		}
 		// That job has failed; there may be another one.
+		if err := s.forgetGrant(request.Once); err != nil {
+			return queue.Lease{}, err
+		}
 	}
 }
 
@@ -59,10 +62,8 @@ func (s *Store) beginDequeue() error {
 // nextGrant claims the first ready job of the lanes, or waits until it is handed one.
 func (s *Store) nextGrant(ctx context.Context, lanes []queue.Lane, by claimant) (grant, error) {
 	g, waiter, err := s.claimOrJoin(ctx, lanes, by)
-	for errors.Is(err, errExpired) {
-		if _, err = s.doDue(); err == nil {
-			g, waiter, err = s.claimOrJoin(ctx, lanes, by)
-		}
+	for errors.Is(err, errManyExpired) {
+		g, waiter, err = s.claimOrJoin(ctx, lanes, by)
 	}
 	if err != nil || waiter == nil {
 		return g, err
@@ -104,20 +105,28 @@ func (s *Store) claimOrJoin(ctx context.Context, lanes []queue.Lane, by claimant
 	return g, waiter, err
 }
 
-// errExpired: the first ready job should have expired by now.
-var errExpired = errors.New("the first ready job has expired")
+// errManyExpired: so many of the first ready jobs have expired that somebody else should have
+// the mutex before one looks on.
+var errManyExpired = errors.New("many ready jobs have expired")
 
-// firstPending returns the first ready job of the lanes. One whose record cannot be read is
-// passed over, and no other is held up by it. errExpired.
+// firstPending returns the first ready job of the lanes. One whose record cannot be read, and one
+// that has expired, which the timekeeper is about to notice, are passed over, and no other is
+// held up by them. errManyExpired.
 func (s *Store) firstPending(c *change, lanes []queue.Lane) (j waitingJob, found bool, err error) {
-	for {
+	for passed := 0; ; {
 		l, ready, err := s.firstReady(lanes)
 		if err != nil || l == nil {
 			return waitingJob{}, false, err
 		}
 		r, err := c.readRecord(ready.id)
 		if err == nil && r.Expired(c.now) {
-			return waitingJob{}, false, errExpired
+			passed++
+			if passed > s.limits.settleStep {
+				return waitingJob{}, false, errManyExpired
+			}
+			s.removeReady(l.name, ready.at)
+			s.due.noticeEarlier()
+			continue
 		}
 		if err == nil && r.State == queue.Pending {
 			return waitingJob{id: ready.id, lane: l.name, place: ready.at.place, record: r}, true, nil
@@ -170,7 +179,7 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 }
 
 // DequeueByID implements queue.JobQueue.
-func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, given queue.Once) (queue.Lease, error) {
+func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error) {
 	if err := queue.ValidateWorker(worker); err != nil {
 		return queue.Lease{}, err
 	}
@@ -178,12 +187,12 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, give
 		return queue.Lease{}, err
 	}
 	defer s.dequeues.Done()
-	end, err := s.underWay.begin(given)
+	end, err := s.underWay.begin(once)
 	if err != nil {
 		return queue.Lease{}, err
 	}
 	defer end()
-	granted, once, err := s.leaseOf(given)
+	granted, err := s.leaseOf(once)
 	if err != nil {
 		return queue.Lease{}, err
 	}
@@ -196,6 +205,9 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, give
 	}
 	l, err := s.deliver(g)
 	if errors.Is(err, errUndeliverable) {
+		if err := s.forgetGrant(once); err != nil {
+			return queue.Lease{}, err
+		}
 		return queue.Lease{}, queue.ErrNotPending // any more
 	}
 	return l, err

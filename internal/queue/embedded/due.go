@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -34,10 +35,10 @@ type dueIndex struct {
 	stepping  sync.Mutex    // held while what is due is done, so that it is done in order
 }
 
-// dueBounds are times in microseconds since the epoch.
+// dueBounds say where the t keys begin. Their slices are never written to.
 type dueBounds struct {
-	from int64 // no t key has an earlier time; what is before is a field of tombstones
-	next int64 // the time of the first t key, or an earlier one; never if there is none
+	from []byte // no t key is before it, only a field of tombstones
+	next int64  // the time of the first t key, or an earlier one; never if there is none. Microseconds since the epoch
 }
 
 // take takes over what a change has made of the bounds. Store.mu is held.
@@ -75,16 +76,17 @@ func splitDueKey(key []byte) (e dueEntry, ok bool) {
 	if len(key) <= fixed {
 		return dueEntry{}, false
 	}
-	return dueEntry{
-		at: int64(binary.BigEndian.Uint64(key[1:])), kind: dueKind(key[fixed-1]), what: key[fixed:],
-	}, true
+	e = dueEntry{at: int64(binary.BigEndian.Uint64(key[1:])), kind: dueKind(key[fixed-1]), what: key[fixed:]}
+	return e, e.at >= 0
 }
 
 func (c *change) setDue(at time.Time, kind dueKind, what []byte) {
 	micros := at.UnixMicro()
 	c.set(dueKey(c.key[:0], micros, kind, what), nil)
 	c.due.next = min(c.due.next, micros)
-	c.due.from = min(c.due.from, micros) // a clock may have been set back
+	if bytes.Compare(c.key, c.due.from) < 0 { // a clock was set back
+		c.due.from = bytes.Clone(c.key)
+	}
 }
 
 func (c *change) deleteDue(at time.Time, kind dueKind, what []byte) {
@@ -118,8 +120,13 @@ func (c *change) doDueKeys(limit int) (left int, err error) {
 	now := c.now.UnixMicro()
 	c.meetAgain()
 	c.due.next = never
-	from := dueKey(nil, s.due.from, 0, nil)
-	err = s.scan(from, []byte{prefixDue + 1}, func(key, _ []byte) (bool, error) {
+	var last []byte
+	defer func() {
+		if err == nil && last != nil {
+			c.due.from = last
+		}
+	}()
+	err = s.scan(s.due.from, []byte{prefixDue + 1}, func(key, _ []byte) (bool, error) {
 		e, ok := splitDueKey(key)
 		switch {
 		case !ok:
@@ -130,7 +137,7 @@ func (c *change) doDueKeys(limit int) (left int, err error) {
 			return false, nil
 		}
 		limit--
-		c.due.from = e.at
+		last = append(last[:0], key...)
 		c.delete(append(c.key[:0], key...)) // a copy: key is the iterator's
 		return true, c.doDueKey(e.kind, e.what)
 	})
@@ -139,26 +146,26 @@ func (c *change) doDueKeys(limit int) (left int, err error) {
 
 func (c *change) doDueKey(kind dueKind, what []byte) error {
 	if kind == dueToForget {
-		c.delete(append(append(c.key[:0], prefixOnce), what...))
-		return nil
+		return c.forget(what)
 	}
 	id, err := uuid.FromBytes(what)
 	if err != nil {
 		return nil //nolint:nilerr // the audit finds it; there is no job that it could be about
 	}
 	r, err := c.readRecord(id)
-	if err == nil && kind == dueToExpire {
-		return c.expire(id, r)
-	}
 	var j job
-	if err == nil {
+	switch {
+	case err != nil:
+	case kind == dueToExpire:
+		err = c.expire(id, r)
+	default:
 		j, err = c.store.readJob(id, false)
 	}
 	if isDamage(err) {
 		c.store.log.Error(err, "a job that falls due cannot be read; it is passed over", "job", id.String())
 		return nil
 	}
-	if err != nil {
+	if err != nil || kind == dueToExpire {
 		return err
 	}
 	// One that is to expire as well, by now, is handed to nobody: see serveLine.
@@ -183,7 +190,7 @@ func (c *change) expire(id uuid.UUID, r record) error {
 // endLongRuns ends the runs that have taken too long, at most limit of them, and returns what
 // is left of that. It stops where doDueKeys does.
 func (c *change) endLongRuns(limit int) (left int, err error) {
-	for _, l := range c.store.leases.overdue(c.store.clock(), limit) {
+	for _, l := range c.store.leases.overdue(c.clock, limit) {
 		if len(c.settlements) > 0 {
 			return 0, nil
 		}
@@ -211,9 +218,10 @@ func (c *change) endLongRuns(limit int) (left int, err error) {
 
 // runTimekeeper does what falls due, when it does, until the store is closed or has failed.
 func (s *Store) runTimekeeper() {
-	// The least and the usual time between two looks that found nothing to do or failed: what
-	// is due by the clock of the day may not be by the monotonic one.
-	const leastPause, failurePause = time.Millisecond, time.Second
+	// The least time between two looks, since what is due by the clock of the day may not be by
+	// the monotonic one; the time after a failure; and the most, since a clock may be set ahead,
+	// or the machine sleep, and no timer notices.
+	const leastPause, failurePause, mostPause = time.Millisecond, time.Second, 10 * time.Second
 	defer close(s.timekeeperDone)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -236,7 +244,7 @@ func (s *Store) runTimekeeper() {
 			s.log.Error(err, "what is due could not be done; it is tried again in a second")
 			pause, more = failurePause, false
 		}
-		timer.Reset(max(s.untilDue(), pause))
+		timer.Reset(max(min(s.untilDue(), mostPause), pause))
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *Store) enqueue(jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued,
 			return err
 		}
 		if once.Given() {
-			c.setOnce(once, entry.until, &onceEntry{enqueued: e.once})
+			c.setOnce(once, &onceEntry{enqueued: e.once})
 		}
 		answer = e.answer
 		return nil
@@ -154,30 +154,34 @@ func (e *enqueuing) findUnique(i int) (exists bool, err error) {
 		return false, err
 	}
 	if !found {
-		if e.unique == nil {
-			e.unique = make(map[string]int)
-		}
-		e.unique[key] = i
+		e.rememberUnique(key, i)
 		return false, nil
 	}
 	id, err := uuid.FromBytes(value)
 	if err != nil {
 		return false, fmt.Errorf("the job of a unique key: %w", queue.ErrDamaged)
 	}
-	status, err := e.store.readStatus(id)
+	r, err := e.readRecord(id)
+	var j job
+	if err == nil {
+		j, err = e.store.readJob(id, false)
+	}
 	if err != nil {
 		return false, fmt.Errorf("read job %s, which has the unique key: %w", id, mustExist(err))
 	}
 	e.ids[i] = id
-	e.answer[i] = queue.Enqueued{Status: status, Existing: true}
-	if e.once != nil {
-		r, err := e.readRecord(id)
-		if err != nil {
-			return false, err
-		}
-		e.keepAnswer(i, &r, queue.Outcome{})
-	}
+	// Without its dependents, of which there may be many: the mutex is held.
+	e.answer[i] = queue.Enqueued{Status: statusOf(&j.Job, &r, queue.Outcome{}), Existing: true}
+	e.keepAnswer(i, &r, queue.Outcome{})
+	e.rememberUnique(key, i)
 	return true, nil
+}
+
+func (e *enqueuing) rememberUnique(key string, i int) {
+	if e.unique == nil {
+		e.unique = make(map[string]int)
+	}
+	e.unique[key] = i
 }
 
 // admit writes a new job as the rules begin it. hasDependents tells that jobs of the same call
@@ -233,8 +237,12 @@ func (c *change) dependOn(j *job) ([]queue.State, error) {
 				return nil, fmt.Errorf("read dependency %s: %w", edge.ID, err)
 			}
 		}
-		c.setDependent(edge, j, dependency{state: r.State, generation: r.Generation})
-		states[i] = r.State
+		known := dependency{state: r.State, generation: r.Generation}
+		if _, underWay := c.store.reviving[edge.ID]; underWay {
+			known = dependency{state: queue.Blocked, generation: r.Generation + 1} // as dependencyOf says
+		}
+		c.setDependent(edge, j, known)
+		states[i] = known.state
 	}
 	return states, nil
 }

@@ -23,7 +23,7 @@ import (
 //	l <place>                -> job    the jobs that are running; their records have the tokens
 //	e <token>                   leases that are over
 //	w <job> <generation>        jobs that are over and whose dependents are still being told
-//	v <job>                     jobs whose dependents are being revived, because of a retry
+//	v <root> <job>              jobs whose dependents are being revived, because of a retry
 //	p <job>                     what the newest lease's worker has reported so far
 //	u <lane> <unique key>    -> job    jobs that are not over and have a unique key
 //	f <job>                     jobs that failed or were canceled

@@ -1,7 +1,6 @@
 package embedded
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -50,9 +49,7 @@ func (c *change) leave(j waitingJob) {
 // whole store. So one sync makes durable both what made the job ready and its claim.
 func (c *change) serveLine() {
 	if len(c.waiting) > 1 {
-		slices.SortStableFunc(c.waiting, func(a, b waitingJob) int {
-			return cmp.Compare(b.record.Priority, a.record.Priority)
-		})
+		slices.SortFunc(c.waiting, func(a, b waitingJob) int { return a.at().compare(b.at()) })
 	}
 	left := c.waiting[:0]
 	for _, j := range c.waiting {
@@ -116,16 +113,14 @@ func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 		timeout: j.record.timeout, heartbeatTimeout: j.record.heartbeatTimeout,
 	}
 	if by.once.Given() {
-		c.rememberGrant(by.once, g)
+		c.setOnce(by.once, &onceEntry{token: token})
 	}
-	// The beat carries monotonic time, which the stored time does not.
-	now := c.store.clock()
 	l := &lease{
 		token: token, jobID: j.id, lane: j.lane, place: j.place, record: j.record,
-		beat: now, heartbeatTimeout: j.record.heartbeatTimeout,
+		beat: c.clock, heartbeatTimeout: j.record.heartbeatTimeout,
 	}
 	if j.record.timeout > 0 {
-		l.deadline = now.Add(j.record.timeout)
+		l.deadline = c.clock.Add(j.record.timeout)
 	}
 	c.granted = append(c.granted, l)
 	return g, nil

@@ -91,8 +91,7 @@ func (u *callsUnderWay) begin(once queue.Once) (end func(), err error) {
 }
 
 // readOnce returns what was answered to an idempotency key; false if nothing was, or it should
-// have been forgotten by now: then the entry's time may still stand. queue.ErrKeyReused if the
-// key was used for something else.
+// have been forgotten by now. queue.ErrKeyReused if the key was used for something else.
 func (s *Store) readOnce(once queue.Once) (entry onceEntry, found bool, err error) {
 	if !once.Given() {
 		return onceEntry{}, false, nil
@@ -106,64 +105,82 @@ func (s *Store) readOnce(once queue.Once) (entry onceEntry, found bool, err erro
 	case err != nil || !found:
 		return onceEntry{}, false, err
 	case !entry.until.After(s.now()):
-		return entry, false, nil
+		return onceEntry{}, false, nil
 	case entry.digest != once.Digest:
 		return onceEntry{}, false, queue.ErrKeyReused
 	}
 	return entry, true, nil
 }
 
-// setOnce remembers a call until the time to forget it. replaced is when what was remembered
-// of its key before would have been forgotten; zero if nothing was.
-func (c *change) setOnce(once queue.Once, replaced time.Time, entry *onceEntry) {
+// setOnce remembers a call until the time to forget it.
+func (c *change) setOnce(once queue.Once, entry *onceEntry) {
 	hash := onceHash(once.Key)
-	if !replaced.IsZero() {
-		c.deleteDue(replaced, dueToForget, hash[:])
-	}
 	entry.digest = once.Digest
 	entry.until = c.now.Add(c.store.onceTTL)
 	c.set(append(append(c.key[:0], prefixOnce), hash[:]...), entry.encode(c.value[:0]))
 	c.setDue(entry.until, dueToForget, hash[:])
 }
 
-// rememberGrant makes a dequeue idempotent.
-func (c *change) rememberGrant(by onceClaim, g grant) {
-	c.setOnce(by.Once, by.replaced, &onceEntry{token: g.token})
+// forget forgets a call if its time has come: another one may have taken its place since.
+func (c *change) forget(hash []byte) error {
+	key := append([]byte{prefixOnce}, hash...)
+	var until time.Time
+	found, err := c.store.view(key, func(value []byte) error {
+		entry, err := decodeOnce(value)
+		until = entry.until
+		return err
+	})
+	if err != nil && !isDamage(err) {
+		return err
+	}
+	if found && !until.After(c.now) {
+		c.delete(key)
+	}
+	return nil
 }
 
-// onceClaim is the idempotency key of a dequeue, if it has one.
-type onceClaim struct {
-	queue.Once
-	replaced time.Time // as for setOnce
+// forgetGrant has a dequeue not be answered again with a lease that it could not be given.
+func (s *Store) forgetGrant(once queue.Once) error {
+	if !once.Given() {
+		return nil
+	}
+	if err := s.enterToDeliver(); err != nil {
+		return err
+	}
+	defer s.leave()
+	_, err := s.commit(func(c *change) error {
+		hash := onceHash(once.Key)
+		c.delete(append(append(c.key[:0], prefixOnce), hash[:]...))
+		return nil
+	})
+	return err
 }
 
 // leaseOf returns the lease that was granted to a dequeue with the same idempotency key. It is
-// nil if there was none, or it was released: then a new one is to be granted, with the claim.
-func (s *Store) leaseOf(once queue.Once) (granted *queue.Lease, claim onceClaim, err error) {
-	claim.Once = once
+// nil if there was none, or it was released: then a new one is to be granted.
+func (s *Store) leaseOf(once queue.Once) (*queue.Lease, error) {
 	if !once.Given() {
-		return nil, claim, nil
+		return nil, nil //nolint:nilnil // see above
 	}
 	if err := s.enter(); err != nil {
-		return nil, claim, err
+		return nil, err
 	}
 	defer s.leave()
 	entry, found, err := s.readOnce(once)
-	claim.replaced = entry.until
 	if err != nil {
-		return nil, claim, s.answer(err)
+		return nil, s.answer(err)
 	}
 	if !found {
-		return nil, claim, nil
+		return nil, nil //nolint:nilnil // see above
 	}
 	if s.leases.get(entry.token) == nil {
 		ended, err := s.readEndedLease(entry.token)
 		if err == nil && ended.End == queue.EndReleased {
-			return nil, claim, nil
+			return nil, nil //nolint:nilnil // see above
 		}
 	}
 	l, err := s.lookAtLease(entry.token)
-	return &l, claim, s.answer(err)
+	return &l, s.answer(err)
 }
 
 // enqueuedOf returns what an Enqueue was answered.

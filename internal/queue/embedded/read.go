@@ -158,6 +158,23 @@ func (k cursor) scan(lower, upper []byte, use func(key, value []byte) (bool, err
 	return nil
 }
 
+// record returns a job's record as it was when the cursor was opened; false if it has none.
+func (k cursor) record(id uuid.UUID) (r record, found bool, err error) {
+	key := idKey(nil, prefixRecord, id)
+	if !k.it.SeekGE(key) || !bytes.Equal(k.it.Key(), key) {
+		if err := k.it.Error(); err != nil {
+			return record{}, false, readError(err)
+		}
+		return record{}, false, nil
+	}
+	value, err := k.it.ValueAndErr()
+	if err != nil {
+		return record{}, false, readError(err)
+	}
+	r, err = decodeRecord(id, value)
+	return r, true, err
+}
+
 // close closes the cursor, and returns err or, if that is nil, what closing returns.
 func (k cursor) close(err error) error {
 	if closeErr := k.it.Close(); err == nil && closeErr != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/google/uuid"
 
@@ -22,32 +23,37 @@ func (s *Store) RetryJob(_ context.Context, id uuid.UUID) error {
 		return err
 	}
 	defer s.leave()
-	var left []reviving
+	var t *retry
 	_, err := s.commit(func(c *change) (err error) {
-		left, err = c.beginRetry(id)
+		t, err = c.beginRetry(id)
 		return err
 	})
 	if err != nil {
 		return s.answer(err)
 	}
-	return s.finishRetry(id, left)
+	return s.finishRetry(t)
 }
 
-// beginRetry checks whether a job can be retried, and takes its unique key.
-func (c *change) beginRetry(id uuid.UUID) ([]reviving, error) {
+// beginRetry checks whether a job can be retried, and takes its unique key; or goes on with a
+// retry that failed half-way.
+func (c *change) beginRetry(id uuid.UUID) (*retry, error) {
 	s := c.store
 	r, err := c.readRecord(id)
 	if err != nil {
 		return nil, err
 	}
-	if _, underWay := s.reviving[id]; underWay {
-		return nil, queue.ErrNotFailed // any more, or not again yet
+	if t, begun := s.reviving[id]; begun {
+		if !t.failed {
+			return nil, queue.ErrNotFailed // any more, or not again yet
+		}
+		t.failed = false
+		return t, nil
 	}
 	j, err := s.readJob(id, false)
 	if err != nil {
 		return nil, mustExist(err)
 	}
-	known, err := c.dependenciesOf(&j, uuid.Nil)
+	known, err := c.dependenciesOf(&j)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +67,12 @@ func (c *change) beginRetry(id uuid.UUID) ([]reviving, error) {
 	if taken, err := c.takeUniqueKey(&j, &r); err != nil || taken {
 		return nil, errors.Join(err, queue.ErrUniqueKeyTaken)
 	}
-	told, err := s.toldOf(id, r.Generation)
-	if err != nil {
-		return nil, err
-	}
-	root := reviving{root: id, id: id, generation: next.Generation, told: told}
+	root := reviving{root: id, id: id, generation: next.Generation}
 	c.storeReviving(&root)
-	s.reviving[id] = struct{}{} // nothing can fail any more
-	return []reviving{root}, nil
+	t := newRetry(id)
+	t.left = []reviving{root}
+	c.then = append(c.then, func() { s.reviving[id] = t })
+	return t, nil
 }
 
 // toldOf returns up to which place the dependents of a job that is over know of it.
@@ -109,24 +113,24 @@ func (c *change) takeUniqueKey(j *job, r *record) (taken bool, err error) {
 }
 
 // dependenciesOf returns what a job that comes back is to know of its dependencies.
-func (c *change) dependenciesOf(j *job, root uuid.UUID) (known []dependency, err error) {
+func (c *change) dependenciesOf(j *job) (known []dependency, err error) {
 	known = make([]dependency, len(j.Dependencies))
 	for i := range j.Dependencies {
-		if known[i], err = c.dependencyOf(j.Dependencies[i].ID, root); err != nil {
+		if known[i], err = c.dependencyOf(j.Dependencies[i].ID); err != nil {
 			return nil, err
 		}
 	}
 	return known, nil
 }
 
-// dependencyOf returns what is to be known of a dependency. The root of a retry counts as what
-// it will be.
-func (c *change) dependencyOf(id, root uuid.UUID) (dependency, error) {
+// dependencyOf returns what is to be known of a dependency. One that is being retried counts as
+// what it will be.
+func (c *change) dependencyOf(id uuid.UUID) (dependency, error) {
 	r, err := c.readRecord(id)
 	if err != nil {
 		return dependency{}, fmt.Errorf("read dependency %s: %w", id, mustExist(err))
 	}
-	if id == root {
+	if _, underWay := c.store.reviving[id]; underWay {
 		return dependency{state: queue.Blocked, generation: r.Generation + 1}, nil
 	}
 	return dependency{state: r.State, generation: r.Generation}, nil
@@ -142,8 +146,9 @@ func statesOf(known []dependency) []queue.State {
 
 // retry is what memory knows of a retry that is under way.
 type retry struct {
-	root uuid.UUID
-	left []reviving
+	root   uuid.UUID
+	left   []reviving
+	failed bool // guarded by Store.mu; nobody is at it, because a step could not be made
 	// decided has, of jobs that were looked at and do not come back yet, the first dependency
 	// that decides against it. It spares looking at the same ones again, of which a job may
 	// have thousands, each time that one of them comes back.
@@ -155,28 +160,41 @@ type decision struct {
 	dependency uuid.UUID
 }
 
-// finishRetry brings back what is left to bring back, step by step, and then the root.
-func (s *Store) finishRetry(root uuid.UUID, left []reviving) error {
-	t := &retry{root: root, left: left, decided: make(map[uuid.UUID]decision)}
+func newRetry(root uuid.UUID) *retry {
+	return &retry{root: root, decided: make(map[uuid.UUID]decision)}
+}
+
+// finishRetry brings back what is left to bring back, step by step, and then the root. If a step
+// fails the caller is told, and a repetition of the call goes on with it, as does the next start.
+func (s *Store) finishRetry(t *retry) error {
 	for len(t.left) > 0 {
-		err := s.settle(func(c *change) error {
-			left, err := c.reviveSome(t)
-			if err != nil {
-				return err
-			}
-			if len(left) == 0 {
-				if err := c.reviveRoot(root); err != nil {
-					return err
-				}
-				delete(s.reviving, root)
-			}
-			t.left = left
-			return nil // and nothing can fail any more
-		})
-		if err != nil {
+		if err := s.settle(func(c *change) error { return c.retryStep(t) }); err != nil {
+			s.mu.Lock()
+			t.failed = true
+			s.mu.Unlock()
 			return err
 		}
 	}
+	return nil
+}
+
+// retryStep makes one step of a retry.
+func (c *change) retryStep(t *retry) error {
+	left, err := c.reviveSome(t)
+	if err != nil {
+		return err
+	}
+	if len(left) == 0 {
+		if err := c.reviveRoot(t.root); err != nil {
+			return err
+		}
+	}
+	c.then = append(c.then, func() {
+		t.left = left
+		if len(left) == 0 {
+			delete(c.store.reviving, t.root)
+		}
+	})
 	return nil
 }
 
@@ -190,7 +208,7 @@ func (c *change) reviveRoot(id uuid.UUID) error {
 	if err != nil {
 		return mustExist(err)
 	}
-	known, err := c.dependenciesOf(&j, uuid.Nil)
+	known, err := c.dependenciesOf(&j)
 	if err != nil {
 		return err
 	}
@@ -208,6 +226,7 @@ func (c *change) reviveRoot(id uuid.UUID) error {
 		c.delete(uniqueKey(c.key[:0], j.Lane(), j.UniqueKey))
 	}
 	r.Generation++
+	r.Record = r.Note()
 	c.setRecord(id, r)
 	c.settlements = append(c.settlements, settlement{id: id, state: r.State, generation: r.Generation})
 	return nil
@@ -215,25 +234,28 @@ func (c *change) reviveRoot(id uuid.UUID) error {
 
 // resumeRevivals finishes what a crash interrupted.
 func (s *Store) resumeRevivals() error {
-	left := make(map[uuid.UUID][]reviving)
 	err := s.scan([]byte{prefixRevival}, []byte{prefixRevival + 1}, func(key, value []byte) (bool, error) {
 		item, err := decodeReviving(key, value)
 		if err != nil {
 			s.log.Error(err, "an entry of a retry is damaged; the jobs that it stands for stay as they are")
 			return true, nil
 		}
-		left[item.root] = append(left[item.root], item)
-		s.reviving[item.root] = struct{}{}
+		t := s.reviving[item.root]
+		if t == nil {
+			t = newRetry(item.root)
+			s.reviving[item.root] = t
+		}
+		t.left = append(t.left, item)
 		return true, nil
 	})
 	if err != nil {
 		return err
 	}
-	for root, list := range left {
-		if err := s.finishRetry(root, list); errors.Is(err, queue.ErrUnavailable) {
+	for _, t := range maps.Clone(s.reviving) {
+		if err := s.finishRetry(t); errors.Is(err, queue.ErrUnavailable) {
 			return err
 		} else if err != nil {
-			s.log.Error(err, "a retry could not be finished", "job", root.String())
+			s.log.Error(err, "a retry could not be finished", "job", t.root.String())
 		}
 	}
 	return nil

@@ -13,7 +13,8 @@ import (
 // those that are over because of it come back, and those that wait for others only wait for it
 // too. A retry begins with the job that is retried, the root, and goes on with those that come
 // back. The root itself changes last: until then it stays over, so that no worker gets it, and it
-// cannot end again before everybody waits for that.
+// cannot end again before everybody waits for that. For all others, other retries and new jobs
+// included, it counts as what it will be from the beginning: see Store.reviving.
 //
 // The list of them is kept on disk between the steps of a retry, like settlements.
 type reviving struct {
@@ -21,31 +22,34 @@ type reviving struct {
 	id         uuid.UUID
 	generation uint64 // that the job has now; the root, at last
 	seen       uint64 // the dependents up to this place have been prepared
-	told       uint64 // those up to this place were told of the job's end
 	stored     bool   // a v key stands for it
+	all        bool   // all dependents that there were have been prepared
+	edges      int    // how many edges were written when the job came back
 }
 
 // everybody is above every place.
 const everybody = math.MaxUint64
 
+// key has the root as well: a job that came back may end, and be retried, before the retry that
+// brought it back is through.
+func (v *reviving) key(buffer []byte) []byte {
+	return append(idKey(buffer, prefixRevival, v.root), v.id[:]...)
+}
+
 func (v *reviving) encode(buffer []byte) []byte {
-	buffer = append(buffer, v.root[:]...)
 	buffer = binary.BigEndian.AppendUint64(buffer, v.generation)
-	buffer = binary.BigEndian.AppendUint64(buffer, v.seen)
-	return binary.BigEndian.AppendUint64(buffer, v.told)
+	return binary.BigEndian.AppendUint64(buffer, v.seen)
 }
 
 func decodeReviving(key, value []byte) (reviving, error) {
 	const size = len(uuid.UUID{})
-	if len(key) != 1+size || len(value) != size+3*8 {
+	if len(key) != 1+2*size || len(value) != 2*8 {
 		return reviving{}, queue.ErrDamaged
 	}
-	numbers := value[size:]
 	return reviving{
-		root: uuid.UUID(value[:size]), id: uuid.UUID(key[1:]), stored: true,
-		generation: binary.BigEndian.Uint64(numbers),
-		seen:       binary.BigEndian.Uint64(numbers[8:]),
-		told:       binary.BigEndian.Uint64(numbers[16:]),
+		root: uuid.UUID(key[1 : 1+size]), id: uuid.UUID(key[1+size:]), stored: true,
+		generation: binary.BigEndian.Uint64(value),
+		seen:       binary.BigEndian.Uint64(value[8:]),
 	}, nil
 }
 
@@ -66,28 +70,28 @@ func (c *change) reviveSome(t *retry) (left []reviving, err error) {
 	// Appended to in place, as by settleSome.
 	for budget := c.store.limits.settleStep; len(left) > 0 && budget > 0; {
 		item := left[0]
-		found, seen, err := c.reviveDependents(edges, t, &item, budget)
+		found, spent, err := c.reviveDependents(edges, t, &item, budget)
 		if err != nil {
 			return nil, err
 		}
 		left = append(left, found...)
-		if seen == budget {
+		if !item.all {
 			// That was all for this step, and nothing can fail any more.
 			left[0] = item
 			c.storeReviving(&left[0])
 			break
 		}
-		budget -= max(seen, 1) // a chain costs its budget too
+		budget -= max(spent, 1) // a chain costs its budget too
 		left = left[1:]
 		switch {
 		case item.id != t.root:
-			c.delete(idKey(c.key[:0], prefixRevival, item.id))
+			c.delete(item.key(c.key[:0]))
 		case len(left) > 0:
 			// It is looked at again at last, for the sake of jobs that were added meanwhile.
 			item.stored = false
 			left = append(left, item)
 		default:
-			c.delete(idKey(c.key[:0], prefixRevival, item.id))
+			c.delete(item.key(c.key[:0]))
 		}
 	}
 	// Those that are not stored are the last ones.
@@ -99,18 +103,31 @@ func (c *change) reviveSome(t *retry) (left []reviving, err error) {
 
 // storeReviving has an item survive a crash.
 func (c *change) storeReviving(item *reviving) {
-	c.set(idKey(c.key[:0], prefixRevival, item.id), item.encode(c.value[:0]))
+	c.set(item.key(c.key[:0]), item.encode(c.value[:0]))
 	item.stored = true
 }
 
-// reviveDependents looks at no more than limit of the dependents of a job that comes back, and
-// returns those that come back too.
-func (c *change) reviveDependents(edges cursor, t *retry, of *reviving, limit int) (found []reviving, seen int, err error) {
+// reviveDependents prepares the dependents of a job that comes back, until it has spent the limit:
+// one for each of them, and for each edge that is written. It returns those that come back too.
+func (c *change) reviveDependents(edges cursor, t *retry, of *reviving, limit int) (found []reviving, spent int, err error) {
+	of.all = true
+	if stale, err := c.isStale(t, of); err != nil || stale {
+		return nil, 0, err
+	}
+	// The end of the generation before may be being told at this moment, so it is asked each time.
+	told, err := c.store.toldOf(of.id, of.generation-1)
+	switch {
+	case isDamage(err):
+		told = everybody
+	case err != nil:
+		return nil, 0, err
+	}
 	err = edges.scan(dependentKey(nil, of.id, of.seen+1), after(idKey(nil, prefixDependent, of.id)), func(key, value []byte) (bool, error) {
-		if seen == limit {
+		if spent >= limit {
+			of.all = false
 			return false, nil
 		}
-		seen++
+		spent++
 		place := placeOfDependentKey(key)
 		of.seen = place
 		d, err := decodeDependent(of.id, value)
@@ -119,8 +136,9 @@ func (c *change) reviveDependents(edges cursor, t *retry, of *reviving, limit in
 		}
 		if err == nil {
 			var comesBack *reviving
-			if comesBack, err = c.revive(t, of, d, place); comesBack != nil {
+			if comesBack, err = c.revive(t, of, d, place, told); comesBack != nil {
 				found = append(found, *comesBack)
+				spent += comesBack.edges
 			}
 		}
 		if isDamage(err) {
@@ -129,21 +147,37 @@ func (c *change) reviveDependents(edges cursor, t *retry, of *reviving, limit in
 		}
 		return true, err
 	})
-	return found, seen, err
+	return found, spent, err
+}
+
+// isStale tells whether a job that came back is over again. Then those of its dependents that do
+// not know that it had come back have nothing to wait for, and those that do are told.
+func (c *change) isStale(t *retry, of *reviving) (bool, error) {
+	if of.id == t.root {
+		return false, nil
+	}
+	r, err := c.readRecord(of.id)
+	if isDamage(err) {
+		return false, nil
+	}
+	return err == nil && (r.State.Over() || r.Generation != of.generation), err
 }
 
 // revive prepares a dependent for another run of the job that it depends on. It returns what is
 // to be prepared for the dependent itself, if that comes back.
-func (c *change) revive(t *retry, of *reviving, d dependent, place uint64) (*reviving, error) {
+func (c *change) revive(t *retry, of *reviving, d dependent, place, told uint64) (*reviving, error) {
 	r, err := c.readRecord(d.id)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case !r.State.Over():
-		return nil, c.reopen(of, d, place, r)
+		return nil, c.reopen(of, d, place, told, r)
 	case !r.ByDependency:
 		return nil, nil //nolint:nilnil // it does not come back
+	}
+	if _, underWay := c.store.reviving[d.id]; underWay {
+		return nil, nil //nolint:nilnil // by a retry of its own
 	}
 	if decided, err := c.isDecided(t, d.id); err != nil || decided {
 		return nil, err
@@ -155,7 +189,7 @@ func (c *change) revive(t *retry, of *reviving, d dependent, place uint64) (*rev
 	if decided, err := c.decide(t, &j); err != nil || decided {
 		return nil, err
 	}
-	known, err := c.dependenciesOf(&j, t.root)
+	known, err := c.dependenciesOf(&j)
 	if err != nil {
 		return nil, err
 	}
@@ -166,22 +200,25 @@ func (c *change) revive(t *retry, of *reviving, d dependent, place uint64) (*rev
 	if taken, err := c.takeUniqueKey(&j, &r); err != nil || taken {
 		return nil, err
 	}
-	told, err := c.store.toldOf(d.id, r.Generation)
-	if err != nil {
-		return nil, err
-	}
 	c.renew(&j, r, next, known)
-	return &reviving{root: t.root, id: d.id, generation: next.Generation, told: told}, nil
+	return &reviving{root: t.root, id: d.id, generation: next.Generation, edges: len(known)}, nil
 }
 
 // reopen has a dependent that is not over wait for the next end of the job as well, or, if it is
 // running, do so when it comes back; unless it knows of that already: it was enqueued, or came
 // back, since.
-func (c *change) reopen(of *reviving, d dependent, place uint64, r record) error {
+func (c *change) reopen(of *reviving, d dependent, place, told uint64, r record) error {
 	if d.generation == of.generation {
 		return nil
 	}
-	if closed := d.settled || place <= of.told; closed {
+	if d.generation+1 != of.generation {
+		// It knows nothing of the generation in between, which ended before its turn came.
+		var err error
+		if told, err = c.store.toldOf(of.id, d.generation); err != nil {
+			return err
+		}
+	}
+	if closed := d.settled || place <= told; closed {
 		if r.State == queue.Pending || r.State == queue.Scheduled {
 			j, err := c.store.readJob(d.id, false)
 			if err != nil {
@@ -204,7 +241,7 @@ func (c *change) isDecided(t *retry, id uuid.UUID) (bool, error) {
 	if against == uuid.Nil {
 		return false, nil
 	}
-	known, err := c.dependencyOf(against, t.root)
+	known, err := c.dependencyOf(against)
 	return known.state.Over(), err
 }
 
@@ -212,7 +249,7 @@ func (c *change) isDecided(t *retry, id uuid.UUID) (bool, error) {
 func (c *change) decide(t *retry, j *job) (bool, error) {
 	for i := t.decided[j.ID].index; i < len(j.Dependencies); i++ {
 		edge := &j.Dependencies[i]
-		known, err := c.dependencyOf(edge.ID, t.root)
+		known, err := c.dependencyOf(edge.ID)
 		if err != nil {
 			return false, err
 		}

@@ -101,9 +101,9 @@ func TestARetryThatACrashInterruptsIsFinishedByTheNextStart(t *testing.T) {
 	h := newHarness(t, fs, "store", smallLimits())
 	f := newFamily(t, h.store)
 	s := h.store
-	r := &retry{root: f.root, decided: make(map[uuid.UUID]decision)}
+	var r *retry
 	group, err := s.commit(func(c *change) (err error) {
-		r.left, err = c.beginRetry(f.root)
+		r, err = c.beginRetry(f.root)
 		return err
 	})
 	require.NoError(t, err)
@@ -118,17 +118,7 @@ func TestARetryThatACrashInterruptsIsFinishedByTheNextStart(t *testing.T) {
 		f.drain(t, after.store)
 		after.Close(t)
 
-		group, err := s.commit(func(c *change) (err error) {
-			left, err := c.reviveSome(r)
-			if err == nil && len(left) > 0 {
-				r.left = left
-			} else if err == nil {
-				r.left = nil
-				err = c.reviveRoot(f.root)
-				delete(s.reviving, f.root)
-			}
-			return err
-		})
+		group, err := s.commit(func(c *change) error { return c.retryStep(r) })
 		require.NoError(t, err)
 		require.NoError(t, s.durable(group))
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/google/uuid"
 
@@ -68,6 +69,7 @@ func (s *Store) settle(build func(*change) error) error {
 // s.unsettled.
 func (s *Store) finishSettling(pending []settlement) (group *syncGroup, err error) {
 	for len(pending) > 0 {
+		runtime.Gosched() // to those who wait for the mutex, and have been woken
 		group, err = s.commit(func(c *change) error {
 			err := c.settleSome(pending, &pending)
 			if err != nil {
@@ -138,6 +140,12 @@ func (c *change) settleSome(pending []settlement, left *[]settlement) (err error
 		return err
 	}
 	defer func() { err = edges.close(err) }()
+	records, err := c.store.openCursor([]byte{prefixRecord}, []byte{prefixRecord + 1})
+	if err != nil {
+		return err
+	}
+	c.lookups = &records
+	defer func() { c.lookups, err = nil, records.close(err) }()
 	var unfinished settlement
 	for budget := c.store.limits.settleStep; len(c.settlements) > 0 && budget > 0; {
 		first := c.settlements[0]
@@ -186,6 +194,9 @@ func (c *change) tellDependents(edges cursor, of *settlement, limit int) (told i
 		place := placeOfDependentKey(key)
 		of.told = place
 		t, err := decodeDependent(of.id, value)
+		if changed, found := c.edges[string(key)]; found { // by a retry that ends in this very change
+			t = changed
+		}
 		if err == nil && !t.settled && t.generation == of.generation {
 			err = c.tell(t, of, place)
 		}

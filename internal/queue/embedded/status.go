@@ -45,9 +45,21 @@ func (s *Store) Await(ctx context.Context, id uuid.UUID) (queue.Status, error) {
 	return s.JobStatus(ctx, id)
 }
 
-// readStatus reads the record first: what it says is there is there, because a change is
-// visible as a whole, and what is over does not change any more.
+// readStatus reads the record first: what it says is there is there, because a change is visible as a whole, and
+// what is over does not change any more, unless it is retried in this very moment: then it looks again.
 func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) {
+	for {
+		status, err := s.tryStatus(id)
+		if err != nil || status.State != queue.Failed || status.Error != nil {
+			return status, err
+		}
+		if again, err := s.readRecord(id); err != nil || again.State == queue.Failed && again.Version == status.Version {
+			return status, err
+		}
+	}
+}
+
+func (s *Store) tryStatus(id uuid.UUID) (queue.Status, error) {
 	r, err := s.readRecord(id)
 	if err != nil {
 		return queue.Status{}, err

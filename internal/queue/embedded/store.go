@@ -99,8 +99,8 @@ type Store struct {
 	current change               // guarded by mu; the change that is being made
 	// unsettled is guarded by mu: settlements that a failed step left undone.
 	unsettled []settlement
-	// reviving is guarded by mu: jobs that are being retried, until their dependents are back.
-	reviving map[uuid.UUID]struct{}
+	// reviving is guarded by mu: the retries that are under way, by their root.
+	reviving map[uuid.UUID]*retry
 	sequence uint64 // guarded by mu; the newest place given out
 	ceiling  uint64 // guarded by mu; no place above it was promised on disk
 }
@@ -108,7 +108,7 @@ type Store struct {
 // claimant is what a waiting worker asks for, besides its lanes.
 type claimant struct {
 	worker string
-	once   onceClaim
+	once   queue.Once
 }
 
 // Open opens the store in a directory, and makes it if it is not there. Every lease that is
@@ -177,19 +177,20 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		limits:   limits,
 		onceTTL:  options.IdempotencyTTL,
 		lanes:    make(map[queue.Lane]*lane),
-		reviving: make(map[uuid.UUID]struct{}),
+		reviving: make(map[uuid.UUID]*retry),
 
 		timekeeperDone: make(chan struct{}),
 	}
 	s.due.earlier = make(chan struct{}, 1)
-	s.due.dueBounds = dueBounds{next: 0} // to be found out
+	s.due.dueBounds = dueBounds{from: []byte{prefixDue}, next: 0} // to be found out
 	s.syncer = newSyncer(func() error { return db.LogData(nil, pebble.Sync) }, failure.down, failure.fail)
 	s.syncer.start()
 	err = s.load()
-	go s.runTimekeeper()
 	if err != nil {
+		close(s.timekeeperDone) // a store of another format must not be written to
 		return nil, errors.Join(err, s.Close())
 	}
+	go s.runTimekeeper()
 	return s, nil
 }
 
@@ -355,7 +356,9 @@ func (s *Store) enterUnless(refused *bool) error {
 func (s *Store) leave() { s.life.RUnlock() }
 
 // now returns the time as it is stored: UTC, in whole microseconds.
-func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
+func (s *Store) now() time.Time { return storedTime(s.clock()) }
+
+func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // durable waits until the group is on disk.
 func (s *Store) durable(group *syncGroup) error {

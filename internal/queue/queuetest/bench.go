@@ -17,11 +17,18 @@ import (
 // benchArgs is one JSON string of 200 bytes, quotes included.
 var benchArgs = json.RawMessage(`"` + strings.Repeat("x", 198) + `"`)
 
+// benchResult is what is reported of a job that is done.
+var benchResult = json.RawMessage(`{"ok":true}`)
+
+// benchType is the type of the jobs that are measured.
+const benchType = "bench"
+
 // benchBatch is how many jobs a benchmark prepares in one call.
 const benchBatch = 1000
 
 // Benchmark measures an engine: each operation alone, by 64 callers and by one, and full
-// cycles; in operations a second beside Go's nanoseconds.
+// cycles; graphs, drained by as many; in operations a second beside Go's nanoseconds. And what
+// happens when the root of a graph fails.
 func Benchmark(b *testing.B, open func(t TB) Harness) {
 	for _, callers := range []struct {
 		name string
@@ -35,6 +42,13 @@ func Benchmark(b *testing.B, open func(t TB) Harness) {
 			})
 		}
 	}
+	for _, shape := range benchShapes {
+		b.Run("FailRoot/"+shape.name, func(b *testing.B) {
+			h := open(b)
+			defer h.Close(b)
+			failRoot(b, h.Queue(), shape.add)
+		})
+	}
 }
 
 var benchmarks = []struct {
@@ -43,41 +57,49 @@ var benchmarks = []struct {
 }{
 	{"Enqueue", func(b *testing.B, q Queue, callers int) {
 		measure(b, callers, func(ctx context.Context, _ int) error {
-			_, err := q.Enqueue(ctx, []queue.NewJob{{Type: "bench", Args: benchArgs}})
+			_, err := q.Enqueue(ctx, []queue.NewJob{{Type: benchType, Args: benchArgs}})
 			return err
 		})
 	}},
 	{"Dequeue", func(b *testing.B, q Queue, callers int) {
-		Fill(b, q, "bench", b.N)
+		Fill(b, q, benchType, b.N)
 		measure(b, callers, func(ctx context.Context, _ int) error {
-			_, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{"bench"}})
+			_, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{benchType}})
 			return err
 		})
 	}},
 	{"Finish", func(b *testing.B, q Queue, callers int) {
-		Fill(b, q, "bench", b.N)
+		Fill(b, q, benchType, b.N)
 		tokens := make([]uuid.UUID, b.N)
 		prepare(b, 64, b.N, func(ctx context.Context, i int) error {
-			l, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{"bench"}})
+			l, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{benchType}})
 			tokens[i] = l.Token
 			return err
 		})
 		measure(b, callers, func(ctx context.Context, i int) error {
-			_, err := q.RequeueOrFinishJob(ctx, tokens[i], 0, queue.Outcome{Result: json.RawMessage(`{"ok":true}`)})
+			_, err := q.RequeueOrFinishJob(ctx, tokens[i], 0, queue.Outcome{Result: benchResult})
 			return err
 		})
 	}},
 	{"Cycle", func(b *testing.B, q Queue, callers int) {
 		measure(b, callers, func(ctx context.Context, _ int) error {
-			if _, err := q.Enqueue(ctx, []queue.NewJob{{Type: "bench", Args: benchArgs}}); err != nil {
+			if _, err := q.Enqueue(ctx, []queue.NewJob{{Type: benchType, Args: benchArgs}}); err != nil {
 				return err
 			}
-			l, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{"bench"}})
+			l, err := q.Dequeue(ctx, queue.DequeueRequest{Types: []string{benchType}})
 			if err != nil {
 				return err
 			}
-			_, err = q.RequeueOrFinishJob(ctx, l.Token, 0, queue.Outcome{Result: json.RawMessage(`{"ok":true}`)})
+			_, err = q.RequeueOrFinishJob(ctx, l.Token, 0, queue.Outcome{Result: benchResult})
 			return err
+		})
+	}},
+	{"Chain", func(b *testing.B, q Queue, callers int) { drainGraph(b, q, callers, addChain) }},
+	{"Diamond", func(b *testing.B, q Queue, callers int) { drainGraph(b, q, callers, addDiamond) }},
+	{"Independent", func(b *testing.B, q Queue, callers int) {
+		drainGraph(b, q, callers, func(t TB, q Queue, n int) ends {
+			Fill(t, q, benchType, n)
+			return ends{}
 		})
 	}},
 }

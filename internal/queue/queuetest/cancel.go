@@ -46,7 +46,9 @@ var cancelTests = map[string]func(*testing.T, *fixture){
 	},
 	// ORIGIN 1 and 2.
 	"a running job: its worker learns of it, the reaper does not": func(t *testing.T, f *fixture) {
-		id := f.enqueue1(t, "build")
+		id := f.enqueue(t, queue.NewJob{
+			Type: "build", Timeout: time.Hour, HeartbeatTimeout: time.Minute, Labels: map[string]string{"a": "b"}, TraceParent: traceParent,
+		})[0]
 		l := f.dequeue(t, "build")
 		require.False(t, f.beat(t, l.Token, queue.Beat{}).Canceled)
 		f.cancel(t, id)

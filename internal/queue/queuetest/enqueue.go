@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -40,6 +41,49 @@ var enqueueTests = map[string]func(*testing.T, *fixture){
 		require.True(t, status.Started.IsZero())
 		require.True(t, status.Finished.IsZero())
 		require.Equal(t, []uuid.UUID{id}, f.status(t, dependency).Dependents)
+	},
+	"all that can be given is kept": func(t *testing.T, f *fixture) {
+		five := uint64(5)
+		given := queue.NewJob{
+			Type: "build", Channel: "acme", Args: args(`{"a":1}`), Name: "it", RunIf: queue.AllFinished, Priority: -7,
+			RunAt: f.Now().Add(time.Hour), ExpiresAt: f.Now().Add(2 * time.Hour), Timeout: time.Minute + 1,
+			HeartbeatTimeout: time.Second + 1, MaxRetries: &five, MaxTimeouts: 3, UniqueKey: "☃ key",
+			Retry:       &queue.RetryPolicy{MaxAttempts: 4, Initial: 1, Factor: 1.1, Max: time.Hour + 1, Jitter: 0.3},
+			Labels:      map[string]string{"team": "print", "customer": "☃"},
+			TraceParent: traceParent,
+		}
+		id := f.enqueue(t, given)[0]
+		want := queue.Job{
+			ID: id, Type: "build", Channel: "acme", Args: args(`{"a":1}`), RunIf: queue.AllFinished, Priority: -7,
+			RunAt: given.RunAt, ExpiresAt: given.ExpiresAt, Timeout: given.Timeout, HeartbeatTimeout: given.HeartbeatTimeout,
+			MaxRetries: &five, MaxTimeouts: 3, UniqueKey: "☃ key", Retry: given.Retry, Labels: given.Labels, TraceParent: traceParent,
+		}
+		for range 2 {
+			got, err := f.Queue().Job(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			require.Equal(t, -7, f.status(t, id).Priority)
+			f.Restart(t)
+		}
+	},
+	"each thing alone that can be given is kept": func(t *testing.T, f *fixture) {
+		zero := uint64(0)
+		for i, given := range []queue.NewJob{
+			{Priority: 100}, {RunAt: f.Now()}, {ExpiresAt: f.Now().Add(time.Hour)}, {Timeout: time.Hour}, {HeartbeatTimeout: time.Hour},
+			{MaxRetries: &zero}, {Timeout: time.Hour, MaxTimeouts: 1000}, {Retry: &queue.RetryPolicy{MaxAttempts: 1, Factor: 1}},
+			{UniqueKey: "k"}, {Labels: map[string]string{"a": ""}}, {TraceParent: traceParent}, {RunIf: queue.AllFinished},
+		} {
+			given.Type = "build"
+			id := f.enqueue(t, given)[0]
+			got, err := f.Queue().Job(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, queue.Job{
+				ID: id, Type: "build", Channel: queue.DefaultChannel, Args: args("null"), RunIf: given.RunIf, Priority: given.Priority,
+				RunAt: given.RunAt, ExpiresAt: given.ExpiresAt, Timeout: given.Timeout, HeartbeatTimeout: given.HeartbeatTimeout,
+				MaxRetries: given.MaxRetries, MaxTimeouts: given.MaxTimeouts, Retry: given.Retry, UniqueKey: given.UniqueKey,
+				Labels: given.Labels, TraceParent: given.TraceParent,
+			}, got, "job %d", i)
+		}
 	},
 	"defaults are filled in": func(t *testing.T, f *fixture) {
 		id := f.enqueue1(t, "build")

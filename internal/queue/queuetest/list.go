@@ -2,8 +2,10 @@ package queuetest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +108,45 @@ var listTests = map[string]func(*testing.T, *fixture){
 		f.Restart(t)
 		require.Equal(t, pick(ids, 350, 0), f.list(t, 2, queue.Failed, queue.Canceled))
 		require.Len(t, f.list(t, 100, queue.Pending), 398)
+	},
+	"a page does not grow to any size": func(t *testing.T, f *fixture) {
+		const jobs, most = 12, 8 << 20 // of 1 MiB each
+		big := json.RawMessage(`"` + strings.Repeat("x", 1<<20-2) + `"`)
+		requirePages := func(jobType string, ids []uuid.UUID) {
+			t.Helper()
+			slices.Reverse(ids)
+			var got []uuid.UUID
+			for listing := (queue.Listing{Limit: queue.MaxPage}); ; {
+				page, err := f.Queue().ListJobs(t.Context(), listing)
+				require.NoError(t, err)
+				require.NotEmpty(t, page.Jobs, jobType)
+				require.LessOrEqual(t, len(page.Jobs), most>>20, jobType)
+				got = append(got, listedIDs(page)...)
+				if listing.Before = page.Next; page.Next == uuid.Nil || len(got) >= jobs {
+					break
+				}
+			}
+			require.Equal(t, ids, got[:jobs], jobType)
+		}
+		for jobType, end := range map[string]func(queue.Lease){
+			"args":    func(queue.Lease) {},
+			"result":  func(l queue.Lease) { f.finish(t, l.Token, string(big)) },
+			"partial": func(l queue.Lease) { f.beat(t, l.Token, queue.Beat{PartialResult: big}) },
+			"details": func(l queue.Lease) {
+				f.report(t, l.Token, queue.Failure{Error: queue.JobError{Reason: "broken", Details: big}})
+			},
+		} {
+			var ids []uuid.UUID
+			for range jobs {
+				job := queue.NewJob{Type: jobType}
+				if jobType == "args" {
+					job.Args = big
+				}
+				ids = append(ids, f.enqueue(t, job)[0])
+				end(f.dequeue(t, jobType))
+			}
+			requirePages(jobType, ids)
+		}
 	},
 	"a page begins after any id, also of a job that is not listed": func(t *testing.T, f *fixture) {
 		ids := f.enqueue(t, make100("work")[:5]...)

@@ -1,10 +1,8 @@
 package queuetest
 
 import (
-	"encoding/json"
-	"fmt"
+	"errors"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,6 +38,10 @@ type modelJob struct {
 	failures     uint64
 	timeouts     uint64
 	generation   uint64
+	queued       time.Time
+	started      time.Time
+	finished     time.Time
+	worker       string
 	token        uuid.UUID
 	progress     *queue.Progress
 	partial      string
@@ -63,7 +65,7 @@ type modelLease struct {
 
 // modelCall is a call that was made with an idempotency key.
 type modelCall struct {
-	digest   [32]byte
+	body     string
 	until    time.Time
 	enqueued []queue.Enqueued
 	token    uuid.UUID
@@ -76,44 +78,105 @@ func newModel(now time.Time) *model {
 	}
 }
 
-// enqueue returns the error that is expected, or takes over what the engine answered and
-// returns which jobs should have existed already. Needs name earlier jobs of the call only.
-func (m *model) enqueue(jobs []queue.NewJob, answer []queue.Enqueued) (existing []bool, err error) {
-	before := len(m.order)
-	names := make(map[string]uuid.UUID)
+// errInvalid stands for any *queue.InvalidError.
+var errInvalid = errors.New("not valid")
+
+// enqueue returns the error that is expected, or takes over the ids that the engine answered and
+// returns which jobs should have existed already. What a job needs is added before it.
+func (m *model) enqueue(jobs []queue.NewJob, answer []uuid.UUID) (existing []bool, err error) {
+	names := make(map[string]int)
 	for i := range jobs {
+		if _, taken := names[jobs[i].Name]; taken && jobs[i].Name != "" {
+			return nil, errInvalid
+		}
+		names[jobs[i].Name] = i
+	}
+	for i := range jobs {
+		if !sound(jobs, names, i, nil) {
+			return nil, errInvalid
+		}
+	}
+
+	before := len(m.order)
+	ids := make([]uuid.UUID, len(jobs))
+	existing = make([]bool, len(jobs))
+	var add func(i int) bool
+	add = func(i int) bool {
 		n := jobs[i]
-		if other := m.withUniqueKey(n, uuid.Nil); other != nil {
-			existing = append(existing, true)
-			names[n.Name] = other.id
-			continue
-		}
-		existing = append(existing, false)
-		names[n.Name] = answer[i].ID
-		for _, id := range n.Dependencies {
-			if m.jobs[id] == nil {
-				m.order = m.order[:before] // what was added so far has changed nothing else
-				return nil, queue.ErrNotExist
-			}
-		}
-		j := &modelJob{
-			id: answer[i].ID, job: n, priority: n.Priority, labels: n.Labels, runAt: n.RunAt, expires: n.ExpiresAt,
-		}
-		if n.Delay > 0 {
-			j.runAt = m.now.Add(n.Delay)
-		}
-		for _, id := range n.Dependencies {
-			j.addEdge(modelEdge{id: id, over: n.RunIf == queue.AllFinished})
+		if ids[i] != uuid.Nil {
+			return true
 		}
 		for _, need := range n.Needs {
-			over := need.If == queue.IfOver || need.If == queue.AsRunIf && n.RunIf == queue.AllFinished
-			j.addEdge(modelEdge{id: names[need.Name], name: need.Name, over: over})
+			if !add(names[need.Name]) {
+				return false
+			}
 		}
-		m.jobs[j.id] = j
-		m.order = append(m.order, j.id)
-		m.begin(j)
+		if twin := m.withUniqueKey(n, uuid.Nil); twin != nil {
+			ids[i], existing[i] = twin.id, true
+			return true
+		}
+		for _, id := range n.Dependencies {
+			if m.jobs[id] == nil {
+				return false
+			}
+		}
+		ids[i] = answer[i]
+		m.add(n, answer[i], func(need queue.Need) uuid.UUID { return ids[names[need.Name]] })
+		return true
 	}
+	for i := range jobs {
+		if !add(i) {
+			m.order = m.order[:before] // nothing else has been changed by those that were added
+			return nil, queue.ErrNotExist
+		}
+	}
+	// In line they stand in the order of the call.
+	m.order = m.order[:before]
+	for i := range jobs {
+		if !existing[i] {
+			m.order = append(m.order, ids[i])
+		}
+	}
+	copy(answer, ids)
 	return existing, nil
+}
+
+// sound reports whether a job's needs name other jobs, each once, none of which needs one of
+// those on the way to it.
+func sound(jobs []queue.NewJob, names map[string]int, i int, way []int) bool {
+	if slices.Contains(way, i) {
+		return false
+	}
+	way = append(slices.Clip(way), i)
+	seen := make(map[string]bool)
+	for _, need := range jobs[i].Needs {
+		k, known := names[need.Name]
+		if !known || seen[need.Name] || !sound(jobs, names, k, way) {
+			return false
+		}
+		seen[need.Name] = true
+	}
+	return true
+}
+
+// add adds one job. idOf tells which job a need has come to.
+func (m *model) add(n queue.NewJob, id uuid.UUID, idOf func(queue.Need) uuid.UUID) {
+	j := &modelJob{
+		id: id, job: n, priority: n.Priority, labels: n.Labels, runAt: n.RunAt, expires: n.ExpiresAt, queued: m.now,
+	}
+	if n.Delay > 0 {
+		j.runAt = m.now.Add(n.Delay)
+	}
+	for _, id := range n.Dependencies {
+		j.addEdge(modelEdge{id: id, over: n.RunIf == queue.AllFinished})
+	}
+	for _, need := range n.Needs {
+		over := need.If == queue.IfOver || need.If == queue.AsRunIf && n.RunIf == queue.AllFinished
+		j.addEdge(modelEdge{id: idOf(need), name: need.Name, over: over})
+	}
+	m.jobs[id] = j
+	m.order = append(m.order, id)
+	m.begin(j)
 }
 
 // addEdge adds a dependency; of two on the same job the stricter one holds.
@@ -166,7 +229,7 @@ func (m *model) begin(j *modelJob) {
 
 // wait puts a job where it has to wait.
 func (m *model) wait(j *modelJob) {
-	j.state, j.token = queue.Pending, uuid.Nil
+	j.state, j.token, j.started = queue.Pending, uuid.Nil, time.Time{}
 	if j.runAt.After(m.now) {
 		j.state = queue.Scheduled
 	}
@@ -189,7 +252,7 @@ func (m *model) overBy(j, dependency *modelJob) {
 // over ends a job, and settles those that depend on it.
 func (m *model) over(j *modelJob, state queue.State, result, reason string) {
 	j.state, j.result, j.err, j.token = state, result, reason, uuid.Nil
-	j.expires = time.Time{}
+	j.expires, j.finished = time.Time{}, m.now
 	if state == queue.Finished {
 		j.progress, j.partial = nil, ""
 	}
@@ -266,20 +329,22 @@ func (m *model) retry(id uuid.UUID) error {
 func (m *model) renew(j *modelJob) {
 	j.generation++
 	j.retries, j.failures, j.timeouts = 0, 0, 0
-	j.err, j.byDependency = "", false
+	j.err, j.byDependency, j.worker, j.finished = "", false, "", time.Time{}
 	m.wait(j)
 }
 
-func (m *model) update(id uuid.UUID, u queue.Update) error {
+// update returns the error that is expected; stale tells that the job has another version.
+func (m *model) update(id uuid.UUID, u queue.Update, stale bool) error {
 	j := m.jobs[id]
 	switch {
 	case j == nil:
 		return queue.ErrNotExist
+	case stale:
+		return queue.ErrChanged
 	case !j.state.Waiting():
 		return queue.ErrNotPending
-	}
-	if u.RunAt != nil && !j.expires.IsZero() && !u.RunAt.Before(j.expires) {
-		return &queue.InvalidError{}
+	case u.RunAt != nil && !j.expires.IsZero() && !u.RunAt.Before(j.expires):
+		return errInvalid
 	}
 	if u.Priority != nil {
 		j.priority = *u.Priority
@@ -292,61 +357,4 @@ func (m *model) update(id uuid.UUID, u queue.Update) error {
 		m.wait(j)
 	}
 	return nil
-}
-
-// list returns the ids that are expected of ListJobs.
-func (m *model) list(states []queue.State) (ids []uuid.UUID) {
-	for _, id := range m.order {
-		if len(states) == 0 || slices.Contains(states, m.jobs[id].state) {
-			ids = append(ids, id)
-		}
-	}
-	sort.Slice(ids, func(a, b int) bool { return ids[a].String() > ids[b].String() })
-	return ids
-}
-
-// status returns what is expected of JobStatus, without times and versions.
-func (m *model) status(id uuid.UUID) queue.Status {
-	j := m.jobs[id]
-	s := queue.Status{
-		ID: id, Type: j.job.Type, Channel: j.job.Lane().Channel, State: j.state, RunAt: j.runAt,
-		Canceled: j.state == queue.Canceled, Priority: j.priority, Attempt: j.attempt, Retries: j.retries,
-		Failures: j.failures, Timeouts: j.timeouts, Generation: j.generation, Progress: j.progress,
-	}
-	if j.partial != "" {
-		s.PartialResult = json.RawMessage(j.partial)
-	}
-	if j.state == queue.Finished {
-		s.Result = json.RawMessage(j.result)
-	}
-	if j.err != "" {
-		s.Error = &queue.JobError{Reason: j.err}
-	}
-	for _, e := range j.edges {
-		s.Dependencies = append(s.Dependencies, e.id)
-	}
-	for _, d := range m.dependentsOf(id) {
-		s.Dependents = append(s.Dependents, d.id)
-	}
-	return s
-}
-
-func describe(o queue.Outcome) string {
-	if o.Error != nil {
-		return describeFailure(queue.Failure{Error: *o.Error})
-	}
-	return fmt.Sprintf("result %s", o.Result)
-}
-
-func describeFailure(f queue.Failure) string {
-	after := ""
-	if f.RetryAfter != nil {
-		after = f.RetryAfter.String()
-	}
-	return fmt.Sprintf("error %s %s %t %s", f.Error.Reason, f.Error.Details, f.Retryable, after)
-}
-
-func sorted(ids []uuid.UUID) []uuid.UUID {
-	sort.Slice(ids, func(a, b int) bool { return ids[a].String() < ids[b].String() })
-	return ids
 }

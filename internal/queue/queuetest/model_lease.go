@@ -24,8 +24,9 @@ func (m *model) next(request queue.DequeueRequest) (first *modelJob) {
 	return first
 }
 
-func (m *model) grant(j *modelJob, token uuid.UUID) {
+func (m *model) grant(j *modelJob, token uuid.UUID, worker string) {
 	j.state = queue.Running
+	j.started, j.worker = m.now, worker
 	j.attempt++
 	j.token = token
 	j.expires = time.Time{}
@@ -252,4 +253,12 @@ func (m *model) endLongRuns() {
 		}
 		m.waitFor(j, delay)
 	}
+}
+
+// call returns what was answered to a key, or nil; a key is forgotten in time.
+func (m *model) call(key string) *modelCall {
+	if call := m.keys[key]; call != nil && call.until.After(m.now) {
+		return call
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +21,11 @@ func (w *walk) anyJob(r *rapid.T) uuid.UUID {
 	return uuid.New()
 }
 
+// anyToken is mostly that of a lease which is live, if there is one.
 func (w *walk) anyToken(r *rapid.T) uuid.UUID {
+	if live := w.model.live(w.tokens); len(live) > 0 && rapid.IntRange(0, 2).Draw(r, "live") > 0 {
+		return rapid.SampledFrom(live).Draw(r, "token")
+	}
 	if n := len(w.tokens); n > 0 && rapid.IntRange(0, 19).Draw(r, "known") > 0 {
 		return w.tokens[rapid.IntRange(0, n-1).Draw(r, "token")]
 	}
@@ -29,6 +34,7 @@ func (w *walk) anyToken(r *rapid.T) uuid.UUID {
 
 func (w *walk) anyRequest(r *rapid.T) queue.DequeueRequest {
 	return queue.DequeueRequest{
+		Worker:   rapid.SampledFrom([]string{"", "w"}).Draw(r, "worker"),
 		Types:    rapid.SliceOfNDistinct(rapid.SampledFrom(walkTypes), 1, 2, rapid.ID).Draw(r, "types"),
 		Channels: rapid.SliceOfNDistinct(rapid.SampledFrom(walkChannels), 1, 2, rapid.ID).Draw(r, "channels"),
 	}
@@ -47,6 +53,10 @@ func (w *walk) anyTime(r *rapid.T) time.Time {
 	return w.model.now.Add(time.Duration(rapid.IntRange(-1, 4).Draw(r, "half minutes")) * 30 * time.Second)
 }
 
+func (w *walk) anyLabels(r *rapid.T) map[string]string {
+	return rapid.SampledFrom([]map[string]string{nil, {}, {"a": "1"}, {"a": "2", "b": ""}}).Draw(r, "labels")
+}
+
 func (w *walk) anyNewJob(r *rapid.T) queue.NewJob {
 	n := queue.NewJob{
 		Type:     rapid.SampledFrom(walkTypes).Draw(r, "type"),
@@ -55,7 +65,7 @@ func (w *walk) anyNewJob(r *rapid.T) queue.NewJob {
 		Args:     args("%d", len(w.model.order)),
 		Priority: w.anyPriority(r),
 	}
-	for range rapid.IntRange(0, 3).Draw(r, "dependencies") {
+	for range rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2, 3}).Draw(r, "dependencies") {
 		n.Dependencies = append(n.Dependencies, w.anyJob(r))
 	}
 	switch rapid.IntRange(0, 5).Draw(r, "when") {
@@ -84,24 +94,36 @@ func (w *walk) anyNewJob(r *rapid.T) queue.NewJob {
 	if rapid.IntRange(0, 3).Draw(r, "unique") == 0 {
 		n.UniqueKey = rapid.SampledFrom([]string{"u", "v"}).Draw(r, "unique_key")
 	}
-	if rapid.Bool().Draw(r, "labeled") {
-		n.Labels = map[string]string{"of": fmt.Sprint(len(w.model.order))}
+	if rapid.IntRange(0, 3).Draw(r, "traced") == 0 {
+		n.TraceParent = traceParent
 	}
+	n.Labels = w.anyLabels(r)
 	return n
 }
 
-// anyCall is what one call to Enqueue adds: jobs, of which some need some before them.
+// anyCall is what one call to Enqueue adds: jobs that may need each other. Some calls are to be
+// refused.
 func (w *walk) anyCall(r *rapid.T) []queue.NewJob {
 	jobs := make([]queue.NewJob, rapid.SampledFrom([]int{1, 1, 2, 4}).Draw(r, "jobs"))
+	order := make([]int, len(jobs))
+	for i := range jobs {
+		order[i] = i
+	}
+	rank := rapid.Permutation(order).Draw(r, "rank")
 	for i := range jobs {
 		jobs[i] = w.anyNewJob(r)
 		jobs[i].Name = fmt.Sprint("n", i)
-		for k := range i {
-			if rapid.IntRange(0, 2).Draw(r, "needs it") == 0 {
+		for k := range jobs {
+			if rank[k] < rank[i] && rapid.IntRange(0, 2).Draw(r, "needs it") == 0 {
 				condition := rapid.SampledFrom([]queue.Condition{queue.AsRunIf, queue.IfSucceeded, queue.IfOver}).Draw(r, "if")
 				jobs[i].Needs = append(jobs[i].Needs, queue.Need{Name: fmt.Sprint("n", k), If: condition})
 			}
 		}
+	}
+	if rapid.IntRange(0, 9).Draw(r, "sound") == 0 {
+		// Itself, one that may need it, one that it may need already, or nobody.
+		last := &jobs[len(jobs)-1]
+		last.Needs = append(last.Needs, queue.Need{Name: fmt.Sprint("n", rapid.IntRange(0, len(jobs)).Draw(r, "one more"))})
 	}
 	return jobs
 }
@@ -112,83 +134,54 @@ func (w *walk) enqueue(r *rapid.T) {
 	w.enqueued(r, jobs, answer, err)
 }
 
-// enqueued compares an answer with what is expected of the model; false if the call was refused.
+// enqueued compares an answer with what is expected; false if the call was refused.
 func (w *walk) enqueued(r *rapid.T, jobs []queue.NewJob, answer []queue.Enqueued, err error) bool {
-	if err != nil {
-		answer = make([]queue.Enqueued, len(jobs))
-		for i := range answer {
-			answer[i].ID = uuid.New()
+	ids := make([]uuid.UUID, len(jobs))
+	for i := range ids {
+		ids[i] = uuid.New() // to be taken back, if the model thinks otherwise
+		if err == nil && !answer[i].Existing {
+			ids[i] = answer[i].ID
 		}
 	}
-	existing, want := w.model.enqueue(jobs, answer)
+	existing, want := w.model.enqueue(jobs, ids)
 	requireError(r, want, err)
-	for i, is := range existing {
-		require.Equal(r, is, answer[i].Existing)
-		require.Equal(r, w.model.jobs[answer[i].ID].state.String(), answer[i].State.String())
+	if want != nil {
+		return false
 	}
-	return want == nil
+	for i := range jobs {
+		require.Equal(r, existing[i], answer[i].Existing, "job %d", i)
+		require.Equal(r, ids[i], answer[i].ID, "job %d", i)
+		status := w.model.status(ids[i])
+		status.Dependents, status.Progress, status.PartialResult = nil, nil, nil
+		if !answer[i].Existing {
+			status.Dependents = answer[i].Dependents // which jobs of the same call may have become
+		}
+		w.requireStatus(r, status, answer[i].Status)
+	}
+	return true
 }
 
-// anyOnce is an idempotency key that may have been used, mostly with the body it was used with.
-func (w *walk) anyOnce(r *rapid.T, kind string) (string, *modelCall) {
-	key := kind + rapid.SampledFrom([]string{"1", "2"}).Draw(r, "key")
-	call := w.model.keys[key]
-	if call != nil && !call.until.After(w.model.now) {
-		delete(w.model.keys, key)
-		call = nil
-	}
-	return key, call
+// anyOnce is an idempotency key and a body; both may have been used.
+func (w *walk) anyOnce(r *rapid.T, kind string) (key, body string) {
+	return kind + rapid.SampledFrom([]string{"1", "2"}).Draw(r, "key"), rapid.SampledFrom([]string{"", "", "", "else"}).Draw(r, "body")
 }
 
 func (w *walk) enqueueOnce(r *rapid.T) {
-	key, call := w.anyOnce(r, "enqueue")
-	if call != nil {
-		o := queue.Once{Key: key, Digest: call.digest}
-		// What is asked for does not matter any more: the digest stands for it.
-		answer, err := w.Queue().EnqueueOnce(w.ctx, []queue.NewJob{{Type: "a"}}, o)
+	key, body := w.anyOnce(r, "enqueue")
+	jobs := w.anyCall(r) // the digest stands for what is asked for, which does not matter any more
+	answer, err := w.Queue().EnqueueOnce(w.ctx, jobs, once(key, body))
+	switch call := w.model.call(key); {
+	case call != nil && err != nil && errors.As(err, new(*queue.InvalidError)): // which may be seen first
+	case call != nil && call.body != body:
+		requireError(r, queue.ErrKeyReused, err)
+	case call != nil:
 		require.NoError(r, err)
 		require.Equal(r, call.enqueued, answer)
-		o.Digest[0]++
-		_, err = w.Queue().EnqueueOnce(w.ctx, []queue.NewJob{{Type: "a"}}, o)
-		requireError(r, queue.ErrKeyReused, err)
-		return
-	}
-	w.calls++
-	o := once(key, fmt.Sprint(w.calls))
-	jobs := w.anyCall(r)
-	answer, err := w.Queue().EnqueueOnce(w.ctx, jobs, o)
-	if w.enqueued(r, jobs, answer, err) {
-		// The one that is replayed shows no dependents, which may be more by then.
+	case w.enqueued(r, jobs, answer, err):
 		for i := range answer {
+			// A repeated answer says nothing of what others have made of it, or its worker.
 			answer[i].Dependents, answer[i].Progress, answer[i].PartialResult = nil, nil, nil
 		}
-		w.model.keys[key] = &modelCall{digest: o.Digest, until: w.model.now.Add(KeysLast), enqueued: answer}
+		w.model.keys[key] = &modelCall{body: body, until: w.model.now.Add(KeysLast), enqueued: answer}
 	}
-}
-
-func (w *walk) dequeueOnce(r *rapid.T) {
-	key, call := w.anyOnce(r, "dequeue")
-	request := queue.DequeueRequest{Types: walkTypes, Channels: walkChannels, Once: once(key, "")}
-	l, err := w.Queue().Dequeue(now(), request)
-	if call != nil {
-		switch held := w.model.tokens[call.token]; held.ended {
-		case "", "canceled":
-			require.NoError(r, err)
-			require.Equal(r, call.token, l.Token)
-			require.Equal(r, held.ended == "canceled", l.Canceled)
-			return
-		case "released": // as if it had never been
-		default:
-			requireError(r, queue.ErrLeaseLost, err)
-			return
-		}
-	}
-	want := w.model.next(request)
-	if want == nil {
-		requireError(r, queue.ErrDequeueTimeout, err)
-		return
-	}
-	require.NoError(r, err)
-	w.granted(r, want, l)
-	w.model.keys[key] = &modelCall{until: w.model.now.Add(KeysLast), token: l.Token}
 }

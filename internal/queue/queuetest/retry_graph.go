@@ -140,6 +140,46 @@ var retryGraphTests = map[string]func(*testing.T, *fixture){
 		f.lose(t, running.Token, 1)
 		f.dequeue(t, "running")
 	},
+	"a running dependent goes on, and waits for it again when it comes back": func(t *testing.T, f *fixture) {
+		for name, back := range map[string]func(queue.Lease) queue.State{
+			"lost":     func(l queue.Lease) queue.State { return f.lose(t, l.Token, 5) },
+			"released": func(l queue.Lease) queue.State { return f.release(t, l.Token, 0) },
+			"failed":   func(l queue.Lease) queue.State { return f.report(t, l.Token, after("broken", 0)) },
+			"timed out": func(l queue.Lease) queue.State {
+				f.Advance(timeout)
+				return f.status(t, l.JobID).State
+			},
+		} {
+			job := retrying("work", 5)
+			job.Timeout, job.MaxTimeouts, job.Needs, job.RunIf = timeout, 5, needs("a", "b"), queue.AllFinished
+			ids := f.enqueue(t, queue.NewJob{Name: "a", Type: "a"}, queue.NewJob{Name: "b", Type: "b"}, job)
+			f.fail(t, f.dequeue(t, "a").Token, "broken")
+			f.cancel(t, ids[1])
+			l := f.dequeue(t, "work")
+			f.retry(t, ids[0])
+			f.requireState(t, ids[2], queue.Running)
+			f.Restart(t)
+			require.Equal(t, queue.Blocked.String(), back(l).String(), name)
+			f.requireNothingReady(t, "work")
+			f.retry(t, ids[1])
+			f.cancel(t, ids[1])
+			f.requireState(t, ids[2], queue.Blocked)
+			f.finish(t, f.dequeue(t, "a").Token, `1`)
+			f.Advance(time.Minute)
+			l = f.dequeue(t, "work")
+
+			// One that is over again before the job comes back is no reason to wait.
+			f.retry(t, ids[1])
+			f.finish(t, f.dequeue(t, "b").Token, `1`)
+			require.NotEqual(t, queue.Blocked.String(), back(l).String(), name)
+			f.Advance(time.Minute)
+			l = f.dequeue(t, "work")
+			for _, d := range l.Dependencies {
+				require.Equal(t, queue.Finished, d.State)
+			}
+			f.finish(t, l.Token, `1`)
+		}
+	},
 	"a dependent that waits for it and for another one that comes back waits for both": func(t *testing.T, f *fixture) {
 		both := queue.NewJob{Type: "both", Needs: []queue.Need{{Name: "a"}, {Name: "middle", If: queue.IfOver}}}
 		middle := queue.NewJob{Name: "middle", Type: "middle", Needs: needs("a")}

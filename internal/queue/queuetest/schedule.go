@@ -40,9 +40,13 @@ var scheduleTests = map[string]func(*testing.T, *fixture){
 		require.Len(t, f.runToEnd(t, "work"), 2)
 	},
 	"a time that has passed is at once": func(t *testing.T, f *fixture) {
-		past := f.Now().Add(-time.Hour)
-		for _, at := range []time.Time{past, f.Now()} {
+		for _, at := range []time.Time{time.Unix(0, 0).UTC(), time.Unix(1, 0).UTC(), f.Now().Add(-time.Hour), f.Now()} {
 			id := f.enqueue(t, queue.NewJob{Type: "work", RunAt: at})[0]
+			f.Restart(t)
+			require.Equal(t, at, f.status(t, id).RunAt)
+			job, err := f.Queue().Job(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, at, job.RunAt)
 			require.Equal(t, id, f.dequeue(t, "work").JobID)
 		}
 	},
@@ -177,7 +181,7 @@ var scheduleTests = map[string]func(*testing.T, *fixture){
 		}
 	},
 	"a job that has expired already fails at once": func(t *testing.T, f *fixture) {
-		for _, at := range []time.Time{f.Now(), f.Now().Add(-time.Hour)} {
+		for _, at := range []time.Time{f.Now(), f.Now().Add(-time.Hour), time.Unix(0, 0).UTC()} {
 			enqueued, err := f.Queue().Enqueue(t.Context(), []queue.NewJob{{Type: "work", ExpiresAt: at}})
 			require.NoError(t, err)
 			require.Equal(t, queue.Failed, enqueued[0].State)

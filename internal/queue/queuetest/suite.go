@@ -109,6 +109,7 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Progress", progressTests},
 		{"Restart", restartTests},
 		{"Concurrency", concurrencyTests},
+		{"Storm", stormTests},
 	}
 	for _, group := range groups {
 		for name, test := range group.tests {

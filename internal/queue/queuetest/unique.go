@@ -24,7 +24,9 @@ var uniqueTests = map[string]func(*testing.T, *fixture){
 		job.Args, job.Priority, job.Dependencies = args(`"second"`), 9, []uuid.UUID{dependent}
 		enqueued, err := f.Queue().Enqueue(t.Context(), []queue.NewJob{job})
 		require.NoError(t, err)
-		require.Equal(t, []queue.Enqueued{{Status: before, Existing: true}}, enqueued)
+		want := before
+		want.Dependents = nil // of which there may be many
+		require.Equal(t, []queue.Enqueued{{Status: want, Existing: true}}, enqueued)
 		require.Equal(t, before, f.status(t, id), "nothing about it has changed")
 		require.Equal(t, `"first"`, string(f.dequeue(t, "build").Args))
 		f.requireNothingReady(t, "build")
