@@ -40,6 +40,7 @@ func program(ctx context.Context, t *testing.T, args ...string) (cmd *exec.Cmd, 
 func quick(args ...string) []string {
 	return append([]string{
 		"--duration", "100ms", "--warm-up", "10ms", "--repeat", "1", "--connections", "8", "--backlog", "3000", "--cycles", "200",
+		"--batch", "20", "--batch-connections", "2", "--graph", "300",
 	}, args...)
 }
 
@@ -64,7 +65,7 @@ func TestEveryWorkload(t *testing.T) {
 			goals++
 		}
 	}
-	require.Equal(t, 9, goals)
+	require.Equal(t, 16, goals)
 }
 
 // A binary that was given is what is measured, and one that does not work is told.
@@ -124,6 +125,8 @@ func TestUsage(t *testing.T) {
 		"no such flag":     {"--fast"},
 		"no time":          {"--duration", "0s"},
 		"no rounds":        {"--repeat", "0"},
+		"large batch":      {"--batch", "10001"},
+		"small graph":      {"--graph", "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,17 +23,21 @@ const product = "github.com/longshore-queue/longshore"
 
 // measureCommand measures.
 type measureCommand struct {
-	Only        []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, cycle, wake, backlog. All unless given."`
-	Duration    time.Duration `default:"2s" help:"How long to measure each system in each round."`
-	WarmUp      time.Duration `default:"500ms" help:"How long to warm up before that."`
-	Repeat      int           `default:"5" help:"How many rounds."`
-	Connections int           `default:"64" help:"How many connections are kept busy."`
-	Backlog     int           `default:"1000000" help:"How many pending jobs make a backlog."`
-	Cycles      int64         `default:"100000" help:"How many full cycles a queue is put through beside its backlog."`
-	LogLevel    string        `default:"warn" enum:"info,warn,error" help:"What all servers log: ${enum}. The workload enqueue is measured at info as well."`
-	Server      string        `placeholder:"FILE" help:"The server's binary. Built from the sources unless given."`
-	JSON        string        `name:"json" placeholder:"FILE" help:"Where to write the figures as JSON as well."`
-	Profile     string        `placeholder:"DIR" help:"Where to write CPU, allocation and mutex profiles of the server, which makes it slower. It is part of this program then."`
+	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, wake, graph, backlog. All unless given."`
+	Duration         time.Duration `default:"2s" help:"How long to measure each system in each round."`
+	WarmUp           time.Duration `default:"500ms" help:"How long to warm up before that."`
+	Repeat           int           `default:"5" help:"How many rounds."`
+	Connections      int           `default:"64" help:"How many connections are kept busy."`
+	Backlog          int           `default:"1000000" help:"How many pending jobs make a backlog."`
+	Cycles           int64         `default:"100000" help:"How many full cycles a queue is put through beside its backlog."`
+	Batch            int           `default:"1000" help:"How many jobs are in a batch."`
+	BatchConnections int           `default:"4" help:"How many connections add batches."`
+	Graph            int           `default:"100000" help:"How many jobs are in a graph."`
+	Drains           int           `default:"1" help:"In how many rounds graphs are drained, which takes long; 0 for none."`
+	LogLevel         string        `default:"warn" enum:"info,warn,error" help:"What all servers log: ${enum}. The workload enqueue is measured at info as well."`
+	Server           string        `placeholder:"FILE" help:"The server's binary. Built from the sources unless given."`
+	JSON             string        `name:"json" placeholder:"FILE" help:"Where to write the figures as JSON as well."`
+	Profile          string        `placeholder:"DIR" help:"Where to write CPU, allocation and mutex profiles of the server, which makes it slower. It is part of this program then."`
 }
 
 // Validate says what makes no sense. kong calls it.
@@ -52,6 +56,12 @@ func (m *measureCommand) Validate() error {
 	}
 	if m.Repeat < 1 || m.Connections < 1 || m.Backlog < 1 || m.Cycles < 2 {
 		return errors.New("--repeat, --connections and --backlog must be at least 1, and --cycles 2")
+	}
+	if m.Batch < 1 || m.Batch > workload.MostJobs || m.BatchConnections < 1 {
+		return fmt.Errorf("--batch must be 1 to %d, and --batch-connections at least 1", workload.MostJobs)
+	}
+	if m.Graph < workload.LeastGraph || m.Drains < 0 {
+		return fmt.Errorf("--graph must be at least %d, and --drains not negative", workload.LeastGraph)
 	}
 	return nil
 }
@@ -82,6 +92,7 @@ func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
 		Server: server, Self: self, Work: work,
 		Connections: m.Connections, Duration: m.Duration, WarmUp: m.WarmUp, Repeat: m.Repeat,
 		LogLevel: m.LogLevel, Backlog: m.Backlog, Cycles: m.Cycles, Profile: m.Profile,
+		Batch: m.Batch, BatchConnections: m.BatchConnections, Graph: m.Graph, Drains: m.Drains,
 		Figures: new(report.Figures),
 		Say:     func(format string, arguments ...any) { _, _ = fmt.Fprintf(out.stderr, format+"\n", arguments...) },
 	}
@@ -109,14 +120,18 @@ func (m *measureCommand) describe() *report.Run {
 		Processors: runtime.NumCPU(),
 		LoadBefore: loadAverage(),
 		Settings: map[string]string{
-			"duration":    m.Duration.String(),
-			"warm_up":     m.WarmUp.String(),
-			"repeat":      strconv.Itoa(m.Repeat),
-			"connections": strconv.Itoa(m.Connections),
-			"backlog":     strconv.Itoa(m.Backlog),
-			"cycles":      strconv.FormatInt(m.Cycles, 10),
-			"log_level":   m.LogLevel,
-			"profiled":    strconv.FormatBool(m.Profile != ""),
+			"duration":          m.Duration.String(),
+			"warm_up":           m.WarmUp.String(),
+			"repeat":            strconv.Itoa(m.Repeat),
+			"connections":       strconv.Itoa(m.Connections),
+			"backlog":           strconv.Itoa(m.Backlog),
+			"cycles":            strconv.FormatInt(m.Cycles, 10),
+			"batch":             strconv.Itoa(m.Batch),
+			"batch_connections": strconv.Itoa(m.BatchConnections),
+			"graph":             strconv.Itoa(m.Graph),
+			"drains":            strconv.Itoa(m.Drains),
+			"log_level":         m.LogLevel,
+			"profiled":          strconv.FormatBool(m.Profile != ""),
 		},
 	}
 }

@@ -56,16 +56,20 @@ func (a *answer) VisitCreateJobResponse(w http.ResponseWriter) error {
 // nothing is a queue that does nothing. Only Enqueue and Ready may be called.
 type nothing struct{ api.Queue }
 
-// Enqueue answers as if it had added one job.
+// Enqueue answers as if it had added the jobs.
 func (nothing) Enqueue(_ context.Context, added []queue.NewJob) ([]queue.Enqueued, error) {
-	return []queue.Enqueued{{Status: queue.Status{
-		ID:      uuid.UUID{0x01, 0x93, 0x3a, 0x6e, 0x7b, 0x3a, 0x7c, 0x3e, 0x9d, 0x2f, 0x2f, 0x6f, 0x4c, 0x1a, 0x0b, 0x03},
-		Type:    added[0].Type,
-		Channel: queue.DefaultChannel,
-		State:   queue.Pending,
-		Queued:  time.Date(2026, 11, 17, 9, 30, 0, 123456000, time.UTC),
-		Version: 1,
-	}}}, nil
+	answer := make([]queue.Enqueued, len(added))
+	for i := range answer {
+		answer[i].Status = queue.Status{
+			ID:      uuid.UUID{0x01, 0x93, 0x3a, 0x6e, 0x7b, 0x3a, 0x7c, 0x3e, 0x9d, 0x2f, 0x2f, 0x6f, 0x4c, 0x1a, 0x0b, 0x03},
+			Type:    added[i].Type,
+			Channel: queue.DefaultChannel,
+			State:   queue.Pending,
+			Queued:  time.Date(2026, 11, 17, 9, 30, 0, 123456000, time.UTC),
+			Version: 1,
+		}
+	}
+	return answer, nil
 }
 
 // Ready says that it is.

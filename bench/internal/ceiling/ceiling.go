@@ -1,5 +1,5 @@
-// Package ceiling serves POST /v1/jobs as the product does, less and less of it, to tell how
-// fast that can be at all on a machine.
+// Package ceiling serves POST /v1/jobs, and the same for batches, as the product does, less and
+// less of it, to tell how fast that can be at all on a machine.
 //
 // Each kind answers the same bytes, those that the product's own code makes of one job, but
 // for the request id where there is one. None stores anything.
@@ -35,9 +35,12 @@ const (
 	// NoStore is the product's API as it is, its handlers and its writing of JSON included, in
 	// front of a queue that does nothing.
 	NoStore = "no-store"
+	// Unread is net/http with nothing but a handler that reads a body without looking at it,
+	// and answers what the product would have answered to the first one. It is for batches.
+	Unread = "unread"
 )
 
-// Kinds lists them.
+// Kinds lists those that serve POST /v1/jobs.
 func Kinds() []string { return []string{Edge, Stock, NoStore} }
 
 // What internal/app sets of http.Server, apart from its hook that looks after connections.
@@ -88,8 +91,11 @@ func newHandler(kind string, logger *logrus.Logger) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind == NoStore {
+	switch kind {
+	case NoStore:
 		return product, nil
+	case Unread:
+		return &unread{product: product}, nil
 	}
 	answer, err := record()
 	if err != nil {

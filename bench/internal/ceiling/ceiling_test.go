@@ -41,12 +41,35 @@ func TestUnknownKind(t *testing.T) {
 	require.Error(t, err)
 }
 
+// What the product said to the first batch is said to any other, and to one that is no batch.
+func TestUnreadAnswersWhatTheProductDoes(t *testing.T) {
+	t.Parallel()
+	body := `{"jobs":[` + jobs.New("recorded").Body() + `,` + jobs.New("other").Body() + `]}`
+	product, err := newHandler(NoStore, quiet())
+	require.NoError(t, err)
+	want := askOf(t, product, "/v1/jobs/batch", body)
+	require.Equal(t, http.StatusCreated, want.Code)
+	unread, err := newHandler(Unread, quiet())
+	require.NoError(t, err)
+	for _, body := range []string{body, body, "no JSON"} {
+		got := askOf(t, unread, "/v1/jobs/batch", body)
+		require.Equal(t, want.Code, got.Code)
+		require.Equal(t, want.Body.String(), got.Body.String())
+		require.Len(t, got.Header(), len(want.Header()))
+	}
+}
+
 func ask(t *testing.T, kind, body string) *httptest.ResponseRecorder {
 	t.Helper()
 	handler, err := newHandler(kind, quiet())
 	require.NoError(t, err)
+	return askOf(t, handler, "/v1/jobs", body)
+}
+
+func askOf(t *testing.T, handler http.Handler, path, body string) *httptest.ResponseRecorder {
+	t.Helper()
 	w := httptest.NewRecorder()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/jobs", strings.NewReader(body))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	handler.ServeHTTP(w, r)
 	return w

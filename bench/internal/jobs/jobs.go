@@ -39,4 +39,9 @@ func (s *Source) Args() json.RawMessage {
 }
 
 // Body makes the body of a request that adds one more job.
-func (s *Source) Body() string { return `{"type":"` + Type + `","args":` + string(s.Args()) + `}` }
+func (s *Source) Body() string { return s.BodyWith("") }
+
+// BodyWith makes a body with more members, each of which ends with a comma.
+func (s *Source) BodyWith(members string) string {
+	return `{"type":"` + Type + `",` + members + `"args":` + string(s.Args()) + `}`
+}

@@ -9,7 +9,9 @@ import (
 
 const (
 	firstBuffer = 4 << 10 // bytes
-	mostBuffer  = 1 << 20 // bytes, the longest answer that is read
+	// mostBuffer is the longest answer that is read, in bytes. The lease of a job with 10,000
+	// dependencies is longer than 1 MiB.
+	mostBuffer = 8 << 20
 )
 
 // Conn is one connection that is kept alive, with one request under way at a time. One

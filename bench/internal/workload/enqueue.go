@@ -59,7 +59,7 @@ func enqueue(ctx context.Context, b *Bench) error {
 func enqueueAt(level string) string { return "enqueue, log level " + level }
 
 func systemName(system string) string {
-	if slices.Contains(ceiling.Kinds(), system) {
+	if system == ceiling.Unread || slices.Contains(ceiling.Kinds(), system) {
 		return "ceiling " + system
 	}
 	return system

@@ -55,6 +55,19 @@ func dequeueing(int) load.Operation {
 	}
 }
 
+// working leases a job, which it waits for if there is none, and finishes it.
+func working(int) load.Operation {
+	dequeue := wire.Post("/v1/dequeue", dequeueWait)
+	finish := newFinish()
+	return func(c *wire.Conn) error {
+		lease, err := c.Expect(http.StatusCreated, dequeue)
+		if err != nil {
+			return fmt.Errorf("dequeue: %w", err)
+		}
+		return finish.of(c, lease)
+	}
+}
+
 // cycling adds a job, leases one and finishes it. There is always one to lease: each
 // connection has added one more than it has leased.
 func cycling(connection int) load.Operation {

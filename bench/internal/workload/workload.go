@@ -28,10 +28,15 @@ type Bench struct {
 	WarmUp      time.Duration // before each of them
 	Repeat      int           // rounds
 	LogLevel    string
-	Backlog     int    // pending jobs
-	Cycles      int64  // that memory is measured after
-	Profile     string // directory for profiles of the server, or ""
-	Figures     *report.Figures
+	Backlog     int   // pending jobs
+	Cycles      int64 // that memory is measured after
+	Batch       int   // jobs in a batch
+	// BatchConnections is how many connections add batches.
+	BatchConnections int
+	Graph            int    // jobs in a graph
+	Drains           int    // rounds in which graphs are drained
+	Profile          string // directory for profiles of the server, or ""
+	Figures          *report.Figures
 	// Say tells a person what is going on.
 	Say func(format string, arguments ...any)
 }
@@ -46,8 +51,10 @@ type Workload struct {
 func All() []Workload {
 	return []Workload{
 		{"enqueue", enqueue},
+		{"batch", batch},
 		{"cycle", cycle},
 		{"wake", wake},
+		{"graph", graph},
 		{"backlog", backlog},
 	}
 }
