@@ -20,7 +20,7 @@ const (
 	progressLine = 4 << 10
 	// progressDelay is how long the last lines of a command that has ended are waited for, if
 	// something that it started still holds the pipe open.
-	progressDelay = 100 * time.Millisecond
+	progressDelay = time.Second
 )
 
 // progress is a pipe to which a command writes how far it is. A file would be as good to the
@@ -48,6 +48,9 @@ func (p *progress) follow(run *client.Run) {
 		lines := bufio.NewReaderSize(p.reader, progressLine)
 		for {
 			line, err := lines.ReadSlice('\n')
+			if errors.Is(err, os.ErrClosed) {
+				return // in the middle of a line, perhaps
+			}
 			if percent, message, ok := parseProgress(string(line)); ok {
 				run.Progress(percent, message)
 				run.Flush()
