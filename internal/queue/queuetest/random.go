@@ -45,7 +45,7 @@ func testRandom(t *testing.T, open func(t TB) Harness) {
 			"restart":         w.restart,
 		}
 		// One Repeat alone is too short for jobs that run, fail and are retried.
-		for range rapid.SampledFrom([]int{10, 5, 2, 1}).Draw(r, "repeats") {
+		for range rapid.SampledFrom([]int{4, 2, 1, 1}).Draw(r, "repeats") {
 			r.Repeat(actions)
 			w.compareAll(r)
 		}
