@@ -23,7 +23,7 @@ const product = "github.com/longshore-queue/longshore"
 
 // measureCommand measures.
 type measureCommand struct {
-	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, wake, graph, backlog. All unless given."`
+	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog. All unless given."`
 	Duration         time.Duration `default:"2s" help:"How long to measure each system in each round."`
 	WarmUp           time.Duration `default:"500ms" help:"How long to warm up before that."`
 	Repeat           int           `default:"5" help:"How many rounds."`

@@ -10,37 +10,36 @@ import (
 // adoptAll takes up the leases of an earlier process, each in a slot of its own, before
 // anything is polled. Those that there are no slots for are given back.
 func (w *Worker) adoptAll(tokens []Token) {
-	n := min(len(tokens), cap(w.slots))
+	n, _ := w.slots.tryTake(len(tokens))
 	for _, token := range tokens[:n] {
-		w.slots <- struct{}{}
-		w.start(func() { w.adopt(token, true) })
+		w.start(func(s *slot) { w.adopt(token, true, s) })
 	}
 	if rest := tokens[n:]; len(rest) > 0 {
 		w.log.Info("more leases to adopt than slots; giving some back", "leases", strconv.Itoa(len(rest)))
 		w.runs.Go(func() {
 			for _, token := range rest {
-				w.report(&Lease{Token: token}, release(0))
+				w.report(&Lease{Token: token}, release(0), nil)
 			}
 		})
 	}
 }
 
 // adopt runs the job of a lease of which only the token is known, if it is still alive.
-func (w *Worker) adopt(token Token, adopted bool) {
+func (w *Worker) adopt(token Token, adopted bool, s *slot) {
 	lease, refreshed, err := w.revive(token)
 	switch {
 	case err == nil:
 		if adopted {
 			w.log.Info("adopted a lease", about(lease)...)
 		}
-		w.work(lease, refreshed, adopted)
+		w.work(lease, refreshed, adopted, s)
 	case ended(err) != nil || errors.Is(err, ErrCanceled):
 		w.forget(token)
 	case errors.Is(err, ErrAnswerTooLong):
 		w.log.Error(err, "a lease is too long to be read; its job fails")
-		w.report(&Lease{Token: token}, fail(Failure{Reason: ReasonUnreadable, Details: message(err.Error())}))
+		w.report(&Lease{Token: token}, fail(Failure{Reason: ReasonUnreadable, Details: message(err.Error())}), s)
 	default:
-		w.report(&Lease{Token: token}, release(0))
+		w.report(&Lease{Token: token}, release(0), s)
 	}
 }
 
@@ -53,7 +52,7 @@ func (w *Worker) revive(token Token) (*Lease, time.Time, error) {
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
 	for {
 		sent := time.Now()
-		answer, err := w.calls.heartbeat(ctx, token, news{}, w.options.RequestTimeout)
+		answer, err := w.calls.heartbeat(ctx, token, news{}.body(), w.options.RequestTimeout)
 		if err == nil && answer.Canceled {
 			return nil, sent, ErrCanceled
 		}

@@ -50,7 +50,7 @@ func decode[T any](resp *http.Response, err error, want ...int) (*T, error) {
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+		return nil, &cutError{begin: body, err: err}
 	}
 	value := new(T)
 	if err := json.Unmarshal(body, value); err != nil {
@@ -58,6 +58,15 @@ func decode[T any](resp *http.Response, err error, want ...int) (*T, error) {
 	}
 	return value, nil
 }
+
+// cutError is an answer that could not be read to its end.
+type cutError struct {
+	begin []byte
+	err   error
+}
+
+func (e *cutError) Error() string { return "read the answer: " + e.err.Error() }
+func (e *cutError) Unwrap() error { return e.err }
 
 // marshal encodes without escaping <, > and &: a report that holds HTML would grow sixfold
 // and might no longer fit.
@@ -122,11 +131,11 @@ func (c calls) lease(ctx context.Context, token Token) (*Lease, error) {
 	return lease, err
 }
 
-// heartbeat refreshes the lease, and tells the news. It takes no longer than limit.
-func (c calls) heartbeat(ctx context.Context, token Token, n news, limit time.Duration) (*HeartbeatAnswer, error) {
+// heartbeat refreshes the lease, and tells the news in its body. It takes no longer than limit.
+func (c calls) heartbeat(ctx context.Context, token Token, body []byte, limit time.Duration) (*HeartbeatAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(limit, c.timeout))
 	defer cancel()
-	resp, err := c.api.HeartbeatWithBody(ctx, token, jsonType, bytes.NewReader(n.body()))
+	resp, err := c.api.HeartbeatWithBody(ctx, token, jsonType, bytes.NewReader(body))
 	answer, err := decode[HeartbeatAnswer](resp, err, http.StatusOK)
 	c.reach.note(err)
 	return answer, err

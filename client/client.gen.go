@@ -164,6 +164,40 @@ type Dependency struct {
 	Type JobType `json:"type"`
 }
 
+// DequeueBatchAnswer Example: {"finished":[{"state":"finished","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10"},{"code":"lease-lost","detail":"the lease is over; stop working on its job","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d11"}],"leases":[]}
+type DequeueBatchAnswer struct {
+	// Finished What became of the reports, in the order given.
+	Finished []LeaseReported `json:"finished"`
+
+	// Leases The leases, in the order of the jobs in line. None if no job became ready in time.
+	Leases []Lease `json:"leases"`
+}
+
+// DequeueBatchRequest defines model for DequeueBatchRequest.
+type DequeueBatchRequest struct {
+	// Channels As for `dequeue`.
+	Channels *[]Channel `json:"channels,omitempty"`
+
+	// Finish Reports on leases, each on another one, in any order.
+	Finish *[]LeaseReport `json:"finish,omitempty"`
+
+	// Max How many leases are wanted at most.
+	Max int `json:"max"`
+
+	// Types The types of job the worker can run, at most 64.
+	Types []JobType `json:"types"`
+
+	// WaitSeconds How long to wait for the first job at most, as for `dequeue`.
+	WaitSeconds *float64 `json:"wait_seconds,omitempty"`
+
+	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
+	// without control characters.
+	//
+	//
+	// Example: rack4-host12
+	Worker *WorkerName `json:"worker,omitempty"`
+}
+
 // DequeueJobRequest defines model for DequeueJobRequest.
 type DequeueJobRequest struct {
 	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
@@ -179,6 +213,9 @@ type DequeueRequest struct {
 	// Channels The channels to look in, at most 64, and at most 256 pairs of a type and a channel;
 	// `default` alone when left out.
 	Channels *[]Channel `json:"channels,omitempty"`
+
+	// Finish The worker's report on its last lease.
+	Finish *LeaseReport `json:"finish,omitempty"`
 
 	// Types The types of job the worker can run, at most 64.
 	Types []JobType `json:"types"`
@@ -264,6 +301,24 @@ type HeartbeatRequest struct {
 	// Example: {"message":"page 12 of 30","percent":40}
 	Progress *Progress `json:"progress,omitempty"`
 }
+
+// HeartbeatsAnswer defines model for HeartbeatsAnswer.
+type HeartbeatsAnswer struct {
+	Heartbeats []LeaseHeartbeatAnswer `json:"heartbeats"`
+}
+
+// HeartbeatsRequest defines model for HeartbeatsRequest.
+type HeartbeatsRequest struct {
+	Heartbeats []LeaseHeartbeat `json:"heartbeats"`
+}
+
+// ItemCode The `code` of the problem that the single call would have been answered with.
+//
+// Example: lease-lost
+type ItemCode = string
+
+// ItemDetail The `detail` of that problem.
+type ItemDetail = string
 
 // JSONValue Any JSON value. Longshore does not look into it: what comes out is the value that
 // went in, key order, big numbers and `\u0000` included.
@@ -503,6 +558,72 @@ type Lease struct {
 	//
 	// Example: resize
 	Type JobType `json:"type"`
+}
+
+// LeaseHeartbeat defines model for LeaseHeartbeat.
+type LeaseHeartbeat struct {
+	// PartialResult What the job has made so far.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress          `json:"progress,omitempty"`
+	Token    openapi_types.UUID `json:"token"`
+}
+
+// LeaseHeartbeatAnswer What became of one heartbeat. It has a `code` if it was refused, else all of the others.
+type LeaseHeartbeatAnswer struct {
+	Canceled *bool `json:"canceled,omitempty"`
+
+	// Code The `code` of the problem that the single call would have been answered with.
+	//
+	// Example: lease-lost
+	Code *ItemCode `json:"code,omitempty"`
+
+	// Detail The `detail` of that problem.
+	Detail                  *ItemDetail        `json:"detail,omitempty"`
+	HeartbeatInSeconds      *float64           `json:"heartbeat_in_seconds,omitempty"`
+	HeartbeatTimeoutSeconds *float64           `json:"heartbeat_timeout_seconds,omitempty"`
+	Token                   openapi_types.UUID `json:"token"`
+}
+
+// LeaseReport What became of a lease: with `error` its job failed, as `fail` reports it; else it is
+// done, as `finish` reports it.
+type LeaseReport struct {
+	// Error Why a job failed.
+	Error *JobError `json:"error,omitempty"`
+
+	// Result What the job made; handed to its dependents. Not together with `error`.
+	Result json.RawMessage `json:"result,omitempty"`
+
+	// RetryAfterSeconds As for `fail`. Only with `retryable: true`.
+	RetryAfterSeconds *float64 `json:"retry_after_seconds,omitempty"`
+
+	// Retryable Whether another run may succeed. Only with `error`.
+	Retryable *bool `json:"retryable,omitempty"`
+
+	// Token The token of the lease.
+	Token openapi_types.UUID `json:"token"`
+}
+
+// LeaseReported What became of one report. It has a `state` if it was accepted, else a `code`.
+type LeaseReported struct {
+	// Code The `code` of the problem that the single call would have been answered with.
+	//
+	// Example: lease-lost
+	Code *ItemCode `json:"code,omitempty"`
+
+	// Detail The `detail` of that problem.
+	Detail *ItemDetail `json:"detail,omitempty"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State *JobState          `json:"state,omitempty"`
+	Token openapi_types.UUID `json:"token"`
 }
 
 // Need defines model for Need.
@@ -764,6 +885,18 @@ type DequeueParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// DequeueBatchParams defines parameters for DequeueBatch.
+type DequeueBatchParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
 	// State Only jobs in one of these states, separated by commas, each once, in any order. All
@@ -842,6 +975,9 @@ type DequeueJobParams struct {
 // DequeueJSONRequestBody defines body for Dequeue for application/json ContentType.
 type DequeueJSONRequestBody = DequeueRequest
 
+// DequeueBatchJSONRequestBody defines body for DequeueBatch for application/json ContentType.
+type DequeueBatchJSONRequestBody = DequeueBatchRequest
+
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = NewJob
 
@@ -859,6 +995,9 @@ type DequeueJobJSONRequestBody = DequeueJobRequest
 
 // RetryJobJSONRequestBody defines body for RetryJob for application/json ContentType.
 type RetryJobJSONRequestBody = Nothing
+
+// HeartbeatsJSONRequestBody defines body for Heartbeats for application/json ContentType.
+type HeartbeatsJSONRequestBody = HeartbeatsRequest
 
 // FailLeaseJSONRequestBody defines body for FailLease for application/json ContentType.
 type FailLeaseJSONRequestBody = FailRequest
@@ -986,6 +1125,11 @@ type ClientInterface interface {
 	// gone silent, and the lease is taken back in time. While the first call waits, another
 	// one with its key is 409 `idempotency-key-in-use`.
 	//
+	// With `finish` the worker reports on its last lease in the same call, as `finish` or
+	// `fail` would. A report that is refused refuses the call, with the same error, and nothing
+	// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
+	// may be sent again, as the report alone may.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
@@ -1007,10 +1151,55 @@ type ClientInterface interface {
 	// gone silent, and the lease is taken back in time. While the first call waits, another
 	// one with its key is 409 `idempotency-key-in-use`.
 	//
+	// With `finish` the worker reports on its last lease in the same call, as `finish` or
+	// `fail` would. A report that is refused refuses the call, with the same error, and nothing
+	// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
+	// may be sent again, as the report alone may.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
 	Dequeue(ctx context.Context, params *DequeueParams, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DequeueBatchWithBody Report on many leases, and lease many jobs
+	//
+	// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
+	// an outcome of its own, and one that is refused harms no other; only a body that does not
+	// have the form described here, or names a token twice, is refused whole. Jobs are handed
+	// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
+	// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
+	// wait begins, but what became of them is told at its end: a call that brings reports and
+	// may wait for long is sent again in case of doubt.
+	//
+	// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
+	// reports count. With an `Idempotency-Key` the same call again is answered with those of its
+	// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
+	// same anyway. A server that is shutting down takes the reports, and leases nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/dequeue/batch (the `DequeueBatch` operationId).
+	DequeueBatchWithBody(ctx context.Context, params *DequeueBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DequeueBatch Report on many leases, and lease many jobs
+	//
+	// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
+	// an outcome of its own, and one that is refused harms no other; only a body that does not
+	// have the form described here, or names a token twice, is refused whole. Jobs are handed
+	// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
+	// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
+	// wait begins, but what became of them is told at its end: a call that brings reports and
+	// may wait for long is sent again in case of doubt.
+	//
+	// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
+	// reports count. With an `Idempotency-Key` the same call again is answered with those of its
+	// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
+	// same anyway. A server that is shutting down takes the reports, and leases nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/dequeue/batch (the `DequeueBatch` operationId).
+	DequeueBatch(ctx context.Context, params *DequeueBatchParams, body DequeueBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListErrors List every error code
 	//
@@ -1232,6 +1421,28 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
 	RetryJob(ctx context.Context, id JobId, body RetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// HeartbeatsWithBody Say of many jobs that they are still being worked on
+	//
+	// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
+	// its own: one that is refused harms no other. Only a body that does not have the form
+	// described here, or names a token twice, is refused whole.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
+	HeartbeatsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Heartbeats Say of many jobs that they are still being worked on
+	//
+	// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
+	// its own: one that is refused harms no other. Only a body that does not have the form
+	// described here, or names a token twice, is refused whole.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
+	Heartbeats(ctx context.Context, body HeartbeatsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetLease Look at a lease
 	//
 	// The lease with its job, as `dequeue` answered it; for a worker that was restarted and
@@ -1427,6 +1638,11 @@ func (c *GeneratedClient) GetReadiness(ctx context.Context, reqEditors ...Reques
 // gone silent, and the lease is taken back in time. While the first call waits, another
 // one with its key is 409 `idempotency-key-in-use`.
 //
+// With `finish` the worker reports on its last lease in the same call, as `finish` or
+// `fail` would. A report that is refused refuses the call, with the same error, and nothing
+// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
+// may be sent again, as the report alone may.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
@@ -1458,11 +1674,76 @@ func (c *GeneratedClient) DequeueWithBody(ctx context.Context, params *DequeuePa
 // gone silent, and the lease is taken back in time. While the first call waits, another
 // one with its key is 409 `idempotency-key-in-use`.
 //
+// With `finish` the worker reports on its last lease in the same call, as `finish` or
+// `fail` would. A report that is refused refuses the call, with the same error, and nothing
+// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
+// may be sent again, as the report alone may.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
 func (c *GeneratedClient) Dequeue(ctx context.Context, params *DequeueParams, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDequeueRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DequeueBatchWithBody Report on many leases, and lease many jobs
+//
+// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
+// an outcome of its own, and one that is refused harms no other; only a body that does not
+// have the form described here, or names a token twice, is refused whole. Jobs are handed
+// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
+// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
+// wait begins, but what became of them is told at its end: a call that brings reports and
+// may wait for long is sent again in case of doubt.
+//
+// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
+// reports count. With an `Idempotency-Key` the same call again is answered with those of its
+// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
+// same anyway. A server that is shutting down takes the reports, and leases nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/dequeue/batch (the `DequeueBatch` operationId).
+func (c *GeneratedClient) DequeueBatchWithBody(ctx context.Context, params *DequeueBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDequeueBatchRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DequeueBatch Report on many leases, and lease many jobs
+//
+// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
+// an outcome of its own, and one that is refused harms no other; only a body that does not
+// have the form described here, or names a token twice, is refused whole. Jobs are handed
+// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
+// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
+// wait begins, but what became of them is told at its end: a call that brings reports and
+// may wait for long is sent again in case of doubt.
+//
+// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
+// reports count. With an `Idempotency-Key` the same call again is answered with those of its
+// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
+// same anyway. A server that is shutting down takes the reports, and leases nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/dequeue/batch (the `DequeueBatch` operationId).
+func (c *GeneratedClient) DequeueBatch(ctx context.Context, params *DequeueBatchParams, body DequeueBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDequeueBatchRequest(c.Server, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1853,6 +2134,48 @@ func (c *GeneratedClient) RetryJob(ctx context.Context, id JobId, body RetryJobJ
 	return c.Client.Do(req)
 }
 
+// HeartbeatsWithBody Say of many jobs that they are still being worked on
+//
+// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
+// its own: one that is refused harms no other. Only a body that does not have the form
+// described here, or names a token twice, is refused whole.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
+func (c *GeneratedClient) HeartbeatsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHeartbeatsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Heartbeats Say of many jobs that they are still being worked on
+//
+// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
+// its own: one that is refused harms no other. Only a body that does not have the form
+// described here, or names a token twice, is refused whole.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
+func (c *GeneratedClient) Heartbeats(ctx context.Context, body HeartbeatsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHeartbeatsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetLease Look at a lease
 //
 // The lease with its job, as `dequeue` answered it; for a worker that was restarted and
@@ -2186,6 +2509,61 @@ func NewDequeueRequestWithBody(server string, params *DequeueParams, contentType
 	}
 
 	operationPath := fmt.Sprintf("/v1/dequeue")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDequeueBatchRequest calls the generic DequeueBatch builder with application/json body
+func NewDequeueBatchRequest(server string, params *DequeueBatchParams, body DequeueBatchJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDequeueBatchRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewDequeueBatchRequestWithBody constructs an http.Request for the DequeueBatch method, with any body, and a specified content type
+func NewDequeueBatchRequestWithBody(server string, params *DequeueBatchParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/dequeue/batch")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2770,6 +3148,46 @@ func NewRetryJobRequestWithBody(server string, id JobId, contentType string, bod
 	return req, nil
 }
 
+// NewHeartbeatsRequest calls the generic Heartbeats builder with application/json body
+func NewHeartbeatsRequest(server string, body HeartbeatsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHeartbeatsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewHeartbeatsRequestWithBody constructs an http.Request for the Heartbeats method, with any body, and a specified content type
+func NewHeartbeatsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/leases/heartbeat")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetLeaseRequest constructs an http.Request for the GetLease method
 func NewGetLeaseRequest(server string, token Token) (*http.Request, error) {
 	var err error
@@ -3084,6 +3502,11 @@ type ClientWithResponsesInterface interface {
 	// gone silent, and the lease is taken back in time. While the first call waits, another
 	// one with its key is 409 `idempotency-key-in-use`.
 	//
+	// With `finish` the worker reports on its last lease in the same call, as `finish` or
+	// `fail` would. A report that is refused refuses the call, with the same error, and nothing
+	// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
+	// may be sent again, as the report alone may.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
@@ -3105,10 +3528,55 @@ type ClientWithResponsesInterface interface {
 	// gone silent, and the lease is taken back in time. While the first call waits, another
 	// one with its key is 409 `idempotency-key-in-use`.
 	//
+	// With `finish` the worker reports on its last lease in the same call, as `finish` or
+	// `fail` would. A report that is refused refuses the call, with the same error, and nothing
+	// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
+	// may be sent again, as the report alone may.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
 	DequeueWithResponse(ctx context.Context, params *DequeueParams, body DequeueJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueResponse, error)
+
+	// DequeueBatchWithBodyWithResponse Report on many leases, and lease many jobs
+	//
+	// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
+	// an outcome of its own, and one that is refused harms no other; only a body that does not
+	// have the form described here, or names a token twice, is refused whole. Jobs are handed
+	// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
+	// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
+	// wait begins, but what became of them is told at its end: a call that brings reports and
+	// may wait for long is sent again in case of doubt.
+	//
+	// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
+	// reports count. With an `Idempotency-Key` the same call again is answered with those of its
+	// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
+	// same anyway. A server that is shutting down takes the reports, and leases nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/dequeue/batch (the `DequeueBatch` operationId).
+	DequeueBatchWithBodyWithResponse(ctx context.Context, params *DequeueBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueBatchResponse, error)
+
+	// DequeueBatchWithResponse Report on many leases, and lease many jobs
+	//
+	// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
+	// an outcome of its own, and one that is refused harms no other; only a body that does not
+	// have the form described here, or names a token twice, is refused whole. Jobs are handed
+	// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
+	// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
+	// wait begins, but what became of them is told at its end: a call that brings reports and
+	// may wait for long is sent again in case of doubt.
+	//
+	// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
+	// reports count. With an `Idempotency-Key` the same call again is answered with those of its
+	// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
+	// same anyway. A server that is shutting down takes the reports, and leases nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/dequeue/batch (the `DequeueBatch` operationId).
+	DequeueBatchWithResponse(ctx context.Context, params *DequeueBatchParams, body DequeueBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueBatchResponse, error)
 
 	// ListErrorsWithResponse List every error code
 	//
@@ -3337,6 +3805,28 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
 	RetryJobWithResponse(ctx context.Context, id JobId, body RetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryJobResponse, error)
+
+	// HeartbeatsWithBodyWithResponse Say of many jobs that they are still being worked on
+	//
+	// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
+	// its own: one that is refused harms no other. Only a body that does not have the form
+	// described here, or names a token twice, is refused whole.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
+	HeartbeatsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HeartbeatsResponse, error)
+
+	// HeartbeatsWithResponse Say of many jobs that they are still being worked on
+	//
+	// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
+	// its own: one that is refused harms no other. Only a body that does not have the form
+	// described here, or names a token twice, is refused whole.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
+	HeartbeatsWithResponse(ctx context.Context, body HeartbeatsJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatsResponse, error)
 
 	// GetLeaseWithResponse Look at a lease
 	//
@@ -3697,6 +4187,8 @@ type DequeueResponse struct {
 	JSON201 *Leased
 	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
 	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationproblemJSON409 *Conflict
 	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -3723,6 +4215,11 @@ func (r DequeueResponse) GetJSON201() *Leased {
 // GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r DequeueResponse) GetApplicationproblemJSON400() *BadRequest {
 	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DequeueResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
 }
 
 // GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -3773,6 +4270,103 @@ func (r DequeueResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DequeueResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DequeueBatchResponse409Headers the declared response headers of an HTTP 409 response for DequeueBatch
+type DequeueBatchResponse409Headers struct {
+	RetryAfter *int
+}
+
+// DequeueBatchResponseDefaultHeaders the declared response headers of an HTTP default response for DequeueBatch
+type DequeueBatchResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type DequeueBatchResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DequeueBatchAnswer
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Conflict
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *UnprocessableContent
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DequeueBatchResponse409Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DequeueBatchResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DequeueBatchResponse) GetJSON200() *DequeueBatchAnswer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DequeueBatchResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DequeueBatchResponse) GetApplicationproblemJSON409() *Conflict {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r DequeueBatchResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r DequeueBatchResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r DequeueBatchResponse) GetApplicationproblemJSON422() *UnprocessableContent {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DequeueBatchResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DequeueBatchResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DequeueBatchResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DequeueBatchResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DequeueBatchResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4681,6 +5275,82 @@ func (r RetryJobResponse) ContentType() string {
 	return ""
 }
 
+// HeartbeatsResponseDefaultHeaders the declared response headers of an HTTP default response for Heartbeats
+type HeartbeatsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type HeartbeatsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HeartbeatsAnswer
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *HeartbeatsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HeartbeatsResponse) GetJSON200() *HeartbeatsAnswer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r HeartbeatsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r HeartbeatsResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r HeartbeatsResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r HeartbeatsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r HeartbeatsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HeartbeatsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HeartbeatsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HeartbeatsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetLeaseResponse409Headers the declared response headers of an HTTP 409 response for GetLease
 type GetLeaseResponse409Headers struct {
 	RetryAfter *int
@@ -5224,6 +5894,11 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // gone silent, and the lease is taken back in time. While the first call waits, another
 // one with its key is 409 `idempotency-key-in-use`.
 //
+// With `finish` the worker reports on its last lease in the same call, as `finish` or
+// `fail` would. A report that is refused refuses the call, with the same error, and nothing
+// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
+// may be sent again, as the report alone may.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
@@ -5251,6 +5926,11 @@ func (c *ClientWithResponses) DequeueWithBodyWithResponse(ctx context.Context, p
 // gone silent, and the lease is taken back in time. While the first call waits, another
 // one with its key is 409 `idempotency-key-in-use`.
 //
+// With `finish` the worker reports on its last lease in the same call, as `finish` or
+// `fail` would. A report that is refused refuses the call, with the same error, and nothing
+// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
+// may be sent again, as the report alone may.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/dequeue (the `Dequeue` operationId).
@@ -5260,6 +5940,58 @@ func (c *ClientWithResponses) DequeueWithResponse(ctx context.Context, params *D
 		return nil, err
 	}
 	return ParseDequeueResponse(rsp)
+}
+
+// DequeueBatchWithBodyWithResponse Report on many leases, and lease many jobs
+//
+// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
+// an outcome of its own, and one that is refused harms no other; only a body that does not
+// have the form described here, or names a token twice, is refused whole. Jobs are handed
+// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
+// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
+// wait begins, but what became of them is told at its end: a call that brings reports and
+// may wait for long is sent again in case of doubt.
+//
+// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
+// reports count. With an `Idempotency-Key` the same call again is answered with those of its
+// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
+// same anyway. A server that is shutting down takes the reports, and leases nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/dequeue/batch (the `DequeueBatch` operationId).
+func (c *ClientWithResponses) DequeueBatchWithBodyWithResponse(ctx context.Context, params *DequeueBatchParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueBatchResponse, error) {
+	rsp, err := c.DequeueBatchWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDequeueBatchResponse(rsp)
+}
+
+// DequeueBatchWithResponse Report on many leases, and lease many jobs
+//
+// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
+// an outcome of its own, and one that is refused harms no other; only a body that does not
+// have the form described here, or names a token twice, is refused whole. Jobs are handed
+// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
+// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
+// wait begins, but what became of them is told at its end: a call that brings reports and
+// may wait for long is sent again in case of doubt.
+//
+// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
+// reports count. With an `Idempotency-Key` the same call again is answered with those of its
+// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
+// same anyway. A server that is shutting down takes the reports, and leases nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/dequeue/batch (the `DequeueBatch` operationId).
+func (c *ClientWithResponses) DequeueBatchWithResponse(ctx context.Context, params *DequeueBatchParams, body DequeueBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueBatchResponse, error) {
+	rsp, err := c.DequeueBatch(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDequeueBatchResponse(rsp)
 }
 
 // ListErrorsWithResponse List every error code
@@ -5584,6 +6316,40 @@ func (c *ClientWithResponses) RetryJobWithResponse(ctx context.Context, id JobId
 		return nil, err
 	}
 	return ParseRetryJobResponse(rsp)
+}
+
+// HeartbeatsWithBodyWithResponse Say of many jobs that they are still being worked on
+//
+// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
+// its own: one that is refused harms no other. Only a body that does not have the form
+// described here, or names a token twice, is refused whole.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
+func (c *ClientWithResponses) HeartbeatsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HeartbeatsResponse, error) {
+	rsp, err := c.HeartbeatsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHeartbeatsResponse(rsp)
+}
+
+// HeartbeatsWithResponse Say of many jobs that they are still being worked on
+//
+// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
+// its own: one that is refused harms no other. Only a body that does not have the form
+// described here, or names a token twice, is refused whole.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
+func (c *ClientWithResponses) HeartbeatsWithResponse(ctx context.Context, body HeartbeatsJSONRequestBody, reqEditors ...RequestEditorFn) (*HeartbeatsResponse, error) {
+	rsp, err := c.Heartbeats(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHeartbeatsResponse(rsp)
 }
 
 // GetLeaseWithResponse Look at a lease
@@ -5971,6 +6737,13 @@ func ParseDequeueResponse(rsp *http.Response) (*DequeueResponse, error) {
 		}
 		response.ApplicationproblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest Conflict
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -6031,6 +6804,97 @@ func ParseDequeueResponse(rsp *http.Response) (*DequeueResponse, error) {
 		response.Headers409 = &headers
 	case true:
 		var headers DequeueResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDequeueBatchResponse parses an HTTP response from a DequeueBatchWithResponse call
+func ParseDequeueBatchResponse(rsp *http.Response) (*DequeueBatchResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DequeueBatchResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DequeueBatchAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest UnprocessableContent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 409:
+		var headers DequeueBatchResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
+	case true:
+		var headers DequeueBatchResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -6894,6 +7758,73 @@ func ParseRetryJobResponse(rsp *http.Response) (*RetryJobResponse, error) {
 		response.Headers409 = &headers
 	case true:
 		var headers RetryJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHeartbeatsResponse parses an HTTP response from a HeartbeatsWithResponse call
+func ParseHeartbeatsResponse(rsp *http.Response) (*HeartbeatsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HeartbeatsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HeartbeatsAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers HeartbeatsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

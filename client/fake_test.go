@@ -35,7 +35,8 @@ type fault struct {
 
 // call is a request as the server saw it.
 type call struct {
-	op    string // dequeue, lease, heartbeat, finish, fail, release; of a producer see opOf
+	op    string // dequeue, lease, heartbeats, heartbeat, finish, fail, release; of a producer see opOf
+	many  bool   // it is a request for many, or one of the many in it
 	at    time.Time
 	body  string
 	query string
@@ -62,6 +63,7 @@ type fakeServer struct {
 	pause, timeout float64                        // seconds, of every answer
 	faults         func(op string, nth int) fault // nil is none; nth counts from 1 for each op
 	onCall         func(op string)                // nil is nothing; before the effect
+	manyUnknown    bool                           // it is of a version without requests for many
 
 	mu     sync.Mutex
 	jobs   []*fakeJob
@@ -69,6 +71,7 @@ type fakeServer struct {
 	counts map[string]int
 	ready  chan struct{}     // closed and replaced when a job becomes ready
 	asking map[string]bool   // keys of requests for jobs that wait now
+	asked  map[string]string // by key: the bodies of requests for jobs
 	made   map[string]string // by key: what creating calls asked for, and were answered
 	polls  int               // requests for jobs that wait now
 	most   int               // the most of them at once
@@ -77,7 +80,7 @@ type fakeServer struct {
 func newFake() *fakeServer {
 	return &fakeServer{
 		pause: 40, timeout: 120, counts: map[string]int{}, ready: make(chan struct{}),
-		asking: map[string]bool{}, made: map[string]string{},
+		asking: map[string]bool{}, asked: map[string]string{}, made: map[string]string{},
 	}
 }
 
@@ -167,7 +170,7 @@ func (s *fakeServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	s.counts[op]++
 	s.calls = append(s.calls, call{
-		op: op, at: time.Now(), body: body, query: req.URL.RawQuery,
+		op: op, many: manyIn(req), at: time.Now(), body: body, query: req.URL.RawQuery,
 		key: req.Header.Get("Idempotency-Key"), trace: req.Header.Get("traceparent"), match: req.Header.Get("If-Match"),
 	})
 	f := fault{}
@@ -199,6 +202,8 @@ func (s *fakeServer) RoundTrip(req *http.Request) (*http.Response, error) {
 			recorder.Header().Set("Retry-After", f.after)
 		}
 		refuse(recorder, f.status, f.code)
+	case s.manyUnknown && manyIn(req):
+		refuse(recorder, http.StatusNotFound, "route-not-found")
 	default:
 		s.serve(recorder, req, op, body)
 	}
@@ -237,6 +242,10 @@ func opOf(req *http.Request) string {
 		return "list"
 	case req.URL.Path == "/v1/jobs":
 		return "create"
+	case strings.HasPrefix(req.URL.Path, "/v1/dequeue"):
+		return "dequeue" // for one or for many
+	case req.URL.Path == "/v1/leases/heartbeat":
+		return "heartbeats"
 	case parts[len(parts)-1] == "batch":
 		return "batch"
 	case len(parts) == 3 && parts[1] == "jobs" && req.Method == http.MethodPatch:
@@ -295,7 +304,14 @@ func (s *fakeServer) serve(w http.ResponseWriter, req *http.Request, op, body st
 		s.produce(w, req, op, body)
 		return
 	}
-	token := strings.Split(req.URL.Path, "/")[3]
+	if op == "heartbeats" {
+		s.heartbeats(w, body)
+		return
+	}
+	s.underToken(w, strings.Split(req.URL.Path, "/")[3], op, body)
+}
+
+func (s *fakeServer) underToken(w http.ResponseWriter, token, op, body string) {
 	for _, j := range s.jobs {
 		if j.lease.Token.String() == token {
 			s.underLease(w, j, op, body)
@@ -303,69 +319,6 @@ func (s *fakeServer) serve(w http.ResponseWriter, req *http.Request, op, body st
 		}
 	}
 	refuse(w, http.StatusNotFound, client.CodeLeaseNotFound)
-}
-
-func (s *fakeServer) dequeue(w http.ResponseWriter, req *http.Request, body string) {
-	var request client.DequeueRequest
-	if err := json.Unmarshal([]byte(body), &request); err != nil {
-		panic(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := req.Header.Get("Idempotency-Key")
-	if s.asking[key] {
-		w.Header().Set("Retry-After", "1")
-		refuse(w, http.StatusConflict, client.CodeIdempotencyKeyInUse)
-		return
-	}
-	s.asking[key] = true
-	defer delete(s.asking, key)
-	s.polls++
-	s.most = max(s.most, s.polls)
-	defer func() { s.polls-- }()
-	end := time.After(time.Duration(*request.WaitSeconds * float64(time.Second)))
-	for {
-		for _, j := range s.jobs {
-			if j.key == key {
-				s.again(w, j)
-				return
-			}
-		}
-		for _, j := range s.jobs {
-			if j.state != client.Pending || !contains(request.Types, j.lease.Type) {
-				continue
-			}
-			s.grant(j)
-			j.key = key
-			w.Header().Set("Location", "/v1/leases/"+j.lease.Token.String())
-			answer(w, http.StatusCreated, j.lease)
-			return
-		}
-		ready := s.ready
-		s.mu.Unlock()
-		over := false
-		select {
-		case <-ready:
-		case <-end:
-			over = true
-		case <-req.Context().Done():
-			over = true
-		}
-		s.mu.Lock()
-		if over {
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-	}
-}
-
-// again answers a request for a job whose key was granted one before.
-func (s *fakeServer) again(w http.ResponseWriter, j *fakeJob) {
-	if j.lost || j.report != "" {
-		refuse(w, http.StatusConflict, client.CodeLeaseLost)
-		return
-	}
-	answer(w, http.StatusCreated, j.lease)
 }
 
 func contains(all []string, one string) bool {

@@ -52,6 +52,7 @@ type fixture struct {
 	err    error
 	retry  time.Duration                // Options.RetryTimeout
 	trace  func(context.Context) string // Options.TraceParent
+	answer int64                        // Options.MaxAnswerBytes
 }
 
 // within runs a test in virtual time with a server that the test fills and a worker that the
@@ -73,7 +74,7 @@ func within(t *testing.T, test func(t *testing.T, f *fixture)) {
 
 func (f *fixture) api() *client.Client {
 	api, err := client.New("http://queue.test", client.Options{
-		HTTPClient: &http.Client{Transport: f.server}, RetryTimeout: f.retry, TraceParent: f.trace,
+		HTTPClient: &http.Client{Transport: f.server}, RetryTimeout: f.retry, TraceParent: f.trace, MaxAnswerBytes: f.answer,
 	})
 	require.NoError(f.t, err)
 	return api

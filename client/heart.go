@@ -62,9 +62,11 @@ func (w *Worker) beat(ctx context.Context, lease *Lease, run *Run) error {
 	c := newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds)
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
 	// Counted from when the lease was known to be alive, which may be a while ago.
-	pause := time.Until(run.ValidUntil()) - c.timeout + c.pause
+	pause := w.inStep(c, time.Until(run.ValidUntil())-c.timeout+c.pause)
 	hurry := run.hurry
 	silent := false
+	w.beats.enter(1)
+	defer w.beats.leave()
 	var sent time.Time
 	for {
 		if rest := restUntilBeat(ctx, pause, sent, hurry); rest != nil {
@@ -82,7 +84,7 @@ func (w *Worker) beat(ctx context.Context, lease *Lease, run *Run) error {
 			// From the sending: when the server counts from is later.
 			run.setValidUntil(sent.Add(c.timeout))
 			backoff.reset()
-			pause, hurry, silent = c.pause, run.hurry, false
+			pause, hurry, silent = w.inStep(c, c.pause), run.hurry, false
 			continue
 		case ended(err) != nil:
 			return ended(err)
@@ -126,11 +128,15 @@ func (w *Worker) tell(ctx context.Context, lease *Lease, run *Run, limit time.Du
 	if failed {
 		n.partial = nil
 	}
-	answer, err := w.calls.heartbeat(ctx, lease.Token, n, limit)
+	send := w.heartbeat
+	if failed {
+		send = w.calls.heartbeat // alone: it may have been another one's fault
+	}
+	answer, err := send(ctx, lease.Token, n.body(), limit)
 	if unacceptable(err) && !n.empty() {
 		w.log.Error(err, "the server refuses what a handler reports of its progress", about(lease)...)
 		run.told(n)
-		answer, err = w.calls.heartbeat(ctx, lease.Token, news{}, limit)
+		answer, err = w.calls.heartbeat(ctx, lease.Token, news{}.body(), limit)
 	} else if err == nil {
 		run.told(n)
 	}

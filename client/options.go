@@ -14,10 +14,12 @@ type WorkerOptions struct {
 	Channels []string
 	// Name tells people who runs a job, at most 128 bytes. It is not a credential.
 	Name string
-	// Concurrency is how many jobs run at once; 0 is 1.
+	// Concurrency is how many jobs run at once; 0 is 1. A worker of more than one asks for as
+	// many jobs at once as it can run, sends the reports of runs that end within the same few
+	// milliseconds together, with the request for the next jobs, and also their heartbeats.
 	Concurrency int
-	// Pollers is how many requests for a job wait at once, while that many slots are free;
-	// 0 is 1. More help a worker that runs many short jobs far away from its server.
+	// Pollers is how many requests for jobs wait at once, while that many slots are free, each
+	// for its share of them; 0 is 1. Reports do not wait for any of them.
 	Pollers int
 	// PollWait is how long a request for a job is held back at most; 0 is 30 s.
 	PollWait time.Duration

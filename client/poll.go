@@ -9,74 +9,103 @@ import (
 	"github.com/google/uuid"
 )
 
-// ask is one intended request for a job, however often it is sent: with the same key a server
-// that granted a lease, and whose answer was lost, hands over the same one.
+// ask is one intended request for jobs, however often it is sent: with the same key, and the
+// same things in it, a server that granted leases, and whose answer was lost, hands over the
+// same ones.
 type ask struct {
-	key   string
-	first time.Time // when it was sent first
-	again bool      // it was sent before
+	key     string
+	most    int // how many jobs it asks for
+	wait    time.Duration
+	endings []*ending // that are reported with it
+
+	slots int            // that are kept for what it is granted
+	first time.Time      // when it was sent first
+	again bool           // it was sent before
+	seen  map[Token]bool // the leases it was granted
 }
 
-func newAsk() ask { return ask{key: uuid.NewString()} }
+func newAsk(slots int, wait time.Duration) *ask {
+	return &ask{key: uuid.NewString(), most: slots, wait: wait, slots: slots}
+}
+
+// many reports whether it takes the request for many jobs.
+func (a *ask) many() bool { return a.most > 1 || len(a.endings) > 0 }
 
 // granted is when a lease, which has just arrived, is known to have been granted at the
 // earliest: what arrives at the first time is fresh.
-func (a ask) granted() time.Time {
+func (a *ask) granted() time.Time {
 	if a.again {
 		return a.first
 	}
 	return time.Now()
 }
 
-// poll asks for jobs, one after the other, whenever a slot is free, until polling ends. It
+// poll asks for jobs, as many as slots are free, whenever some are, until polling ends. It
 // returns an error only if asking is of no use.
 func (w *Worker) poll() error {
-	ctx := w.polling
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
-	ask := newAsk()
+	// So that as many requests as there are to be can wait at once.
+	share := (w.options.Concurrency + w.options.Pollers - 1) / w.options.Pollers
 	for {
-		select {
-		case w.slots <- struct{}{}:
-		case <-ctx.Done():
+		most := 1
+		if w.together() {
+			most = min(share, maxMany)
+		}
+		n := w.slots.take(w.polling, most)
+		if n == 0 {
 			return nil
 		}
+		if err := w.pursue(newAsk(n, w.options.PollWait), backoff); err != nil {
+			return err
+		}
+	}
+}
+
+// pursue asks until there is an answer, or polling ends, and starts what was granted. The
+// slots are free, or taken by that, when it returns. The error is that the server does not
+// accept the request.
+func (w *Worker) pursue(ask *ask, backoff *backoff) error {
+	ctx := w.polling
+	defer func() { w.slots.put(ask.slots) }()
+	for {
 		asked := time.Now()
 		if !ask.again {
 			ask.first = asked
 		}
 		back := w.calls.reach.again()
 		listening, hangUp := w.listening(asked)
-		lease, err := w.calls.dequeue(listening, ask.key, w.request, w.options.PollWait)
+		leases, err := w.dequeue(listening, ask)
 		hangUp()
+		w.startLeases(ask, leases)
 		var unread *unreadError
 		switch {
-		case err == nil && lease != nil:
-			granted := ask.granted()
-			w.start(func() { w.work(lease, granted, false) })
+		case err == nil && len(leases) > 0:
 			backoff.reset()
-			ask = newAsk()
-			continue
+			return nil
 		case errors.As(err, &unread):
 			w.log.Error(err, "a granted lease could not be read; asking for it again")
-			w.start(func() { w.adopt(unread.token, false) })
-			ask = newAsk()
-			continue
+			ask.slots--
+			w.start(func(s *slot) { w.adopt(unread.token, false, s) })
+			return nil
 		}
-		<-w.slots
 		ask.again = true
+		over := err == nil || spent(err)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err == nil || spent(err):
-			ask = newAsk()
-		case unacceptable(err):
+		case ask.many() && w.unknown(err):
+			return nil
+		case !over && unacceptable(err):
 			return fmt.Errorf("ask for a job: %w", err)
 		case isCode(err, CodeIdempotencyKeyInUse):
 			backoff.reset() // the server says how long to wait, or it is not for long
+		case errors.Is(err, ErrAnswerTooLong):
+			// What could be read runs; when it is over, the rest can be.
+			w.oneByOne.Store(true)
 		}
-		if err == nil && time.Since(asked) >= min(w.options.PollWait, time.Second) {
+		if err == nil && time.Since(asked) >= min(ask.wait, time.Second) {
 			backoff.reset()
-			continue
+			return nil
 		}
 		// An error, or a server that does not hold its answers back.
 		pause := backoff.pause(err)
@@ -90,10 +119,42 @@ func (w *Worker) poll() error {
 			backoff.reset()
 			rest(ctx, backoff.pause(nil), nil) // not all at once
 		}
-		if ctx.Err() != nil {
+		if over || ctx.Err() != nil {
 			return nil
 		}
 	}
+}
+
+// dequeue sends an ask once. Even with an error there may be leases: those that could be read.
+func (w *Worker) dequeue(ctx context.Context, ask *ask) ([]Lease, error) {
+	if ask.many() {
+		answer, err := w.calls.dequeueMany(ctx, w.request, ask)
+		return answer.Leases, err
+	}
+	lease, err := w.calls.dequeue(ctx, ask.key, w.request, ask.wait)
+	if lease == nil {
+		return nil, err
+	}
+	return []Lease{*lease}, err
+}
+
+// startLeases runs the jobs of leases that an ask was granted, in its slots.
+func (w *Worker) startLeases(ask *ask, leases []Lease) {
+	granted := ask.granted()
+	runs := make([]func(*slot), 0, len(leases))
+	for i := range leases {
+		lease := &leases[i]
+		if ask.seen[lease.Token] {
+			continue // it came with an answer that could not be read to its end
+		}
+		if ask.seen == nil {
+			ask.seen = make(map[Token]bool, len(leases))
+		}
+		ask.seen[lease.Token] = true
+		runs = append(runs, func(s *slot) { w.work(lease, granted, false, s) })
+	}
+	ask.slots -= len(runs)
+	w.start(runs...)
 }
 
 // lastAnswer is how long the answer to a request for a job is waited for, from its sending, when

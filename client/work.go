@@ -15,8 +15,8 @@ type outcome struct {
 }
 
 // work runs the job of a live lease and reports what became of it. granted is when the lease
-// was last known to be alive.
-func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
+// was last known to be alive, and s the slot that the run holds.
+func (w *Worker) work(lease *Lease, granted time.Time, adopted bool, s *slot) {
 	token := lease.Token
 	handle, known := w.options.Handlers[lease.Type]
 	switch {
@@ -25,7 +25,7 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 		return
 	case !known, w.polling.Err() != nil:
 		// Adopted by a worker that was told to do other things, or granted while it stopped.
-		w.report(lease, release(0))
+		w.report(lease, release(0), s)
 		return
 	}
 	w.keep(token)
@@ -85,7 +85,7 @@ func (w *Worker) work(lease *Lease, granted time.Time, adopted bool) {
 	if !out.isResult {
 		w.lastWords(lease, run)
 	}
-	w.report(lease, out.report)
+	w.report(lease, out.report, s)
 }
 
 func runOf(lease *Lease, granted time.Time, adopted bool) *Run {
@@ -120,18 +120,29 @@ func about(lease *Lease, more ...string) []string {
 
 // report says the same thing until the server acknowledges it or says that the lease is over,
 // for ReportTimeout at most. It may come long after the last heartbeat that was answered: the
-// token fences it, so a report of a lease that is over harms nobody. What the server finds unacceptable is replaced, once, by a
-// failure that says so.
-func (w *Worker) report(lease *Lease, r report) {
+// token fences it, so a report of a lease that is over harms nobody. What the server finds
+// unacceptable is replaced, once, by a failure that says so.
+//
+// The first attempt goes together with the reports of other runs, if it can. What did not get
+// through so is repeated alone, so that no report depends on another one for long.
+func (w *Worker) report(lease *Lease, r report, s *slot) {
 	ctx, cancel := context.WithTimeout(w.sending, w.options.ReportTimeout)
 	defer cancel()
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
 	replaced := r.verb == verbRelease
+	alone := s == nil || r.verb == verbRelease || len(r.body) > maxShare || !w.together()
 	for {
 		if w.alive.Err() != nil {
 			return // Kill ends sending too, but a moment later
 		}
-		err := w.calls.send(ctx, lease.Token, r)
+		var err error
+		if alone {
+			err = w.calls.send(ctx, lease.Token, r)
+		} else if err = w.sendTogether(ctx, lease, r, s); errors.Is(err, errAlone) {
+			alone = true
+			continue
+		}
+		alone = true
 		fields := about(lease, "report", r.verb.String())
 		switch {
 		case err == nil:

@@ -27,8 +27,13 @@ type Worker struct {
 
 	started atomic.Bool
 	stuck   atomic.Int64   // handlers that did not return when they had to
-	slots   chan struct{}  // holds a value for each job that runs, is adopted, or is asked for
+	slots   *slots         // those in which no job runs, is adopted, or is asked for
+	begun   time.Time      // when Run was called
 	runs    sync.WaitGroup // one for each job that this worker has anything to do with
+
+	oneByOne atomic.Bool // no request is for many
+	endings  gathering[*ending]
+	beats    gathering[*pulse]
 
 	// What a stop ends, one after the other. All but alive are made by Run.
 	alive    context.Context // until Kill
@@ -49,7 +54,7 @@ func NewWorker(client *Client, options WorkerOptions) (*Worker, error) {
 		options: options,
 		request: DequeueRequest{Types: slices.Sorted(maps.Keys(options.Handlers))},
 		log:     options.Logger,
-		slots:   make(chan struct{}, options.Concurrency),
+		slots:   newSlots(options.Concurrency),
 	}
 	w.options.Handlers = maps.Clone(options.Handlers)
 	w.alive, w.kill = context.WithCancel(context.Background())
@@ -82,6 +87,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.started.Swap(true) {
 		return errors.New("run worker: it ran before")
 	}
+	w.begun = time.Now()
 	tokens, err := w.options.Tokens.Tokens()
 	if err != nil {
 		return fmt.Errorf("run worker: list the leases to adopt: %w", err)
@@ -149,10 +155,19 @@ func stage(done <-chan struct{}, d time.Duration, cut <-chan struct{}) {
 	}
 }
 
-// start does something about a job on a goroutine of its own, and then frees its slot.
-func (w *Worker) start(do func()) {
-	w.runs.Go(func() {
-		defer func() { <-w.slots }()
-		do()
-	})
+// start does something about jobs, each on a goroutine of its own that then frees its slot.
+func (w *Worker) start(do ...func(*slot)) {
+	w.endings.enter(len(do)) // all of them, before the first can have ended
+	for _, do := range do {
+		w.runs.Go(func() {
+			s := &slot{}
+			do(s)
+			if !s.joined {
+				w.endings.leave()
+			}
+			if !s.given {
+				w.slots.put(1)
+			}
+		})
+	}
 }

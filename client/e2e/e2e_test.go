@@ -45,29 +45,29 @@ func soon(t *testing.T) context.Context {
 }
 
 // startServer starts a real server on a store in dir.
-func startServer(t *testing.T, listen, dir string) *app.App {
-	t.Helper()
-	return startServerFor(t, listen, dir, heartbeatTimeout)
+func startServer(tb testing.TB, listen, dir string) *app.App {
+	tb.Helper()
+	return startServerFor(tb, listen, dir, heartbeatTimeout)
 }
 
 // startServerFor does that with leases that may be silent for so long.
-func startServerFor(t *testing.T, listen, dir string, timeout time.Duration) *app.App {
-	t.Helper()
+func startServerFor(tb testing.TB, listen, dir string, timeout time.Duration) *app.App {
+	tb.Helper()
 	server, err := app.New(app.Options{
 		Listen: listen, Store: dir, HeartbeatTimeout: timeout, ReapInterval: time.Second,
 		MaxRetries: 2, MaxWait: time.Minute, IdempotencyTTL: time.Hour,
 		MaxBodyBytes: 1 << 20, MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20,
 	})
-	require.NoError(t, err)
-	require.NoError(t, server.Start())
+	require.NoError(tb, err)
+	require.NoError(tb, server.Start())
 	return server
 }
 
-func stopServer(t *testing.T, server *app.App) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+func stopServer(tb testing.TB, server *app.App) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 10*time.Second)
 	defer cancel()
-	require.NoError(t, server.Stop(ctx))
+	require.NoError(tb, server.Stop(ctx))
 }
 
 // startWorker starts a worker and returns what drains it and waits for its end.

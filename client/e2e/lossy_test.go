@@ -95,7 +95,7 @@ func (l *lossy) loses(path string, status int) bool {
 func TestAnswersThatAreLostCostNothing(t *testing.T) {
 	t.Parallel()
 	direct, server := start(t)
-	api := startLossy(t, server, map[string]int{"/jobs": 2, "/batch": 2, "/dequeue": 3, "/finish": 2, "/fail": 1}, nil)
+	api := startLossy(t, server, map[string]int{"/jobs": 2, "/jobs/batch": 2, "/dequeue": 3, "/dequeue/batch": 3, "/finish": 2, "/fail": 1}, nil)
 
 	one, err := api.Enqueue(t.Context(), client.NewJob{Type: "t"})
 	require.NoError(t, err)

@@ -150,11 +150,13 @@ func (a grantedLease) undo(w http.ResponseWriter) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), releaseTimeout)
 	defer cancel()
-	log := a.api.log.WithFields(logrus.Fields{
-		"request_id": w.Header().Get(headerRequestID),
-		"job":        a.lease.JobID.String(),
-	})
-	if _, err := a.api.queue.Release(ctx, a.lease.Token, 0); err != nil {
+	a.api.undo(ctx, &a.lease, w.Header().Get(headerRequestID))
+}
+
+// undo releases a lease whose client is gone.
+func (a *API) undo(ctx context.Context, lease *queue.Lease, requestID string) {
+	log := a.log.WithFields(logrus.Fields{"request_id": requestID, "job": lease.JobID.String()})
+	if _, err := a.queue.Release(ctx, lease.Token, 0); err != nil {
 		log.WithError(err).Error("client is gone, and its lease could not be released")
 		return
 	}

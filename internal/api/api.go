@@ -47,7 +47,7 @@ type Options struct {
 	// MaxBodyBytes is how long a request's body may be, in bytes. One that has a result may be
 	// as long as that, and a little longer, if that is more.
 	MaxBodyBytes int64
-	// MaxBatchBytes is the same for a batch.
+	// MaxBatchBytes is the same for a request about many jobs or leases.
 	MaxBatchBytes int64
 	// MaxArgsBytes is how long the args of a job may be, in bytes.
 	MaxArgsBytes int64

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -63,6 +64,40 @@ func BenchmarkCreateJobs(b *testing.B) {
 	}
 }
 
+// BenchmarkDequeueBatch is the same for 100 leases and 100 reports. An item is one of both.
+func BenchmarkDequeueBatch(b *testing.B) {
+	const count = 100
+	leases, outcomes := make([]queue.Lease, count), make([]queue.Reported, count)
+	reports := make([]string, count)
+	for i := range count {
+		leases[i] = testLease()
+		leases[i].Args = json.RawMessage(`{"path":"` + strings.Repeat("x", 189) + `"}`)
+		outcomes[i].State = queue.Finished
+		reports[i] = `{"token":"` + uuid.NewString() + `","result":{"ok":true}}`
+	}
+	answer := queue.BatchAnswer{Leases: leases, Reported: outcomes}
+	q := &stub{batch: func(context.Context, queue.BatchRequest) (queue.BatchAnswer, error) { return answer, nil }}
+	body := `{"types":["resize"],"max":100,"wait_seconds":30,"worker":"w","finish":[` + strings.Join(reports, ",") + `]}`
+	for name, header := range map[string]http.Header{"plain": {}, "once": {"Idempotency-Key": {"0b8f6c5b-8a55-4d1f-9c0e-2a8c3b1f7d10"}}} {
+		b.Run(name, func(b *testing.B) {
+			benchmark(b, q, logrus.WarnLevel, "/v1/dequeue/batch", body, header)
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/count, "ns/item")
+		})
+	}
+}
+
+// BenchmarkHeartbeats is the same for 100 heartbeats that say nothing.
+func BenchmarkHeartbeats(b *testing.B) {
+	const count = 100
+	beats := make([]string, count)
+	for i := range count {
+		beats[i] = `{"token":"` + uuid.NewString() + `"}`
+	}
+	q := &stub{refresh: func(context.Context, uuid.UUID, queue.Beat) (queue.BeatAnswer, error) { return queue.BeatAnswer{}, nil }}
+	benchmark(b, q, logrus.WarnLevel, "/v1/leases/heartbeat", `{"heartbeats":[`+strings.Join(beats, ",")+`]}`, http.Header{})
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/count, "ns/item")
+}
+
 // benchmark sends one request again and again.
 func benchmark(b *testing.B, q api.Queue, level logrus.Level, path, body string, header http.Header) {
 	b.Helper()
@@ -88,7 +123,7 @@ func benchmark(b *testing.B, q api.Queue, level logrus.Level, path, body string,
 		reader.Reset(body)
 		w := &discard{header: http.Header{}}
 		handler.ServeHTTP(w, r)
-		if w.status != http.StatusCreated {
+		if w.status >= http.StatusMultipleChoices {
 			b.Fatalf("status %d", w.status)
 		}
 	}

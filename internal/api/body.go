@@ -53,14 +53,20 @@ type reader struct {
 	scanner *scanner
 }
 
-// aroundResult is how much longer than its largest value a body may be that has one, in bytes.
-const aroundResult = 4 << 10
+const (
+	// aroundResult is how much longer than its largest value a body may be that has one, in bytes.
+	aroundResult = 4 << 10
+	// aroundReport is the same of a body that asks for a job too: it may name 64 types and as
+	// many channels.
+	aroundReport = 64 << 10
+)
 
 // newBodies returns a Binder for every type of body in the contract.
 func newBodies(options Options) (*bodies, error) {
 	b := &bodies{timeout: options.BodyTimeout, kinds: make(map[reflect.Type]bodyKind)}
 	b.readers.New = func() any { return &reader{scanner: newScanner()} }
 	usual, withResult := options.MaxBodyBytes, max(options.MaxBodyBytes, options.MaxResultBytes+aroundResult)
+	withReport := max(options.MaxBodyBytes, options.MaxResultBytes+aroundReport)
 	for _, body := range []struct {
 		value any
 		limit int64
@@ -68,9 +74,11 @@ func newBodies(options Options) (*bodies, error) {
 		{oapi.NewJob{}, usual},
 		{oapi.NewJobs{}, options.MaxBatchBytes},
 		{oapi.JobUpdate{}, usual},
-		{oapi.DequeueRequest{}, usual},
+		{oapi.DequeueRequest{}, withReport},
+		{oapi.DequeueBatchRequest{}, options.MaxBatchBytes},
 		{oapi.DequeueJobRequest{}, usual},
 		{oapi.HeartbeatRequest{}, withResult},
+		{oapi.HeartbeatsRequest{}, options.MaxBatchBytes},
 		{oapi.FinishRequest{}, withResult},
 		{oapi.FailRequest{}, withResult},
 		{oapi.ReleaseRequest{}, usual},

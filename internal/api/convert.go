@@ -144,6 +144,25 @@ func (s sizes) failed(body oapi.FailRequest) (queue.Failure, error) {
 	return failure, failure.Validate()
 }
 
+// report is what a worker says of a lease that it may say something else with. The error is
+// that of the same report alone, and its field is inside the item.
+func (s sizes) report(item *oapi.LeaseReport) (queue.Report, error) {
+	if item.Error == nil {
+		switch {
+		case item.Retryable != nil:
+			return queue.Report{}, invalid("retryable", "makes no sense without error")
+		case item.RetryAfterSeconds != nil:
+			return queue.Report{}, invalid("retry_after_seconds", "makes no sense without error")
+		}
+		return queue.Report{Token: item.Token, Result: orNull(item.Result)}, s.check("result", item.Result, s.result)
+	}
+	if item.Result != nil {
+		return queue.Report{}, invalid("result", "makes no sense together with error")
+	}
+	failure, err := s.failed(oapi.FailRequest{Error: *item.Error, Retryable: item.Retryable, RetryAfterSeconds: item.RetryAfterSeconds})
+	return queue.Report{Token: item.Token, Failure: &failure}, err
+}
+
 func reported(state queue.State) oapi.ReportedJSONResponse {
 	return oapi.ReportedJSONResponse{State: oapi.JobState(state.String())}
 }

@@ -51,6 +51,8 @@ func most(name string) int {
 		return queue.MaxTypes
 	case "channels":
 		return queue.MaxChannels
+	case "finish", "heartbeats":
+		return queue.MaxBatch
 	default:
 		return 0
 	}

@@ -49,7 +49,11 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
 		case http.ErrAbortHandler:
 			panic(p) // net/http's own way of ending a connection
 		default:
-			err = &panicError{value: p, stack: debug.Stack()}
+			panicked, known := p.(*panicError) // that of a goroutine of the handler's, with its stack
+			if !known {
+				panicked = &panicError{value: p, stack: debug.Stack()}
+			}
+			err = panicked
 		}
 	}()
 	if c.Request().URL.RawPath != "" {

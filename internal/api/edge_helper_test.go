@@ -197,6 +197,7 @@ type stub struct {
 	once      func(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
 	dequeue   func(ctx context.Context, request queue.DequeueRequest) (queue.Lease, error)
 	byID      func(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error)
+	batch     func(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error)
 	report    func(ctx context.Context, token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error)
 	fail      func(ctx context.Context, token uuid.UUID, failure queue.Failure) (queue.State, error)
 	cancel    func(ctx context.Context, id uuid.UUID) error
@@ -226,6 +227,10 @@ func (s *stub) Dequeue(ctx context.Context, request queue.DequeueRequest) (queue
 
 func (s *stub) DequeueByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error) {
 	return s.byID(ctx, id, worker, once)
+}
+
+func (s *stub) DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error) {
+	return s.batch(ctx, request)
 }
 
 func (s *stub) RequeueOrFinishJob(ctx context.Context, token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error) {
@@ -279,6 +284,7 @@ func allFail(err error) *stub {
 		once:    func(context.Context, []queue.NewJob, queue.Once) ([]queue.Enqueued, error) { return nil, err },
 		dequeue: func(context.Context, queue.DequeueRequest) (queue.Lease, error) { return queue.Lease{}, err },
 		byID:    func(context.Context, uuid.UUID, string, queue.Once) (queue.Lease, error) { return queue.Lease{}, err },
+		batch:   func(context.Context, queue.BatchRequest) (queue.BatchAnswer, error) { return queue.BatchAnswer{}, err },
 		report: func(context.Context, uuid.UUID, uint64, queue.Outcome) (queue.State, error) {
 			return 0, err
 		},

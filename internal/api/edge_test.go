@@ -54,6 +54,12 @@ func TestBadPathsAndQueries(t *testing.T) {
 		{"method with a query", "PUT", "/v1/jobs?x=1", 405, "method-not-allowed", ""},
 		{"method on a job with a query", "PUT", "/v1/jobs/" + id + "?wait_seconds=soon", 405, "method-not-allowed", ""},
 		{"method", "PUT", "/v1/jobs", 405, "method-not-allowed", ""},
+		{"method on a batch", "PUT", "/v1/dequeue/batch", 405, "method-not-allowed", ""},
+		{"method on heartbeats", "PUT", "/v1/leases/heartbeat", 405, "method-not-allowed", ""},
+		{"heartbeat is no token", "POST", "/v1/leases/heartbeat/heartbeat", 400, "invalid-request", "token"},
+		{"heartbeat is no token to look at", "GET", "/v1/leases/heartbeat", 400, "invalid-request", "token"},
+		{"parameter to a batch", "POST", "/v1/dequeue/batch?max=1", 400, "invalid-request", "max"},
+		{"below a batch", "POST", "/v1/dequeue/batch/", 404, "route-not-found", ""},
 		{"method on a lease", "DELETE", "/v1/leases/" + id, 405, "method-not-allowed", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

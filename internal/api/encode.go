@@ -23,6 +23,8 @@ const (
 	encodedDependency = 128
 	// encodedCreated is the same, of an entry of the answer to a batch.
 	encodedCreated = 96
+	// encodedReported is the same, of an entry for a report.
+	encodedReported = 96
 	// encodedLabel is what a label has around its name and its value.
 	encodedLabel = 6
 )
@@ -98,6 +100,20 @@ func createdJobsSize(jobs []oapi.CreatedJob) int {
 		if jobs[i].Name != nil {
 			size += len(*jobs[i].Name)
 		}
+	}
+	return size
+}
+
+// exchangeSize is the same of the answer to reports and a request for many leases.
+func exchangeSize(finished []oapi.LeaseReported, leases []oapi.Lease) int {
+	size := encodedReported + encodedReported*len(finished)
+	for i := range finished {
+		if finished[i].Detail != nil {
+			size += len(*finished[i].Detail)
+		}
+	}
+	for i := range leases {
+		size += leaseSize(&leases[i])
 	}
 	return size
 }
@@ -203,6 +219,33 @@ func appendCreatedJobs(b []byte, jobs []oapi.CreatedJob) []byte {
 		b = append(b, '}')
 	}
 	return append(b, "]}"...)
+}
+
+// appendExchange appends the answer to reports and a request for many leases as JSON.
+func appendExchange(b []byte, finished []oapi.LeaseReported, leases []oapi.Lease) []byte {
+	b = append(b, `{"finished":[`...)
+	for i := range finished {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendReported(b, &finished[i])
+	}
+	b = append(b, `],"leases":[`...)
+	for i := range leases {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendLease(b, &leases[i])
+	}
+	return append(b, "]}"...)
+}
+
+func appendReported(b []byte, r *oapi.LeaseReported) []byte {
+	b = appendID(append(b, `{"token":`...), r.Token)
+	b = appendTextMember(b, `,"code":`, r.Code)
+	b = appendTextMember(b, `,"detail":`, r.Detail)
+	b = appendTextMember(b, `,"state":`, (*string)(r.State))
+	return append(b, '}')
 }
 
 // appendLease appends a lease as JSON.

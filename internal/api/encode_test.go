@@ -90,6 +90,10 @@ func TestEncodersWriteEveryField(t *testing.T) {
 	fill(t, reflect.ValueOf(&created).Elem(), &n)
 	require.JSONEq(t, reference(t, created), string(appendCreatedJobs(nil, created.Jobs)))
 	require.Len(t, appendCreatedJobs(nil, created.Jobs), len(reference(t, created)))
+	var exchanged oapi.DequeueBatchAnswer
+	fill(t, reflect.ValueOf(&exchanged).Elem(), &n)
+	require.JSONEq(t, reference(t, exchanged), string(appendExchange(nil, exchanged.Finished, exchanged.Leases)))
+	require.Len(t, appendExchange(nil, exchanged.Finished, exchanged.Leases), len(reference(t, exchanged)))
 	var list oapi.JobList
 	fill(t, reflect.ValueOf(&list).Elem(), &n)
 	require.JSONEq(t, reference(t, list), string(appendJobList(nil, list.Jobs, *list.NextCursor)))
@@ -102,6 +106,10 @@ func TestEncodersLeaveOutWhatIsAbsent(t *testing.T) {
 	require.Equal(t, reference(t, job), string(appendJob(nil, &job)))
 	lease := oapi.Lease{Args: json.RawMessage("null"), Dependencies: []oapi.Dependency{{}, {Error: &oapi.JobError{}}}}
 	require.JSONEq(t, reference(t, lease), string(appendLease(nil, &lease)))
+	none := oapi.DequeueBatchAnswer{Finished: []oapi.LeaseReported{}, Leases: []oapi.Lease{}}
+	require.Equal(t, reference(t, none), string(appendExchange(nil, nil, nil)))
+	bare := oapi.DequeueBatchAnswer{Finished: []oapi.LeaseReported{{}, {}}, Leases: []oapi.Lease{lease, lease}}
+	require.JSONEq(t, reference(t, bare), string(appendExchange(nil, bare.Finished, bare.Leases)))
 	lease.Dependencies = []oapi.Dependency{}
 	require.Equal(t, reference(t, lease), string(appendLease(nil, &lease)))
 
@@ -178,10 +186,19 @@ func TestBuffersOfAnswersNeedNotGrow(t *testing.T) {
 	for range 500 {
 		created = append(created, oapi.CreatedJob{Existing: &yes, Name: &long, State: oapi.JobStateScheduled})
 	}
+	state, code, detail := oapi.JobStateScheduled, codeAlreadyReported, strings.Repeat("d", 200)
+	var reported []oapi.LeaseReported
+	for range 500 {
+		reported = append(reported, oapi.LeaseReported{Code: &code, Detail: &detail}, oapi.LeaseReported{State: &state})
+	}
 	for name, size := range map[string]struct{ made, needed int }{
-		"lease":   {leaseSize(&lease), len(appendLease(nil, &lease)) + len("\n")},
-		"job":     {jobSize(&job), len(appendJob(nil, &job)) + len("\n")},
-		"list":    {jobListSize([]oapi.Job{job, job}, long), len(appendJobList(nil, []oapi.Job{job, job}, long)) + len("\n")},
+		"lease": {leaseSize(&lease), len(appendLease(nil, &lease)) + len("\n")},
+		"job":   {jobSize(&job), len(appendJob(nil, &job)) + len("\n")},
+		"list":  {jobListSize([]oapi.Job{job, job}, long), len(appendJobList(nil, []oapi.Job{job, job}, long)) + len("\n")},
+		"exchange": {
+			exchangeSize(reported, []oapi.Lease{lease, lease}),
+			len(appendExchange(nil, reported, []oapi.Lease{lease, lease})) + len("\n"),
+		},
 		"created": {createdJobsSize(created), len(appendCreatedJobs(nil, created)) + len("\n")},
 	} {
 		require.GreaterOrEqual(t, size.made, size.needed, name)
@@ -189,5 +206,10 @@ func TestBuffersOfAnswersNeedNotGrow(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, jobSize(&small), len(appendJob(nil, &small))+len("\n"))
 	require.GreaterOrEqual(t, createdJobsSize(created[:1]), len(appendCreatedJobs(nil, created[:1]))+len("\n"))
+	require.GreaterOrEqual(t, exchangeSize(nil, nil), len(appendExchange(nil, nil, nil))+len("\n"))
+	for i := range 2 {
+		require.GreaterOrEqual(t, exchangeSize(reported[i:i+1], nil), len(appendExchange(nil, reported[i:i+1], nil))+len("\n"))
+	}
+	require.GreaterOrEqual(t, exchangeSize(reported, nil), len(appendExchange(nil, reported, nil))+len("\n"))
 	require.GreaterOrEqual(t, jobListSize(nil, long), len(appendJobList(nil, nil, long))+len("\n"))
 }

@@ -156,6 +156,71 @@ func FuzzCreateJobs(f *testing.F) {
 	})
 }
 
+// Whatever reports are, each reaches the queue as it is meant or is answered with a code, in order.
+func FuzzDequeueBatch(f *testing.F) {
+	const token = `"token":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03"`
+	for _, seed := range []string{
+		`{"types":["t"],"max":1}`,
+		`{"types":["t"],"max":1000,"finish":[{` + token + `,"result":[1, 2]},{"token":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b04","error":{"reason":"x"}}]}`,
+		`{"types":["t"],"max":1,"finish":[{` + token + `,"error":{"reason":"timeout"},"retryable":true,"retry_after_seconds":1e300}]}`,
+		`{"types":["t"],"max":1,"finish":[{` + token + `,"result":null,"error":{"reason":"x"}},{` + token + `}]}`,
+		`{"types":["t"],"max":-1,"finish":[]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	var got *queue.BatchRequest
+	q := &stub{batch: func(_ context.Context, request queue.BatchRequest) (queue.BatchAnswer, error) {
+		if err := request.Validate(); err != nil {
+			return queue.BatchAnswer{}, err
+		}
+		got = &request
+		return queue.BatchAnswer{Reported: make([]queue.Reported, len(request.Reports))}, nil
+	}}
+	handler, err := api.New(q, api.Options{})
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got = nil
+		r := httptest.NewRequest(http.MethodPost, "/v1/dequeue/batch", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		require.True(t, json.Valid(w.Body.Bytes()))
+		if w.Code != http.StatusOK {
+			require.Equal(t, http.StatusBadRequest, w.Code, w.Body.String())
+			require.Nil(t, got)
+			return
+		}
+		var want struct {
+			Finish []struct {
+				Token  uuid.UUID
+				Result json.RawMessage
+			}
+		}
+		require.NoError(t, json.Unmarshal(body, &want))
+		var answer struct {
+			Finished []struct {
+				Token uuid.UUID
+				Code  string
+			}
+		}
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+		require.Len(t, answer.Finished, len(want.Finish))
+		reports := got.Reports
+		for i, item := range want.Finish {
+			require.Equal(t, item.Token, answer.Finished[i].Token)
+			if answer.Finished[i].Code != "" {
+				continue // it did not reach the queue
+			}
+			require.Equal(t, item.Token, reports[0].Token)
+			if item.Result != nil {
+				require.Equal(t, string(item.Result), string(reports[0].Result))
+			}
+			reports = reports[1:]
+		}
+		require.Empty(t, reports)
+	})
+}
+
 // Whatever an If-Match or a cursor is, it is read or refused.
 func FuzzTexts(f *testing.F) {
 	for _, seed := range []string{`*`, `"1"`, `W/"1", "2"`, `"1" "2"`, `,`, "AX5hcmU", `failed,canceled`, "10"} {

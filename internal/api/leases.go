@@ -12,22 +12,13 @@ import (
 // Dequeue answers POST /v1/dequeue.
 func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (oapi.DequeueResponseObject, error) {
 	body := request.Body
-	if body.WaitSeconds != nil {
-		if err := checkSeconds("wait_seconds", *body.WaitSeconds); err != nil {
-			return nil, err
-		}
-	}
-	wanted := queue.DequeueRequest{Types: body.Types, Worker: textOf(body.Worker), Once: termsOf(ctx).once()}
-	if body.Channels != nil {
-		if len(*body.Channels) == 0 {
-			return nil, invalid("channels", "must name at least one channel, or be left out")
-		}
-		wanted.Channels = *body.Channels
-	}
-	if err := wanted.Validate(); err != nil {
+	wanted, err := wantedBy(ctx, body)
+	if err != nil {
 		return nil, err
 	}
 	switch {
+	case body.Finish != nil:
+		return a.dequeueNext(ctx, wanted, body)
 	case a.stopping() && wanted.Once.Given():
 		return nil, queue.ErrUnavailable // the call may have a lease already: it is not told that it has none
 	case a.stopping():
@@ -46,6 +37,23 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 	default:
 		return grantedLease{api: a, ctx: ctx, lease: lease, kept: wanted.Once.Given()}, nil
 	}
+}
+
+// wantedBy is what a worker asks for.
+func wantedBy(ctx context.Context, body *oapi.DequeueRequest) (queue.DequeueRequest, error) {
+	if body.WaitSeconds != nil {
+		if err := checkSeconds("wait_seconds", *body.WaitSeconds); err != nil {
+			return queue.DequeueRequest{}, err
+		}
+	}
+	wanted := queue.DequeueRequest{Types: body.Types, Worker: textOf(body.Worker), Once: termsOf(ctx).once()}
+	if body.Channels != nil {
+		if len(*body.Channels) == 0 {
+			return queue.DequeueRequest{}, invalid("channels", "must name at least one channel, or be left out")
+		}
+		wanted.Channels = *body.Channels
+	}
+	return wanted, wanted.Validate()
 }
 
 // GetLease answers GET /v1/leases/{token}.

@@ -52,7 +52,7 @@ func TestBadIdempotencyKeys(t *testing.T) {
 	} {
 		for _, call := range []struct{ path, body string }{
 			{"/v1/jobs", `{"type":"t"}`}, {"/v1/jobs/batch", `{"jobs":[{"type":"t"}]}`}, {"/v1/dequeue", `{"types":["t"]}`},
-			{"/v1/jobs/" + uuid.NewString() + "/dequeue", ``},
+			{"/v1/jobs/" + uuid.NewString() + "/dequeue", ``}, {"/v1/dequeue/batch", `{"types":["t"],"max":1}`},
 		} {
 			t.Run(name+call.path, func(t *testing.T) {
 				t.Parallel()
@@ -95,6 +95,10 @@ func TestKeysAndDigests(t *testing.T) {
 			once = request.Once
 			return queue.Lease{}, queue.ErrDequeueTimeout
 		},
+		batch: func(_ context.Context, request queue.BatchRequest) (queue.BatchAnswer, error) {
+			once = request.Once
+			return queue.BatchAnswer{}, queue.ErrLeaseLost
+		},
 		byID: func(_ context.Context, _ uuid.UUID, _ string, o queue.Once) (queue.Lease, error) {
 			once = o
 			return queue.Lease{}, queue.ErrNotPending
@@ -112,6 +116,9 @@ func TestKeysAndDigests(t *testing.T) {
 		{"/v1/jobs/batch", `{"jobs":[{"type":"` + strings.Repeat("t", 128) + `","args":` + sized(100_000) + `}]}`, strings.Repeat("k", 255), "createJobs"},
 		{"/v1/dequeue", `{"types":["t"]}`, "k", "dequeue"},
 		{"/v1/dequeue", `{"types":["t"]}`, "!~,\"", "dequeue"},
+		{"/v1/dequeue", `{"types":["t"],"finish":{"token":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03"}}`, "k", "dequeue"},
+		{"/v1/dequeue/batch", `{"types":["t"],"max":1}`, "k", "dequeueBatch"},
+		{"/v1/dequeue/batch", `{"types":["t"],"max":2}`, "k", "dequeueBatch"},
 		{first, ``, "k", "dequeueJob 01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03"},
 		{first, `{}`, "k", "dequeueJob 01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03"},
 		{second, ``, "k", "dequeueJob 01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b04"},

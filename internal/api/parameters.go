@@ -32,6 +32,7 @@ func operations() map[string]operation {
 		"POST /v1/jobs":             {name: "createJob", idempotent: true, traced: true},
 		"POST /v1/jobs/batch":       {name: "createJobs", idempotent: true, traced: true},
 		"POST /v1/dequeue":          {name: "dequeue", idempotent: true},
+		"POST /v1/dequeue/batch":    {name: "dequeueBatch", idempotent: true},
 		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", idempotent: true},
 		"PATCH /v1/jobs/:id":        {name: "updateJob", conditional: true},
 		"GET /v1/jobs/:id": {name: "getJob", query: map[string]func(name, value string) error{

@@ -36,6 +36,8 @@ func calls() []struct{ name, method, path, body string } {
 		{"retryJob", "POST", "/v1/jobs/" + id + "/retry", ""},
 		{"dequeueJob", "POST", "/v1/jobs/" + id + "/dequeue", ""},
 		{"dequeue", "POST", "/v1/dequeue", `{"types":["resize"]}`},
+		{"dequeue with a report", "POST", "/v1/dequeue", `{"types":["resize"],"finish":{"token":"` + lease + `"}}`},
+		{"dequeueBatch", "POST", "/v1/dequeue/batch", `{"types":["resize"],"max":2,"finish":[{"token":"` + lease + `"}]}`},
 		{"getLease", "GET", "/v1/leases/" + lease, ""},
 		{"heartbeat", "POST", "/v1/leases/" + lease + "/heartbeat", ""},
 		{"finishLease", "POST", "/v1/leases/" + lease + "/finish", ""},
@@ -88,7 +90,7 @@ func TestSentinels(t *testing.T) {
 					return
 				}
 				want := answer.job
-				if strings.HasPrefix(call.path, "/v1/leases/") {
+				if strings.HasPrefix(call.path, "/v1/leases/") || strings.Contains(call.body, "finish") {
 					want = answer.lease
 				}
 				e.problem(got, want.status, want.code, "")

@@ -21,6 +21,14 @@ type Queue interface {
 	// ErrKeyInUse while the first call is under way; the errors of Enqueue.
 	EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
 
+	// DequeueBatch takes reports on leases, each with an outcome of its own, and leases up to
+	// request.Max jobs, in one change. If no job is ready it waits as Dequeue does, and then
+	// leases one; the end of ctx is no error, and the reports are taken before the wait. With
+	// request.Once a call that is repeated returns the leases of the first one that are still
+	// held. ErrKeyReused, ErrKeyInUse, ErrLeaseLost as for Dequeue; with request.Strict also the
+	// error of the first report that is refused; *InvalidError.
+	DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error)
+
 	// Fail ends a lease whose worker could not do its job: the job waits for another run, or
 	// has failed, as Record.Fail says, and in the latter case its dependents are settled
 	// before the call returns. It returns the state that the job is in then. The same failure

@@ -31,6 +31,8 @@ func TestSizesOfValues(t *testing.T) {
 		{"args of a batch", "/v1/jobs/batch", `{"jobs":[{"type":"t"},{"type":"t","args":`, `}]}`, "jobs[1].args", args},
 		{"result", lease + "/finish", `{"result":`, `}`, "result", result},
 		{"details", lease + "/fail", `{"error":{"reason":"x","details":`, `}}`, "error.details", result},
+		{"result of a report", "/v1/dequeue", `{"types":["t"],"finish":{"token":"` + id + `","result":`, `}}`, "finish.result", result},
+		{"details of a report", "/v1/dequeue", `{"types":["t"],"finish":{"token":"` + id + `","error":{"reason":"x","details":`, `}}}`, "finish.error.details", result},
 		{"partial result", lease + "/heartbeat", `{"partial_result":`, `}`, "partial_result", result},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -41,6 +43,10 @@ func TestSizesOfValues(t *testing.T) {
 				enqueue: func(_ context.Context, jobs []queue.NewJob) ([]queue.Enqueued, error) {
 					accepted++
 					return enqueued(status, status)[:len(jobs)], nil
+				},
+				batch: func(context.Context, queue.BatchRequest) (queue.BatchAnswer, error) {
+					accepted++
+					return queue.BatchAnswer{Reported: []queue.Reported{{State: queue.Finished}}}, nil
 				},
 				report: func(context.Context, uuid.UUID, uint64, queue.Outcome) (queue.State, error) {
 					accepted++
@@ -78,7 +84,7 @@ func itoa(i int) string { b, _ := json.Marshal(i); return string(b) } //nolint:e
 func TestSizesOfBodies(t *testing.T) {
 	t.Parallel()
 	id, lease := "/v1/jobs/"+uuid.NewString(), "/v1/leases/"+uuid.NewString()
-	const body, result, around, batch = 10_000, 20_000, 4 << 10, 50_000
+	const body, result, around, more, batch = 10_000, 20_000, 4 << 10, 64 << 10, 50_000
 	for _, c := range []struct {
 		method, path string
 		options      api.Options
@@ -86,7 +92,10 @@ func TestSizesOfBodies(t *testing.T) {
 	}{
 		{"POST", "/v1/jobs", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, body},
 		{"POST", "/v1/jobs/batch", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, batch},
-		{"POST", "/v1/dequeue", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, body},
+		{"POST", "/v1/dequeue", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, result + more},
+		{"POST", "/v1/dequeue", api.Options{MaxBodyBytes: 5 * result, MaxResultBytes: result, MaxBatchBytes: batch}, 5 * result},
+		{"POST", "/v1/dequeue/batch", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, batch},
+		{"POST", "/v1/leases/heartbeat", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, batch},
 		{"POST", id + "/dequeue", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, body},
 		{"POST", id + "/cancel", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, body},
 		{"POST", id + "/retry", api.Options{MaxBodyBytes: body, MaxResultBytes: result, MaxBatchBytes: batch}, body},
@@ -98,6 +107,7 @@ func TestSizesOfBodies(t *testing.T) {
 		{"POST", lease + "/finish", api.Options{MaxBodyBytes: 4 * result, MaxResultBytes: result}, 4 * result},
 		{"POST", "/v1/jobs", api.Options{}, 1 << 20},
 		{"POST", "/v1/jobs/batch", api.Options{}, 32 << 20},
+		{"POST", "/v1/dequeue/batch", api.Options{}, 32 << 20},
 		{"POST", lease + "/finish", api.Options{}, 1<<20 + around},
 	} {
 		t.Run(c.method+" "+c.path+" "+itoa(c.limit), func(t *testing.T) {

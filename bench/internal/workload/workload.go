@@ -53,6 +53,7 @@ func All() []Workload {
 		{"enqueue", enqueue},
 		{"batch", batch},
 		{"cycle", cycle},
+		{"batches", batches},
 		{"wake", wake},
 		{"graph", graph},
 		{"backlog", backlog},

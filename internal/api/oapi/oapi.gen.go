@@ -162,6 +162,40 @@ type Dependency struct {
 	Type JobType `json:"type"`
 }
 
+// DequeueBatchAnswer Example: {"finished":[{"state":"finished","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d10"},{"code":"lease-lost","detail":"the lease is over; stop working on its job","token":"5b0b8f6c-8a55-4d1f-9c0e-2a8c3b1f7d11"}],"leases":[]}
+type DequeueBatchAnswer struct {
+	// Finished What became of the reports, in the order given.
+	Finished []LeaseReported `json:"finished"`
+
+	// Leases The leases, in the order of the jobs in line. None if no job became ready in time.
+	Leases []Lease `json:"leases"`
+}
+
+// DequeueBatchRequest defines model for DequeueBatchRequest.
+type DequeueBatchRequest struct {
+	// Channels As for `dequeue`.
+	Channels *[]Channel `json:"channels,omitempty"`
+
+	// Finish Reports on leases, each on another one, in any order.
+	Finish *[]LeaseReport `json:"finish,omitempty"`
+
+	// Max How many leases are wanted at most.
+	Max int `json:"max"`
+
+	// Types The types of job the worker can run, at most 64.
+	Types []JobType `json:"types"`
+
+	// WaitSeconds How long to wait for the first job at most, as for `dequeue`.
+	WaitSeconds *float64 `json:"wait_seconds,omitempty"`
+
+	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
+	// without control characters.
+	//
+	//
+	// Example: rack4-host12
+	Worker *WorkerName `json:"worker,omitempty"`
+}
+
 // DequeueJobRequest defines model for DequeueJobRequest.
 type DequeueJobRequest struct {
 	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
@@ -177,6 +211,9 @@ type DequeueRequest struct {
 	// Channels The channels to look in, at most 64, and at most 256 pairs of a type and a channel;
 	// `default` alone when left out.
 	Channels *[]Channel `json:"channels,omitempty"`
+
+	// Finish The worker's report on its last lease.
+	Finish *LeaseReport `json:"finish,omitempty"`
 
 	// Types The types of job the worker can run, at most 64.
 	Types []JobType `json:"types"`
@@ -262,6 +299,24 @@ type HeartbeatRequest struct {
 	// Example: {"message":"page 12 of 30","percent":40}
 	Progress *Progress `json:"progress,omitempty"`
 }
+
+// HeartbeatsAnswer defines model for HeartbeatsAnswer.
+type HeartbeatsAnswer struct {
+	Heartbeats []LeaseHeartbeatAnswer `json:"heartbeats"`
+}
+
+// HeartbeatsRequest defines model for HeartbeatsRequest.
+type HeartbeatsRequest struct {
+	Heartbeats []LeaseHeartbeat `json:"heartbeats"`
+}
+
+// ItemCode The `code` of the problem that the single call would have been answered with.
+//
+// Example: lease-lost
+type ItemCode = string
+
+// ItemDetail The `detail` of that problem.
+type ItemDetail = string
 
 // JSONValue Any JSON value. Longshore does not look into it: what comes out is the value that
 // went in, key order, big numbers and `\u0000` included.
@@ -501,6 +556,72 @@ type Lease struct {
 	//
 	// Example: resize
 	Type JobType `json:"type"`
+}
+
+// LeaseHeartbeat defines model for LeaseHeartbeat.
+type LeaseHeartbeat struct {
+	// PartialResult What the job has made so far.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress          `json:"progress,omitempty"`
+	Token    openapi_types.UUID `json:"token"`
+}
+
+// LeaseHeartbeatAnswer What became of one heartbeat. It has a `code` if it was refused, else all of the others.
+type LeaseHeartbeatAnswer struct {
+	Canceled *bool `json:"canceled,omitempty"`
+
+	// Code The `code` of the problem that the single call would have been answered with.
+	//
+	// Example: lease-lost
+	Code *ItemCode `json:"code,omitempty"`
+
+	// Detail The `detail` of that problem.
+	Detail                  *ItemDetail        `json:"detail,omitempty"`
+	HeartbeatInSeconds      *float64           `json:"heartbeat_in_seconds,omitempty"`
+	HeartbeatTimeoutSeconds *float64           `json:"heartbeat_timeout_seconds,omitempty"`
+	Token                   openapi_types.UUID `json:"token"`
+}
+
+// LeaseReport What became of a lease: with `error` its job failed, as `fail` reports it; else it is
+// done, as `finish` reports it.
+type LeaseReport struct {
+	// Error Why a job failed.
+	Error *JobError `json:"error,omitempty"`
+
+	// Result What the job made; handed to its dependents. Not together with `error`.
+	Result json.RawMessage `json:"result,omitempty"`
+
+	// RetryAfterSeconds As for `fail`. Only with `retryable: true`.
+	RetryAfterSeconds *float64 `json:"retry_after_seconds,omitempty"`
+
+	// Retryable Whether another run may succeed. Only with `error`.
+	Retryable *bool `json:"retryable,omitempty"`
+
+	// Token The token of the lease.
+	Token openapi_types.UUID `json:"token"`
+}
+
+// LeaseReported What became of one report. It has a `state` if it was accepted, else a `code`.
+type LeaseReported struct {
+	// Code The `code` of the problem that the single call would have been answered with.
+	//
+	// Example: lease-lost
+	Code *ItemCode `json:"code,omitempty"`
+
+	// Detail The `detail` of that problem.
+	Detail *ItemDetail `json:"detail,omitempty"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State *JobState          `json:"state,omitempty"`
+	Token openapi_types.UUID `json:"token"`
 }
 
 // Need defines model for Need.
@@ -762,6 +883,18 @@ type DequeueParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// DequeueBatchParams defines parameters for DequeueBatch.
+type DequeueBatchParams struct {
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
+	// key and body, the call is answered the same and changes nothing more. Another body with
+	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
+	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
+	// not used it. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
 	// State Only jobs in one of these states, separated by commas, each once, in any order. All
@@ -840,6 +973,9 @@ type DequeueJobParams struct {
 // DequeueJSONRequestBody defines body for Dequeue for application/json ContentType.
 type DequeueJSONRequestBody = DequeueRequest
 
+// DequeueBatchJSONRequestBody defines body for DequeueBatch for application/json ContentType.
+type DequeueBatchJSONRequestBody = DequeueBatchRequest
+
 // CreateJobJSONRequestBody defines body for CreateJob for application/json ContentType.
 type CreateJobJSONRequestBody = NewJob
 
@@ -857,6 +993,9 @@ type DequeueJobJSONRequestBody = DequeueJobRequest
 
 // RetryJobJSONRequestBody defines body for RetryJob for application/json ContentType.
 type RetryJobJSONRequestBody = Nothing
+
+// HeartbeatsJSONRequestBody defines body for Heartbeats for application/json ContentType.
+type HeartbeatsJSONRequestBody = HeartbeatsRequest
 
 // FailLeaseJSONRequestBody defines body for FailLease for application/json ContentType.
 type FailLeaseJSONRequestBody = FailRequest
@@ -887,6 +1026,9 @@ type ServerInterface interface {
 	// Dequeue Wait for a job, and lease it
 	// (POST /v1/dequeue)
 	Dequeue(ctx echo.Context, params DequeueParams) error
+	// DequeueBatch Report on many leases, and lease many jobs
+	// (POST /v1/dequeue/batch)
+	DequeueBatch(ctx echo.Context, params DequeueBatchParams) error
 	// ListErrors List every error code
 	// (GET /v1/errors)
 	ListErrors(ctx echo.Context) error
@@ -917,6 +1059,9 @@ type ServerInterface interface {
 	// RetryJob Run a job again that failed or was canceled
 	// (POST /v1/jobs/{id}/retry)
 	RetryJob(ctx echo.Context, id JobId) error
+	// Heartbeats Say of many jobs that they are still being worked on
+	// (POST /v1/leases/heartbeat)
+	Heartbeats(ctx echo.Context) error
 	// GetLease Look at a lease
 	// (GET /v1/leases/{token})
 	GetLease(ctx echo.Context, token Token) error
@@ -1001,6 +1146,35 @@ func (w *ServerInterfaceWrapper) Dequeue(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Dequeue(ctx, params)
+	return err
+}
+
+// DequeueBatch converts echo context to params.
+func (w *ServerInterfaceWrapper) DequeueBatch(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DequeueBatchParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DequeueBatch(ctx, params)
 	return err
 }
 
@@ -1278,6 +1452,15 @@ func (w *ServerInterfaceWrapper) RetryJob(ctx echo.Context) error {
 	return err
 }
 
+// Heartbeats converts echo context to params.
+func (w *ServerInterfaceWrapper) Heartbeats(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Heartbeats(ctx)
+	return err
+}
+
 // GetLease converts echo context to params.
 func (w *ServerInterfaceWrapper) GetLease(ctx echo.Context) error {
 	var err error
@@ -1414,6 +1597,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/jobs/:id/retry", wrapper.RetryJob, options.OperationMiddlewares["retryJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:id/dequeue", wrapper.DequeueJob, options.OperationMiddlewares["dequeueJob"]...)
 	router.POST(options.BaseURL+"/v1/dequeue", wrapper.Dequeue, options.OperationMiddlewares["dequeue"]...)
+	router.POST(options.BaseURL+"/v1/dequeue/batch", wrapper.DequeueBatch, options.OperationMiddlewares["dequeueBatch"]...)
+	router.POST(options.BaseURL+"/v1/leases/heartbeat", wrapper.Heartbeats, options.OperationMiddlewares["heartbeats"]...)
 	router.GET(options.BaseURL+"/v1/leases/:token", wrapper.GetLease, options.OperationMiddlewares["getLease"]...)
 	router.POST(options.BaseURL+"/v1/leases/:token/heartbeat", wrapper.Heartbeat, options.OperationMiddlewares["heartbeat"]...)
 	router.POST(options.BaseURL+"/v1/leases/:token/finish", wrapper.FinishLease, options.OperationMiddlewares["finishLease"]...)
@@ -1689,6 +1874,22 @@ func (response Dequeue400ApplicationProblemPlusJSONResponse) VisitDequeueRespons
 	return err
 }
 
+type Dequeue404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response Dequeue404ApplicationProblemPlusJSONResponse) VisitDequeueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Dequeue409ApplicationProblemPlusJSONResponse struct {
 	ConflictApplicationProblemPlusJSONResponse
 }
@@ -1763,6 +1964,133 @@ type DequeuedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DequeuedefaultApplicationProblemPlusJSONResponse) VisitDequeueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DequeueBatchRequestObject struct {
+	Params DequeueBatchParams
+	Body   *DequeueBatchJSONRequestBody
+}
+
+type DequeueBatchResponseObject interface {
+	VisitDequeueBatchResponse(w http.ResponseWriter) error
+}
+
+type DequeueBatch200JSONResponse DequeueBatchAnswer
+
+func (response DequeueBatch200JSONResponse) VisitDequeueBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DequeueBatch400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DequeueBatch400ApplicationProblemPlusJSONResponse) VisitDequeueBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DequeueBatch409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response DequeueBatch409ApplicationProblemPlusJSONResponse) VisitDequeueBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DequeueBatch413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DequeueBatch413ApplicationProblemPlusJSONResponse) VisitDequeueBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DequeueBatch415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DequeueBatch415ApplicationProblemPlusJSONResponse) VisitDequeueBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DequeueBatch422ApplicationProblemPlusJSONResponse struct {
+	UnprocessableContentApplicationProblemPlusJSONResponse
+}
+
+func (response DequeueBatch422ApplicationProblemPlusJSONResponse) VisitDequeueBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DequeueBatchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response DequeueBatchdefaultApplicationProblemPlusJSONResponse) VisitDequeueBatchResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2874,6 +3202,97 @@ func (response RetryJobdefaultApplicationProblemPlusJSONResponse) VisitRetryJobR
 	return err
 }
 
+type HeartbeatsRequestObject struct {
+	Body *HeartbeatsJSONRequestBody
+}
+
+type HeartbeatsResponseObject interface {
+	VisitHeartbeatsResponse(w http.ResponseWriter) error
+}
+
+type Heartbeats200JSONResponse HeartbeatsAnswer
+
+func (response Heartbeats200JSONResponse) VisitHeartbeatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Heartbeats400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response Heartbeats400ApplicationProblemPlusJSONResponse) VisitHeartbeatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Heartbeats413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response Heartbeats413ApplicationProblemPlusJSONResponse) VisitHeartbeatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Heartbeats415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response Heartbeats415ApplicationProblemPlusJSONResponse) VisitHeartbeatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HeartbeatsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response HeartbeatsdefaultApplicationProblemPlusJSONResponse) VisitHeartbeatsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetLeaseRequestObject struct {
 	Token Token `json:"token"`
 }
@@ -3493,6 +3912,9 @@ type StrictServerInterface interface {
 	// Dequeue Wait for a job, and lease it
 	// (POST /v1/dequeue)
 	Dequeue(ctx context.Context, request DequeueRequestObject) (DequeueResponseObject, error)
+	// DequeueBatch Report on many leases, and lease many jobs
+	// (POST /v1/dequeue/batch)
+	DequeueBatch(ctx context.Context, request DequeueBatchRequestObject) (DequeueBatchResponseObject, error)
 	// ListErrors List every error code
 	// (GET /v1/errors)
 	ListErrors(ctx context.Context, request ListErrorsRequestObject) (ListErrorsResponseObject, error)
@@ -3523,6 +3945,9 @@ type StrictServerInterface interface {
 	// RetryJob Run a job again that failed or was canceled
 	// (POST /v1/jobs/{id}/retry)
 	RetryJob(ctx context.Context, request RetryJobRequestObject) (RetryJobResponseObject, error)
+	// Heartbeats Say of many jobs that they are still being worked on
+	// (POST /v1/leases/heartbeat)
+	Heartbeats(ctx context.Context, request HeartbeatsRequestObject) (HeartbeatsResponseObject, error)
 	// GetLease Look at a lease
 	// (GET /v1/leases/{token})
 	GetLease(ctx context.Context, request GetLeaseRequestObject) (GetLeaseResponseObject, error)
@@ -3686,6 +4111,54 @@ func (sh *strictHandler) Dequeue(ctx echo.Context, params DequeueParams) error {
 		return err
 	} else if validResponse, ok := response.(DequeueResponseObject); ok {
 		return validResponse.VisitDequeueResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DequeueBatch operation middleware
+func (sh *strictHandler) DequeueBatch(ctx echo.Context, params DequeueBatchParams) error {
+	var request DequeueBatchRequestObject
+
+	request.Params = params
+
+	var body DequeueBatchJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DequeueBatch(ctx.Request().Context(), request.(DequeueBatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DequeueBatch")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DequeueBatchResponseObject); ok {
+		return validResponse.VisitDequeueBatchResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4084,6 +4557,52 @@ func (sh *strictHandler) RetryJob(ctx echo.Context, id JobId) error {
 		return err
 	} else if validResponse, ok := response.(RetryJobResponseObject); ok {
 		return validResponse.VisitRetryJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Heartbeats operation middleware
+func (sh *strictHandler) Heartbeats(ctx echo.Context) error {
+	var request HeartbeatsRequestObject
+
+	var body HeartbeatsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Heartbeats(ctx.Request().Context(), request.(HeartbeatsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Heartbeats")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(HeartbeatsResponseObject); ok {
+		return validResponse.VisitHeartbeatsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -46,6 +46,7 @@ type change struct {
 	records  []changedRecord
 	waiting  []waitingJob // jobs that are ready for whoever is first in line
 	unready  []waitingJob // jobs that were in line and are not any more
+	taken    []waitingJob // those of them that memory was told of already
 	due      dueBounds    // Store.due as it will be
 	granted  []*lease     // leases that begin
 	ended    []uuid.UUID  // tokens of leases that end
@@ -99,6 +100,9 @@ func (s *Store) commit(build func(*change) error) (*syncGroup, error) {
 	c := &s.current
 	c.begin(s)
 	if err := build(c); err != nil {
+		for i := range c.taken {
+			s.addReady(c.taken[i].lane, readyJob{at: c.taken[i].at(), id: c.taken[i].id})
+		}
 		return nil, closeBatch(c.batch, err)
 	}
 	c.serveLine()
@@ -124,7 +128,7 @@ func (c *change) begin(s *Store) {
 	*c = change{
 		store: s, batch: s.db.NewBatch(), clock: clock, now: storedTime(clock), sequence: s.sequence, ceiling: s.ceiling,
 		key: c.key, value: c.value,
-		records: c.records[:0], waiting: c.waiting[:0], unready: c.unready[:0],
+		records: c.records[:0], waiting: c.waiting[:0], unready: c.unready[:0], taken: c.taken[:0],
 		granted: c.granted[:0], ended: c.ended[:0], over: c.over[:0], handover: c.handover[:0],
 		due: s.due.dueBounds,
 	}
@@ -132,7 +136,7 @@ func (c *change) begin(s *Store) {
 		c.value = nil
 	}
 	if cap(c.records) > keepRecords {
-		c.records, c.waiting, c.unready, c.over = nil, nil, nil, nil
+		c.records, c.waiting, c.unready, c.taken, c.over = nil, nil, nil, nil, nil
 	}
 }
 

@@ -25,12 +25,12 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 		return queue.Lease{}, err
 	}
 	defer end()
-	granted, err := s.leaseOf(request.Once)
+	granted, err := s.leasesOf(request.Once)
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	if granted != nil {
-		return *granted, nil
+	if len(granted) > 0 {
+		return granted[0], nil
 	}
 	lanes := request.Lanes()
 	for {
@@ -157,7 +157,7 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 	var reason string
 	switch {
 	case err == nil:
-		if !s.syncer.waitFor(g.group.urgent) {
+		if g.group != nil && !s.syncer.waitFor(g.group.urgent) {
 			return queue.Lease{}, queue.ErrUnavailable
 		}
 		return l, nil
@@ -192,12 +192,12 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, once
 		return queue.Lease{}, err
 	}
 	defer end()
-	granted, err := s.leaseOf(once)
+	granted, err := s.leasesOf(once)
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	if granted != nil {
-		return *granted, nil
+	if len(granted) > 0 {
+		return granted[0], nil
 	}
 	g, err := s.claimByID(id, claimant{worker: worker, once: once})
 	if err != nil {

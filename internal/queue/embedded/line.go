@@ -113,7 +113,7 @@ func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 		timeout: j.record.timeout, heartbeatTimeout: j.record.heartbeatTimeout,
 	}
 	if by.once.Given() {
-		c.setOnce(by.once, &onceEntry{token: token})
+		c.setOnce(by.once, &onceEntry{tokens: []uuid.UUID{token}})
 	}
 	l := &lease{
 		token: token, jobID: j.id, lane: j.lane, place: j.place, record: j.record,

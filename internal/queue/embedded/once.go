@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -14,11 +15,10 @@ import (
 
 // onceEntry is what an i key holds: what a call with an idempotency key was answered.
 type onceEntry struct {
-	digest [sha256.Size]byte
-	until  time.Time // when it is forgotten
-	// token is of the lease that was granted; zero if jobs were added.
-	token    uuid.UUID
-	enqueued []onceJob
+	digest   [sha256.Size]byte
+	until    time.Time   // when it is forgotten
+	tokens   []uuid.UUID // of the leases that were granted
+	enqueued []onceJob   // the jobs that were added
 }
 
 // onceJob is one job as it was answered.
@@ -33,7 +33,10 @@ func (o *onceEntry) encode(buffer []byte) []byte {
 	e := encoder(buffer)
 	e.rest(o.digest[:])
 	e.time(o.until)
-	e.id(o.token)
+	e.uint(uint64(len(o.tokens)))
+	for _, token := range o.tokens {
+		e.id(token)
+	}
 	e.uint(uint64(len(o.enqueued)))
 	for i := range o.enqueued {
 		j := &o.enqueued[i]
@@ -50,7 +53,10 @@ func decodeOnce(value []byte) (onceEntry, error) {
 	var o onceEntry
 	copy(o.digest[:], d.take(sha256.Size))
 	o.until = d.time()
-	o.token = d.id()
+	o.tokens = make([]uuid.UUID, d.count(len(uuid.UUID{})))
+	for i := range o.tokens {
+		o.tokens[i] = d.id()
+	}
 	o.enqueued = make([]onceJob, d.count(len(uuid.UUID{})+3))
 	for i := range o.enqueued {
 		o.enqueued[i] = onceJob{id: d.id(), existing: d.bool(), record: []byte(d.string()), outcome: []byte(d.string())}
@@ -156,9 +162,10 @@ func (s *Store) forgetGrant(once queue.Once) error {
 	return err
 }
 
-// leaseOf returns the lease that was granted to a dequeue with the same idempotency key. It is
-// nil if there was none, or it was released: then a new one is to be granted.
-func (s *Store) leaseOf(once queue.Once) (*queue.Lease, error) {
+// leasesOf returns the leases that were granted to a dequeue with the same idempotency key, apart
+// from those that were released. If there are none, new ones are to be granted.
+// queue.ErrLeaseLost if all of them are over, other than by a cancel.
+func (s *Store) leasesOf(once queue.Once) (granted []queue.Lease, err error) {
 	if !once.Given() {
 		return nil, nil //nolint:nilnil // see above
 	}
@@ -173,14 +180,31 @@ func (s *Store) leaseOf(once queue.Once) (*queue.Lease, error) {
 	if !found {
 		return nil, nil //nolint:nilnil // see above
 	}
-	if s.leases.get(entry.token) == nil {
-		ended, err := s.readEndedLease(entry.token)
-		if err == nil && ended.End == queue.EndReleased {
-			return nil, nil //nolint:nilnil // see above
+	var lost error
+	for _, token := range entry.tokens {
+		if s.leases.get(token) == nil {
+			ended, err := s.readEndedLease(token)
+			if err == nil && ended.End == queue.EndReleased {
+				continue
+			}
+		}
+		l, err := s.lookAtLease(token)
+		switch {
+		case err == nil:
+			granted = append(granted, l)
+		case errors.Is(err, queue.ErrLeaseLost):
+			lost = err
+		default:
+			return nil, s.answer(err)
 		}
 	}
-	l, err := s.lookAtLease(entry.token)
-	return &l, s.answer(err)
+	if len(granted) == 0 && lost != nil {
+		return nil, s.answer(lost)
+	}
+	if len(granted) == 0 {
+		return nil, nil
+	}
+	return granted, s.answer(nil)
 }
 
 // enqueuedOf returns what an Enqueue was answered.

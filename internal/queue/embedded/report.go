@@ -23,18 +23,22 @@ func (s *Store) RequeueOrFinishJob(_ context.Context, token uuid.UUID, maxRetrie
 }
 
 func (s *Store) requeueOrFinish(token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error) {
+	return s.endLease(token, endingBy(maxRetries, outcome))
+}
+
+func endingBy(maxRetries uint64, outcome queue.Outcome) ending {
 	if outcome.Error == nil && len(outcome.Result) == 0 {
 		outcome.Result = json.RawMessage(jsonNull)
 	}
 	digest := outcome.Digest()
-	return s.endLease(token, ending{
+	return ending{
 		outcome: &outcome,
 		digest:  digest,
 		rule: func(l *lease, now time.Time) (queue.Record, queue.End, error) {
 			return l.record.RequeueOrFinish(maxRetries, outcome, now)
 		},
 		again: func(ended queue.EndedLease) (queue.State, error) { return ended.Report(digest) },
-	})
+	}
 }
 
 // Fail reports that the lease's run failed. If the failure is retryable and the job's policy
@@ -46,8 +50,12 @@ func (s *Store) Fail(_ context.Context, token uuid.UUID, failure queue.Failure) 
 		return 0, err
 	}
 	defer s.leave()
+	return s.endLease(token, s.endingByFailure(failure))
+}
+
+func (s *Store) endingByFailure(failure queue.Failure) ending {
 	digest := failure.Digest()
-	return s.endLease(token, ending{
+	return ending{
 		outcome: &queue.Outcome{Error: &failure.Error},
 		digest:  digest,
 		rule: func(l *lease, now time.Time) (queue.Record, queue.End, error) {
@@ -63,7 +71,7 @@ func (s *Store) Fail(_ context.Context, token uuid.UUID, failure queue.Failure) 
 			return next, queue.EndReported, err
 		},
 		again: func(ended queue.EndedLease) (queue.State, error) { return ended.Report(digest) },
-	})
+	}
 }
 
 // Release gives the lease's job back: it waits at its old place in line, from now or after
@@ -101,33 +109,37 @@ type ending struct {
 // endLease ends the lease that has the token, and returns the state its job is in then. The
 // token fences the change: a lease that is over changes nothing.
 func (s *Store) endLease(token uuid.UUID, e ending) (state queue.State, err error) {
-	err = s.settle(func(c *change) error {
-		l := s.leases.get(token)
-		if l == nil {
-			ended, err := s.readEndedLease(token)
-			if err != nil {
-				return err
-			}
-			state, err = e.again(ended)
-			return err
-		}
-		next, end, err := e.rule(l, c.now)
-		if err != nil {
-			return fmt.Errorf("end the lease of job %s: %w", l.jobID, err)
-		}
-		state = next.State
-		ended := queue.EndedLease{End: end}
-		if end == queue.EndReported {
-			ended.Digest = e.digest
-		}
-		r := l.record
-		r.Record = next
-		return c.settleLease(l, r, ended, e.outcome)
+	err = s.settle(func(c *change) (err error) {
+		state, err = c.end(token, e)
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	return state, nil
+}
+
+// end ends the lease that has the token. If it is refused it has changed nothing.
+func (c *change) end(token uuid.UUID, e ending) (queue.State, error) {
+	l := c.store.leases.get(token)
+	if l == nil {
+		ended, err := c.store.readEndedLease(token)
+		if err != nil {
+			return 0, err
+		}
+		return e.again(ended)
+	}
+	next, end, err := e.rule(l, c.now)
+	if err != nil {
+		return 0, fmt.Errorf("end the lease of job %s: %w", l.jobID, err)
+	}
+	ended := queue.EndedLease{End: end}
+	if end == queue.EndReported {
+		ended.Digest = e.digest
+	}
+	r := l.record
+	r.Record = next
+	return next.State, c.settleLease(l, r, ended, e.outcome)
 }
 
 // settleLease ends a lease, of which ended says how, and leaves its job with the record r: it

@@ -31,6 +31,7 @@ func testRandom(t *testing.T, open func(t TB) Harness) {
 			"dequeueOnce":     w.dequeueOnce,
 			"dequeueByID":     w.dequeueByID,
 			"dequeueByIDOnce": w.dequeueByIDOnce,
+			"exchange":        w.exchange,
 			"report":          w.report,
 			"fail":            w.fail,
 			"release":         w.release,

@@ -41,6 +41,10 @@ type Queue interface {
 	UpdateJob(ctx context.Context, id uuid.UUID, update queue.Update) error
 	// ListJobs returns a page of jobs, newest first.
 	ListJobs(ctx context.Context, listing queue.Listing) (queue.Page, error)
+	// DequeueBatch takes reports on leases, each with an outcome of its own, and leases up to
+	// request.Max jobs; if none is ready it waits for one. The end of ctx is no error. With Strict
+	// a report that is refused refuses the whole call.
+	DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error)
 	// Lease returns a lease without refreshing it.
 	Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 	// Await blocks until a job is over or ctx ends, and returns its status.
@@ -92,6 +96,7 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Unique", uniqueTests},
 		{"Dequeue", dequeueTests},
 		{"DequeueOnce", dequeueOnceTests},
+		{"DequeueBatch", dequeueBatchTests},
 		{"Order", orderTests},
 		{"Schedule", scheduleTests},
 		{"Timeout", timeoutTests},
