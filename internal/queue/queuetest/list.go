@@ -34,6 +34,10 @@ var listTests = map[string]func(*testing.T, *fixture){
 		for _, limit := range []int{1, 2, 7, 25, 26, 27, queue.MaxPage} {
 			require.Equal(t, want, f.list(t, limit), "pages of %d", limit)
 		}
+		page, err := f.Queue().ListJobs(t.Context(), queue.Listing{Limit: len(want)})
+		require.NoError(t, err)
+		require.Len(t, page.Jobs, len(want))
+		require.Equal(t, uuid.Nil, page.Next, "that was the last one")
 	},
 	"a listed job is the job and its status": func(t *testing.T, f *fixture) {
 		everything := retrying("work", 3)
