@@ -658,7 +658,7 @@ type NewJob struct {
 	Dependencies *[]openapi_types.UUID `json:"dependencies,omitempty"`
 
 	// ExpiresAt If no worker has begun the job by then, it fails with reason `expired`. After
-	// `run_at`.
+	// `run_at`, or the end of `delay_seconds`.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// HeartbeatTimeoutSeconds How long a lease of this job may be silent, instead of the server's

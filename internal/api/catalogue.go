@@ -113,7 +113,7 @@ func kinds() []kind {
 			"the lease is over; stop working on its job",
 		}, {
 			codeLeaseNotFound, http.StatusNotFound, "There is no such lease",
-			"No lease ever had this token, or its job is no longer kept.",
+			"No lease ever had this token.",
 			"no lease has this token",
 		}, {
 			codeMethodNotAllowed, http.StatusMethodNotAllowed, "The method is not allowed",

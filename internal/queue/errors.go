@@ -67,8 +67,8 @@ type InvalidError struct {
 	Reason string // completes "<field>: "
 }
 
-// ofJob makes an *InvalidError that of one job of a call.
-func ofJob(err error, index int) error {
+// OfJob makes an *InvalidError that of one job of a call.
+func OfJob(err error, index int) error {
 	if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
 		return &InvalidError{Job: index, Field: invalid.Field, Reason: invalid.Reason}
 	}

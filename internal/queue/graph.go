@@ -32,7 +32,7 @@ func NewGraph(jobs []NewJob) (Graph, error) {
 			return Graph{}, &InvalidError{Field: "jobs", Reason: fmt.Sprintf("have more than %d dependencies and needs in all", MaxEdges)}
 		}
 		if err := n.Validate(); err != nil {
-			return Graph{}, ofJob(err, i)
+			return Graph{}, OfJob(err, i)
 		}
 		if n.Name == "" {
 			continue
@@ -46,7 +46,7 @@ func NewGraph(jobs []NewJob) (Graph, error) {
 	for i := range jobs {
 		var err error
 		if g.needs[i], err = indexesOf(jobs[i].Needs, names); err != nil {
-			return Graph{}, ofJob(err, i)
+			return Graph{}, OfJob(err, i)
 		}
 		for _, need := range g.needs[i] {
 			g.Needed[need] = true

@@ -99,6 +99,15 @@ func (n NewJob) Validate() error {
 	return ValidateLabels(n.Labels)
 }
 
+// ValidateAt returns an *InvalidError if a job that is added now could only expire, because its
+// Delay does not end before its ExpiresAt. It is for jobs that Validate accepts.
+func (n NewJob) ValidateAt(now time.Time) error {
+	if n.Delay > 0 && !n.ExpiresAt.IsZero() && !now.Add(n.Delay).Before(n.ExpiresAt) {
+		return &InvalidError{Field: "expires_at", Reason: "must be after the time that delay_seconds leads to"}
+	}
+	return nil
+}
+
 func (n NewJob) validateTimes() error {
 	if err := ValidateTime("run_at", n.RunAt); err != nil {
 		return err

@@ -104,6 +104,9 @@ func (e *enqueuing) add(i int) error {
 			return err
 		}
 	}
+	if err := n.ValidateAt(e.now); err != nil {
+		return queue.OfJob(err, i)
+	}
 	j := job{Job: n.Job(e.ids[i], e.graph.Edges(n, i, e.ids), e.now), place: e.places[i]}
 	states, err := e.dependOn(&j)
 	if missing := (*queue.DependencyError)(nil); errors.As(err, &missing) {

@@ -14,6 +14,18 @@ import (
 const tick = time.Microsecond
 
 var scheduleTests = map[string]func(*testing.T, *fixture){
+	"a delay that does not end before the job expires is refused": func(t *testing.T, f *fixture) {
+		good := queue.NewJob{Type: "work", Delay: time.Hour - time.Microsecond, ExpiresAt: f.Now().Add(time.Hour)}
+		bad := good
+		bad.Delay = time.Hour
+		_, err := f.Queue().Enqueue(t.Context(), []queue.NewJob{good, bad})
+		var invalid *queue.InvalidError
+		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, "expires_at", invalid.Field)
+		require.Equal(t, 1, invalid.Job)
+		require.Empty(t, f.list(t, 10))
+		f.enqueue(t, good)
+	},
 	// GUARANTEES S14.
 	"a job is not handed out before its time, and then at once": func(t *testing.T, f *fixture) {
 		at := f.Now().Add(time.Hour)
