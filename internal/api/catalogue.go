@@ -70,7 +70,7 @@ func kinds() []kind {
 		}, {
 			codeKeyReused, http.StatusUnprocessableEntity, "The idempotency key was used for another call",
 			"A call with this Idempotency-Key, to this path, had another body. Nothing was done. A key is for one intended call; take a new one for each, and the same one only to repeat it.",
-			"this Idempotency-Key was used for a call with another body; nothing was done",
+			"this Idempotency-Key was used for a call with another body; nothing was done; take a new key for a new call",
 		}, {
 			codeInternal, http.StatusInternalServerError, "The server failed",
 			"Something went wrong that is not the client's fault. The server's log has the cause under the request id. Whether the change was made is not known.",
@@ -93,7 +93,7 @@ func kinds() []kind {
 			"the job does not have the ETag that If-Match asks for; nothing was done",
 		}, {
 			codeJobNotFailed, http.StatusConflict, "The job has not failed",
-			"Only a job that failed or was canceled can be retried, and this one waits, runs or is finished. GET /v1/jobs/{id} tells which. One that failed a moment ago cannot be retried before all its dependents know.",
+			"Only a job that failed or was canceled can be retried, and this one waits, runs or is finished. GET /v1/jobs/{id} tells which. One whose retry is just under way cannot be retried either.",
 			"the job has not failed and was not canceled",
 		}, {
 			codeJobNotFound, http.StatusNotFound, "There is no such job",

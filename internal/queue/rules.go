@@ -174,6 +174,9 @@ func (r Record) Update(u Update, now time.Time) (Record, error) {
 			next = next.ready(now)
 		}
 	}
+	if next == r && u.Labels == nil {
+		return r, nil // nothing that is shown has changed
+	}
 	return next.changed(), nil
 }
 

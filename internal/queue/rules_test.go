@@ -100,7 +100,7 @@ var edges = map[string]func(queue.Record) (queue.Record, error){
 	"dependency canceled":  settled(queue.IfSucceeded, queue.Canceled),
 	"dependency over":      settled(queue.IfOver, queue.Failed),
 	"dependency reopened":  func(r queue.Record) (queue.Record, error) { return r.Reopen(), nil },
-	"update":               func(r queue.Record) (queue.Record, error) { return r.Update(queue.Update{}, now) },
+	"update":               func(r queue.Record) (queue.Record, error) { return r.Update(queue.Update{Priority: new(-9)}, now) },
 	"update to later": func(r queue.Record) (queue.Record, error) {
 		at := now.Add(1)
 		return r.Update(queue.Update{RunAt: &at}, now)

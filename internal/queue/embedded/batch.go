@@ -11,12 +11,12 @@ import (
 )
 
 // DequeueBatch takes reports on leases, each with an outcome of its own, and leases up to
-// request.Max jobs, in one change. If no job is ready it waits as Dequeue does, and then leases
-// one; the end of ctx is no error. With request.Once a call that is repeated returns the leases
-// of the first one that are still held, and with request.ReportOnly no other; reports can be
-// repeated anyway. ErrKeyReused, ErrKeyInUse,
+// request.Max jobs, in one change; fewer, if what they hold would be more than one lease may. If
+// no job is ready it waits as Dequeue does, and then leases one; the end of ctx is no error. With
+// request.Once a call that is repeated returns the leases of the first one that are still held,
+// and with request.ReportOnly no other; reports can be repeated anyway. ErrKeyReused, ErrKeyInUse,
 // ErrLeaseLost as for Dequeue; with request.Strict also the error of the first report that is
-// refused.
+// refused. After another error nothing that was leased stays so.
 func (s *Store) DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error) {
 	if err := request.Validate(); err != nil {
 		return queue.BatchAnswer{}, err
@@ -35,14 +35,14 @@ func (s *Store) DequeueBatch(ctx context.Context, request queue.BatchRequest) (q
 		return queue.BatchAnswer{}, err
 	}
 	e := &exchange{store: s, request: &request, lanes: request.Lanes(), only: request.ReportOnly || len(granted) > 0}
-	if err := e.make(ctx); err != nil {
+	if err = e.make(ctx); err == nil && !e.only {
+		granted, err = e.leases(ctx)
+	}
+	if err != nil {
+		e.abandon()
 		return queue.BatchAnswer{}, err
 	}
-	if e.only {
-		return queue.BatchAnswer{Reported: e.reported, Leases: granted}, nil
-	}
-	leases, err := e.leases(ctx)
-	return queue.BatchAnswer{Reported: e.reported, Leases: leases}, err
+	return queue.BatchAnswer{Reported: e.reported, Leases: granted}, nil
 }
 
 // exchange is one call to DequeueBatch.
@@ -187,15 +187,8 @@ func (e *exchange) leases(ctx context.Context) (leases []queue.Lease, err error)
 				e.grants = []grant{g}
 			}
 		}
-		for _, g := range e.grants {
-			l, err := s.deliver(g)
-			if errors.Is(err, errUndeliverable) {
-				continue // that job has failed; there may be another one
-			}
-			if err != nil {
-				return nil, err
-			}
-			leases = append(leases, l)
+		if leases, err = e.deliver(); err != nil {
+			return nil, err
 		}
 		if len(leases) > 0 || len(e.grants) == 0 {
 			return leases, nil
@@ -207,5 +200,54 @@ func (e *exchange) leases(ctx context.Context) (leases []queue.Lease, err error)
 		if err := e.try(ctx, nil); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// deliver turns the grants into leases. Those that would make the answer larger than the largest
+// lease are given back: a server and a worker have to hold it.
+func (e *exchange) deliver() (leases []queue.Lease, err error) {
+	size := 0
+	for _, g := range e.grants {
+		if size > queue.MaxDependencyBytes {
+			if _, err := e.store.release(g.token, 0); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		l, err := e.store.deliver(g)
+		if errors.Is(err, errUndeliverable) {
+			continue // that job has failed; there may be another one
+		}
+		if err != nil {
+			return nil, err
+		}
+		size += heldBy(&l)
+		leases = append(leases, l)
+	}
+	return leases, nil
+}
+
+// heldBy is how many bytes a lease holds that are not ours to bound.
+func heldBy(l *queue.Lease) int {
+	size := len(l.Args)
+	for i := range l.Dependencies {
+		size += sizeOfOutcome(l.Dependencies[i].Result, l.Dependencies[i].Error)
+	}
+	return size
+}
+
+// abandon undoes what the call was granted, or might be: nobody will hear of it.
+func (e *exchange) abandon() {
+	if e.waiter != nil {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		if g, ok := e.waiter.Wait(over, e.store.closing); ok {
+			e.grants = append(e.grants, g)
+		}
+	}
+	for _, g := range e.grants {
+		// One that was not committed after all does not exist, and the caller has an error
+		// already.
+		_, _ = e.store.release(g.token, 0)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -80,6 +81,21 @@ func splitDueKey(key []byte) (e dueEntry, ok bool) {
 	return e, e.at >= 0
 }
 
+// loadDue finds the first of what falls due.
+func (s *Store) loadDue() error {
+	err := s.scan([]byte{prefixDue}, []byte{prefixDue + 1}, func(key, _ []byte) (bool, error) {
+		if e, ok := splitDueKey(key); ok {
+			s.due.next = e.at
+			return false, nil
+		}
+		return true, nil // doDueKeys tells of it
+	})
+	if err != nil {
+		return fmt.Errorf("find what falls due: %w", err)
+	}
+	return nil
+}
+
 func (c *change) setDue(at time.Time, kind dueKind, what []byte) {
 	micros := at.UnixMicro()
 	c.set(dueKey(c.key[:0], micros, kind, what), nil)
@@ -150,7 +166,7 @@ func (c *change) doDueKey(kind dueKind, what []byte) error {
 	}
 	id, err := uuid.FromBytes(what)
 	if err != nil {
-		return nil //nolint:nilerr // the audit finds it; there is no job that it could be about
+		return nil // the audit finds it; there is no job that it could be about
 	}
 	r, err := c.readRecord(id)
 	var j job

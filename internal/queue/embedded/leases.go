@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -154,16 +155,20 @@ func (s *Store) buildLease(g grant) (queue.Lease, error) {
 			return queue.Lease{}, fmt.Errorf("read dependency %s of leased job %s: %w", edge.ID, g.jobID, err)
 		}
 		d.Name = edge.Name
-		size += len(d.Result)
-		if d.Error != nil {
-			size += len(d.Error.Reason) + len(d.Error.Details)
-		}
+		size += sizeOfOutcome(d.Result, d.Error)
 		if size > queue.MaxDependencyBytes {
 			return queue.Lease{}, errDependenciesTooLarge
 		}
 		l.Dependencies[i] = d
 	}
 	return l, nil
+}
+
+func sizeOfOutcome(result json.RawMessage, e *queue.JobError) int {
+	if e == nil {
+		return len(result)
+	}
+	return len(result) + len(e.Reason) + len(e.Details)
 }
 
 var errDependenciesTooLarge = fmt.Errorf("the results of its dependencies exceed %d bytes", queue.MaxDependencyBytes)

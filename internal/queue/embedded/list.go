@@ -95,9 +95,6 @@ func (s *Store) listed(id uuid.UUID, states []queue.State) (listed queue.ListedJ
 }
 
 func sizeOf(listed *queue.ListedJob) int {
-	size := len(listed.Job.Args) + len(listed.Status.Result) + len(listed.Status.PartialResult)
-	if e := listed.Status.Error; e != nil {
-		size += len(e.Details)
-	}
+	size := len(listed.Job.Args) + len(listed.Status.PartialResult) + sizeOfOutcome(listed.Status.Result, listed.Status.Error)
 	return size + len(uuid.UUID{})*(len(listed.Status.Dependencies)+len(listed.Status.Dependents))
 }

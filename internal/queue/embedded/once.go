@@ -167,7 +167,7 @@ func (s *Store) forgetGrant(once queue.Once) error {
 // queue.ErrLeaseLost if all of them are over, other than by a cancel.
 func (s *Store) leasesOf(once queue.Once) (granted []queue.Lease, err error) {
 	if !once.Given() {
-		return nil, nil //nolint:nilnil // see above
+		return nil, nil
 	}
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (s *Store) leasesOf(once queue.Once) (granted []queue.Lease, err error) {
 		return nil, s.answer(err)
 	}
 	if !found {
-		return nil, nil //nolint:nilnil // see above
+		return nil, nil
 	}
 	var lost error
 	for _, token := range entry.tokens {

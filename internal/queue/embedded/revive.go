@@ -174,10 +174,10 @@ func (c *change) revive(t *retry, of *reviving, d dependent, place, told uint64)
 	case !r.State.Over():
 		return nil, c.reopen(of, d, place, told, r)
 	case !r.ByDependency:
-		return nil, nil //nolint:nilnil // it does not come back
+		return nil, nil // it does not come back
 	}
 	if _, underWay := c.store.reviving[d.id]; underWay {
-		return nil, nil //nolint:nilnil // by a retry of its own
+		return nil, nil // by a retry of its own
 	}
 	if decided, err := c.isDecided(t, d.id); err != nil || decided {
 		return nil, err

@@ -182,7 +182,7 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		timekeeperDone: make(chan struct{}),
 	}
 	s.due.earlier = make(chan struct{}, 1)
-	s.due.dueBounds = dueBounds{from: []byte{prefixDue}, next: 0} // to be found out
+	s.due.dueBounds = dueBounds{from: []byte{prefixDue}, next: never} // loadDue finds them
 	s.syncer = newSyncer(func() error { return db.LogData(nil, pebble.Sync) }, failure.down, failure.fail)
 	s.syncer.start()
 	err = s.load()
@@ -226,6 +226,9 @@ func (s *Store) load() error {
 		return err
 	}
 	if err := s.loadSequence(); err != nil {
+		return err
+	}
+	if err := s.loadDue(); err != nil {
 		return err
 	}
 	if err := s.loadLanes(); err != nil {

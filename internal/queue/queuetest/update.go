@@ -14,6 +14,15 @@ import (
 )
 
 var updateTests = map[string]func(*testing.T, *fixture){
+	"what changes nothing is no new version": func(t *testing.T, f *fixture) {
+		id := f.enqueue(t, queue.NewJob{Type: "work", Priority: 6})[0]
+		before := f.status(t, id)
+		f.update(t, id, queue.Update{})
+		f.update(t, id, queue.Update{Priority: new(6)})
+		require.Equal(t, before, f.status(t, id))
+		f.update(t, id, queue.Update{Priority: new(7)})
+		require.Greater(t, f.status(t, id).Version, before.Version)
+	},
 	"priority moves a pending job, and back": func(t *testing.T, f *fixture) {
 		ids := f.enqueuePriorities(t, 0, 0, 0, 0)
 		f.update(t, ids[2], queue.Update{Priority: new(5)})
