@@ -24,6 +24,8 @@ type contents struct {
 	inLane     map[queue.Lane][]readyJob
 	leases     map[uuid.UUID]uuid.UUID // tokens by job
 	ended      map[uuid.UUID]uint64    // leases of a job
+	attempts   map[uuid.UUID]uint64    // a keys of a job
+	tallies    map[queue.Lane]*tally
 	edges      map[edge]dependent
 	due        map[string]bool // t keys
 	onceHashes map[string]time.Time
@@ -50,6 +52,7 @@ func (s *Store) readContents(t queuetest.TB) *contents {
 		ready: make(map[uuid.UUID]bool), inLane: make(map[queue.Lane][]readyJob), leases: make(map[uuid.UUID]uuid.UUID),
 		ended: make(map[uuid.UUID]uint64), edges: make(map[edge]dependent), due: make(map[string]bool),
 		onceHashes: make(map[string]time.Time),
+		attempts:   make(map[uuid.UUID]uint64), tallies: make(map[queue.Lane]*tally),
 	}
 	for _, read := range []func(key, value []byte) (bool, error){
 		func(key, value []byte) (bool, error) { // what the others are compared with
@@ -104,7 +107,7 @@ func (c *contents) read(t queuetest.TB, key, value []byte) {
 		require.True(t, ok)
 		if !queued.IsZero() {
 			require.NotContains(t, c.records, id, "a job that has a record is not as it was enqueued")
-			c.records[id] = enqueuedRecord(queued, at.priority())
+			c.records[id] = enqueuedRecord(c.jobs[id].number, queued, at.priority())
 		}
 		require.Equal(t, c.jobs[id].Lane(), lane)
 		require.Equal(t, positionOf(c.records[id].Priority, c.jobs[id].place), at)
@@ -131,6 +134,16 @@ func (c *contents) read(t queuetest.TB, key, value []byte) {
 			t.Fatalf("attempt %d of job %s never was", l.Attempt, l.JobID)
 		}
 		c.ended[l.JobID]++
+	case prefixAttempt:
+		id := uuid.UUID(key[1:17])
+		a, err := decodeAttempt(id, value)
+		require.NoError(t, err)
+		require.Equal(t, attemptKey(nil, id, a.Number), key)
+		c.attempts[id]++
+	case prefixTally:
+		tally, err := decodeTally(key, value)
+		require.NoError(t, err)
+		c.tallies[tally.lane] = tally
 	case prefixDue:
 		c.due[string(key)] = true
 	case prefixOnce:
@@ -149,7 +162,11 @@ func (s *Store) auditRecords(t queuetest.TB, c *contents) {
 	t.Helper()
 	require.Len(t, c.records, len(c.jobs))
 	unique := 0
+	counted := make(map[queue.Lane]*counts)
 	for id, j := range c.jobs {
+		if counted[j.Lane()] == nil {
+			counted[j.Lane()] = new(counts)
+		}
 		r, ok := c.records[id]
 		require.True(t, ok, "job %s has no record", id)
 		require.Equal(t, r.State == queue.Pending, c.ready[id], "job %s is %s", id, r.State)
@@ -160,6 +177,13 @@ func (s *Store) auditRecords(t queuetest.TB, c *contents) {
 		require.Equal(t, r.State == queue.Failed || r.State == queue.Canceled, c.dead[id], "job %s is %s", id, r.State)
 		require.Equal(t, r.hasReported, c.reported[id], "what was reported of job %s", id)
 		require.Equal(t, r.State.Over(), !r.Finished.IsZero())
+		require.Equal(t, j.number, r.lane)
+		counted[j.Lane()][r.State]++
+		untold := uint64(0) // leases that the record tells of
+		if r.State == queue.Running || r.endedToken != uuid.Nil {
+			untold = 1
+		}
+		require.Equal(t, r.Attempt, c.attempts[id]+untold, "attempts of job %s, which is %s", id, r.State)
 		require.Equal(t, j.UniqueKey != "", r.hasUniqueKey)
 		require.Equal(t, j.Timeout, r.timeout)
 		require.Equal(t, j.HeartbeatTimeout, r.heartbeatTimeout)
@@ -174,6 +198,11 @@ func (s *Store) auditRecords(t queuetest.TB, c *contents) {
 		require.Equal(t, r.Attempt, c.ended[id]+live, "leases of job %s", id)
 	}
 	require.Len(t, c.unique, unique)
+	require.Len(t, c.tallies, len(counted))
+	for lane, want := range counted {
+		require.Equal(t, *want, s.tallies.byLane[lane].counts, "jobs of lane %v", lane)
+		require.Equal(t, s.tallies.byLane[lane].encode(nil), c.tallies[lane].encode(nil))
+	}
 }
 
 // auditEdges compares records with what their dependencies are.
@@ -266,6 +295,8 @@ func (s *Store) auditMemory(t queuetest.TB, c *contents) {
 	for lane, l := range s.lanes {
 		require.True(t, l.more || len(c.inLane[lane]) > 0, "lane %v is empty", lane)
 	}
+	require.Len(t, s.tallies.byNumber, len(c.tallies))
+	require.Len(t, s.tallies.byLane, len(c.tallies))
 	deadlines := 0
 	for id, token := range c.leases {
 		l := s.leases.get(token)

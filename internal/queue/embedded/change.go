@@ -32,6 +32,8 @@ type change struct {
 
 	key, value []byte // buffers that keys and values are made in
 
+	tallied []*tally // whose counts change
+
 	// overlay holds what this change has made of records that it may meet again; nil where
 	// it cannot.
 	overlay map[uuid.UUID]record
@@ -103,9 +105,11 @@ func (s *Store) commit(build func(*change) error) (*syncGroup, error) {
 		for i := range c.taken {
 			s.addReady(c.taken[i].lane, readyJob{at: c.taken[i].at(), id: c.taken[i].id})
 		}
+		c.forgetTallies()
 		return nil, closeBatch(c.batch, err)
 	}
 	c.serveLine()
+	c.writeTallies()
 	if c.batch.Empty() {
 		s.due.take(c.due) // it may have found that nothing is due
 		return nil, closeBatch(c.batch, nil)
@@ -124,10 +128,11 @@ func (s *Store) commit(build func(*change) error) (*syncGroup, error) {
 func (c *change) begin(s *Store) {
 	clear(c.granted)
 	clear(c.handover)
+	clear(c.tallied)
 	clock := s.clock()
 	*c = change{
 		store: s, batch: s.db.NewBatch(), clock: clock, now: storedTime(clock), sequence: s.sequence, ceiling: s.ceiling,
-		key: c.key, value: c.value,
+		key: c.key, value: c.value, tallied: c.tallied[:0],
 		records: c.records[:0], waiting: c.waiting[:0], unready: c.unready[:0], taken: c.taken[:0],
 		granted: c.granted[:0], ended: c.ended[:0], over: c.over[:0], handover: c.handover[:0],
 		due: s.due.dueBounds,
@@ -204,16 +209,18 @@ func (c *change) remember() {
 // The methods that follow build the batch, which copies its keys and values, so that all of
 // them can be made in the same two buffers.
 
-func (c *change) setRecord(id uuid.UUID, r record) {
+// setRecord writes a record, and counts the job as what it is then.
+func (c *change) setRecord(id uuid.UUID, r *record) {
 	c.writeRecord(id, r)
-	c.records = append(c.records, changedRecord{id: id, record: r})
+	c.records = append(c.records, changedRecord{id: id, record: *r})
 	if c.overlay != nil {
-		c.overlay[id] = r
+		c.overlay[id] = *r
 	}
 }
 
 // writeRecord is setRecord for a record that memory is told of in another way.
-func (c *change) writeRecord(id uuid.UUID, r record) {
+func (c *change) writeRecord(id uuid.UUID, r *record) {
+	c.count(r)
 	c.set(idKey(c.key[:0], prefixRecord, id), r.encode(c.value[:0]))
 }
 

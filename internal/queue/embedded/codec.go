@@ -13,23 +13,27 @@ import (
 
 // formatVersion is the version of the key space and of the values in it. A store that has
 // another one is refused.
-const formatVersion = 2
+const formatVersion = 3
 
 const jsonNull = "null"
 
 // job is what a j key holds.
 type job struct {
 	queue.Job
-	place uint64 // in line, for as long as the job exists
+	number laneNumber // of its lane
+	place  uint64     // in line, for as long as the job exists
 }
 
 // record is what an s key holds: the domain's record, and what of the job would otherwise have
 // to be read again with each change.
 type record struct {
 	queue.Record
-	hasDependents    bool // some d key begins with this job's id
-	hasUniqueKey     bool // the job has a unique key; its u key stands while it is not over
-	hasReported      bool // a p key stands for the job
+	lane             laneNumber
+	counted          queue.State // what the job is counted as: its State, but for a change that is being made
+	endedToken       uuid.UUID   // of the lease that the job was over with; zero if there was none
+	hasDependents    bool        // some d key begins with this job's id
+	hasUniqueKey     bool        // the job has a unique key; its u key stands while it is not over
+	hasReported      bool        // a p key stands for the job
 	timeout          time.Duration
 	heartbeatTimeout time.Duration
 }
@@ -37,11 +41,18 @@ type record struct {
 // asEnqueued reports whether the record is that of a job that became pending at once, and that
 // nothing has happened to yet: all there is to know of it then is its priority, which its ready
 // entry tells by its key, and when it was enqueued.
-func (r *record) asEnqueued() bool { return *r == enqueuedRecord(r.Queued, r.Priority) }
+func (r *record) asEnqueued() bool {
+	enqueued := enqueuedRecord(r.lane, r.Queued, r.Priority)
+	enqueued.counted = r.counted
+	return *r == enqueued
+}
 
-// enqueuedRecord is the record for which asEnqueued holds.
-func enqueuedRecord(queued time.Time, priority int) record {
-	return record{Record: queue.Record{State: queue.Pending, Version: 1, Queued: queued, Priority: priority}}
+// enqueuedRecord is the record for which asEnqueued holds, as it is read.
+func enqueuedRecord(lane laneNumber, queued time.Time, priority int) record {
+	return record{
+		Record: queue.Record{State: queue.Pending, Version: 1, Queued: queued, Priority: priority},
+		lane:   lane, counted: queue.Pending,
+	}
 }
 
 // position returns where the job stands in line.

@@ -39,6 +39,7 @@ func (j *job) encode(buffer []byte) []byte {
 	has := j.has()
 	e.byte(has)
 	e.uint(j.place)
+	e.uint(uint64(j.number))
 	e.string(j.Channel)
 	e.string(j.Type)
 	e.byte(byte(j.RunIf))
@@ -97,7 +98,7 @@ func (j *job) encodeLimits(e *encoder) {
 func decodeJob(id uuid.UUID, value []byte, withArgs bool) (job, error) {
 	d := decoder{left: value}
 	has := d.byte()
-	j := job{place: d.uint()}
+	j := job{place: d.uint(), number: laneNumber(d.uint())}
 	j.ID = id
 	j.Channel = d.string()
 	j.Type = d.string()
@@ -156,20 +157,21 @@ func (j *job) decodeLimits(d *decoder) {
 	}
 }
 
-// The bits of a record's first byte.
+// The bits of what a record begins with. The rarest are last: they cost another byte.
 const (
 	recordHasDependents = 1 << iota
+	recordWasLeased     // attempt, started, worker
+	recordEndedLeased   // the token of the lease that it ended with
+	recordHasPriority   // other than 0
+	recordHasTimes      // run_at, expires_at, timeout, heartbeat timeout
 	recordHasUniqueKey
+	recordHasCounts // retries, failures, timeouts, generation
 	recordHasReported
 	recordByDependency
-	recordHasCounts   // retries, failures, timeouts, generation
-	recordHasTimes    // run_at, expires_at, timeout, heartbeat timeout
-	recordWasLeased   // attempt, started, worker
-	recordHasPriority // other than 0
 )
 
-func (r *record) has() (bits byte) {
-	set := func(bit byte, is bool) {
+func (r *record) has() (bits uint64) {
+	set := func(bit uint64, is bool) {
 		if is {
 			bits |= bit
 		}
@@ -181,6 +183,7 @@ func (r *record) has() (bits byte) {
 	set(recordHasCounts, r.Retries|r.Failures|r.Timeouts|r.Generation != 0)
 	set(recordHasTimes, !r.RunAt.IsZero() || !r.ExpiresAt.IsZero() || r.timeout != 0 || r.heartbeatTimeout != 0)
 	set(recordWasLeased, r.Attempt != 0)
+	set(recordEndedLeased, r.endedToken != uuid.Nil)
 	set(recordHasPriority, r.Priority != 0)
 	return bits
 }
@@ -188,8 +191,9 @@ func (r *record) has() (bits byte) {
 func (r *record) encode(buffer []byte) []byte {
 	e := encoder(buffer)
 	has := r.has()
-	e.byte(has)
+	e.uint(has)
 	e.byte(byte(r.State))
+	e.uint(uint64(r.lane))
 	e.uint(r.Version)
 	e.time(r.Queued)
 	switch {
@@ -200,6 +204,9 @@ func (r *record) encode(buffer []byte) []byte {
 		e.uint(r.Open)
 	case r.State.Over():
 		e.time(r.Finished)
+	}
+	if has&recordEndedLeased != 0 {
+		e.id(r.endedToken)
 	}
 	if has&recordHasCounts != 0 {
 		e.uint(r.Retries)
@@ -226,9 +233,11 @@ func (r *record) encode(buffer []byte) []byte {
 
 func decodeRecord(id uuid.UUID, value []byte) (record, error) {
 	d := decoder{left: value}
-	has := d.byte()
+	has := d.uint()
 	var r record
 	r.State = queue.State(d.byte())
+	r.counted = r.State
+	r.lane = laneNumber(d.uint())
 	r.hasDependents = has&recordHasDependents != 0
 	r.hasUniqueKey = has&recordHasUniqueKey != 0
 	r.hasReported = has&recordHasReported != 0
@@ -243,6 +252,9 @@ func decodeRecord(id uuid.UUID, value []byte) (record, error) {
 		r.Open = d.uint()
 	case r.State.Over():
 		r.Finished = d.time()
+	}
+	if has&recordEndedLeased != 0 {
+		r.endedToken = d.id()
 	}
 	if has&recordHasCounts != 0 {
 		r.Retries = d.uint()

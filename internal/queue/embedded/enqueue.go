@@ -22,12 +22,6 @@ func (s *Store) enqueue(jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued,
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]uuid.UUID, len(jobs))
-	for i := range ids {
-		if ids[i], err = uuid.NewV7(); err != nil {
-			return nil, fmt.Errorf("make a job's id: %w", err)
-		}
-	}
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
@@ -44,7 +38,7 @@ func (s *Store) enqueue(jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued,
 			return err
 		}
 		e := enqueuing{
-			change: c, jobs: jobs, graph: graph, ids: ids,
+			change: c, jobs: jobs, graph: graph, ids: make([]uuid.UUID, len(jobs)),
 			answer: make([]queue.Enqueued, len(jobs)), places: make([]uint64, len(jobs)),
 		}
 		if once.Given() {
@@ -83,6 +77,7 @@ type enqueuing struct {
 func (e *enqueuing) run() error {
 	for i := range e.places {
 		e.places[i] = e.nextPlace()
+		e.ids[i] = newID(e.now, e.places[i])
 	}
 	if len(e.jobs) > 1 {
 		e.meetAgain()
@@ -190,8 +185,9 @@ func (e *enqueuing) rememberUnique(key string, i int) {
 // admit writes a new job as the rules begin it. hasDependents tells that jobs of the same call
 // need it.
 func (c *change) admit(j *job, states []queue.State, hasDependents bool) (record, *queue.Outcome) {
+	j.number = c.laneNumber(j.Lane())
 	r := record{
-		hasDependents: hasDependents, hasUniqueKey: j.UniqueKey != "",
+		lane: j.number, hasDependents: hasDependents, hasUniqueKey: j.UniqueKey != "",
 		timeout: j.Timeout, heartbeatTimeout: j.HeartbeatTimeout,
 	}
 	var outcome *queue.Outcome
@@ -199,7 +195,7 @@ func (c *change) admit(j *job, states []queue.State, hasDependents bool) (record
 	c.setJob(j)
 	if r.State.Over() {
 		c.set(idKey(c.key[:0], prefixDead, j.ID), nil)
-		c.setRecord(j.ID, r)
+		c.setRecord(j.ID, &r)
 		if outcome != nil {
 			c.setOutcome(j.ID, *outcome)
 		}
@@ -261,6 +257,6 @@ func (c *change) setHasDependents(id uuid.UUID, r record) error {
 		c.setReady(&waitingJob{id: id, lane: j.Lane(), place: j.place, record: r}, time.Time{})
 	}
 	r.hasDependents = true
-	c.setRecord(id, r)
+	c.setRecord(id, &r)
 	return nil
 }

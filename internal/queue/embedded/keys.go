@@ -27,6 +27,8 @@ import (
 //	p <job>                     what the newest lease's worker has reported so far
 //	u <lane> <unique key>    -> job    jobs that are not over and have a unique key
 //	f <job>                     jobs that failed or were canceled
+//	a <job> <attempt>           leases that ended before their job did
+//	c <lane>                    the lane's number, and how many jobs it has in each state
 //	t <time> <kind> <what>      what falls due: jobs that wait or expire, keys to be forgotten
 //	i <key's hash>              calls that were made with an idempotency key
 const (
@@ -43,6 +45,8 @@ const (
 	prefixReported   = 'p'
 	prefixUnique     = 'u'
 	prefixDead       = 'f'
+	prefixAttempt    = 'a'
+	prefixTally      = 'c'
 	prefixDue        = 't'
 	prefixOnce       = 'i'
 )
@@ -90,16 +94,27 @@ func readyKey(buffer []byte, lane queue.Lane, at position) []byte {
 
 // laneOfReadyKey is the inverse of readyKey.
 func laneOfReadyKey(key []byte) (lane queue.Lane, at position, ok bool) {
+	lane, rest, ok := cutLane(key)
+	if !ok || len(rest) != 9 {
+		return queue.Lane{}, position{}, false
+	}
+	return lane, position{rank: rest[0], place: binary.BigEndian.Uint64(rest[1:])}, true
+}
+
+// laneOfTallyKey returns the lane whose counts the key stands for.
+func laneOfTallyKey(key []byte) (queue.Lane, bool) {
+	lane, rest, ok := cutLane(key)
+	return lane, ok && len(rest) == 0
+}
+
+// cutLane is the inverse of laneKey; rest is what follows.
+func cutLane(key []byte) (lane queue.Lane, rest []byte, ok bool) {
 	channel, rest, ok := cutName(key[1:])
 	if !ok {
-		return lane, position{}, false
+		return lane, nil, false
 	}
 	jobType, rest, ok := cutName(rest)
-	if !ok || len(rest) != 9 {
-		return lane, position{}, false
-	}
-	at = position{rank: rest[0], place: binary.BigEndian.Uint64(rest[1:])}
-	return queue.Lane{Channel: string(channel), Type: string(jobType)}, at, true
+	return queue.Lane{Channel: string(channel), Type: string(jobType)}, rest, ok
 }
 
 func cutName(b []byte) (name, rest []byte, ok bool) {
@@ -118,6 +133,10 @@ func dependentKey(buffer []byte, dependency uuid.UUID, place uint64) []byte {
 // same time are neighbours: cheaper to write than random ones.
 func runningKey(buffer []byte, place uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(buffer, prefixRunning), place)
+}
+
+func attemptKey(buffer []byte, id uuid.UUID, attempt uint64) []byte {
+	return binary.BigEndian.AppendUint64(idKey(buffer, prefixAttempt, id), attempt)
 }
 
 func settlementKey(buffer []byte, id uuid.UUID, generation uint64) []byte {

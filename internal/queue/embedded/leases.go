@@ -45,6 +45,10 @@ func (s *Store) loadLeases() error {
 			unreadable = append(unreadable, l)
 		}
 		s.leases.add(l)
+		if t := s.tallies.byNumber[r.lane]; t != nil {
+			t.counts[queue.Pending]--
+			t.counts[queue.Running]++
+		}
 		return true, nil
 	})
 	for _, l := range unreadable {

@@ -24,7 +24,7 @@ func (c *change) standWhereItShould(j waitingJob) {
 		c.setDue(j.record.RunAt, dueToRun, j.id[:])
 	default: // a blocked one stands nowhere
 	}
-	c.setRecord(j.id, j.record)
+	c.setRecord(j.id, &j.record)
 }
 
 // leave takes a job that waits away from where it stands. Its record is as it was there.
@@ -65,8 +65,9 @@ func (c *change) serveLine() {
 			var queued time.Time
 			if j.fresh {
 				queued = j.record.Queued
+				c.count(&j.record)
 			} else {
-				c.writeRecord(j.id, j.record)
+				c.writeRecord(j.id, &j.record)
 			}
 			c.setReady(&j, queued)
 			left = append(left, j)
@@ -106,7 +107,7 @@ func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 		j.record.hasReported = false
 	}
 	j.record.Record = next
-	c.setRecord(j.id, j.record)
+	c.setRecord(j.id, &j.record)
 	c.setRunning(j.place, j.id)
 	g := grant{
 		token: token, jobID: j.id, attempt: next.Attempt,

@@ -65,7 +65,7 @@ func (c *change) report(token uuid.UUID, beat queue.Beat) error {
 	}
 	r.Record = r.Note()
 	r.hasReported = true
-	c.setRecord(l.jobID, r)
+	c.setRecord(l.jobID, &r)
 	c.set(idKey(c.key[:0], prefixReported, l.jobID), encodeReported(c.value[:0], beat))
 	return nil
 }

@@ -76,7 +76,7 @@ func (s *Store) readRecord(id uuid.UUID) (record, error) {
 		return record{}, err
 	}
 	if !queued.IsZero() {
-		return enqueuedRecord(queued, j.Priority), nil
+		return enqueuedRecord(j.number, queued, j.Priority), nil
 	}
 	// Something has happened to it, perhaps since the first look: then it has an s key now,
 	// and keeps it.

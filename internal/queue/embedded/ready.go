@@ -136,6 +136,10 @@ func (s *Store) refill(l *lane) error {
 	}
 	l.refill = min(max(2*l.refill, firstRefill), s.limits.windowRefill)
 	window := make([]readyJob, 0, l.refill)
+	var number laneNumber
+	if t := s.tallies.byLane[l.name]; t != nil {
+		number = t.number
+	}
 	var stored []uuid.UUID // those that have an s key
 	// The key after that of end.
 	from := append(readyKey(nil, l.name, l.end), 0)
@@ -152,7 +156,7 @@ func (s *Store) refill(l *lane) error {
 		if queued.IsZero() {
 			stored = append(stored, id)
 		} else {
-			s.records.put(id, enqueuedRecord(queued, at.priority()))
+			s.records.put(id, enqueuedRecord(number, queued, at.priority()))
 		}
 		return len(window) < l.refill, nil
 	})

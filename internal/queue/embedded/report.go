@@ -148,10 +148,19 @@ func (c *change) settleLease(l *lease, r record, ended queue.EndedLease, outcome
 	ended.JobID, ended.Attempt, ended.State = l.jobID, r.Attempt, r.State
 	c.endLease(l, ended)
 	if r.State.Waiting() {
+		a := attempt{token: l.token, Attempt: queue.Attempt{
+			Number: r.Attempt, Worker: l.record.Worker, Started: l.record.Started,
+			Ended: c.now, End: ended.End, State: r.State,
+		}}
+		if outcome != nil {
+			a.setError(outcome.Error)
+		}
+		c.setAttempt(l.jobID, &a)
 		c.standWhereItShould(waitingJob{id: l.jobID, lane: l.lane, place: l.place, record: r})
 		return nil
 	}
 	before := l.record
+	r.endedToken = l.token
 	return c.finish(l.jobID, &before, r, outcome)
 }
 
@@ -209,7 +218,7 @@ func (c *change) finish(id uuid.UUID, before *record, r record, outcome *queue.O
 	} else {
 		c.set(idKey(c.key[:0], prefixDead, id), nil)
 	}
-	c.setRecord(id, r)
+	c.setRecord(id, &r)
 	if outcome != nil {
 		c.setOutcome(id, *outcome)
 	}

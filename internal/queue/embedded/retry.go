@@ -217,8 +217,7 @@ func (c *change) reviveRoot(id uuid.UUID) error {
 		return err
 	}
 	if !next.State.Over() {
-		c.renew(&j, r, next, known)
-		return nil
+		return c.renew(&j, r, next, known)
 	}
 	// A dependency has ended meanwhile and decides against it. Those that were prepared for
 	// another run are told that there was one.
@@ -227,7 +226,7 @@ func (c *change) reviveRoot(id uuid.UUID) error {
 	}
 	r.Generation++
 	r.Record = r.Note()
-	c.setRecord(id, r)
+	c.setRecord(id, &r)
 	c.settlements = append(c.settlements, settlement{id: id, state: r.State, generation: r.Generation})
 	return nil
 }

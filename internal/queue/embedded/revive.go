@@ -200,7 +200,9 @@ func (c *change) revive(t *retry, of *reviving, d dependent, place, told uint64)
 	if taken, err := c.takeUniqueKey(&j, &r); err != nil || taken {
 		return nil, err
 	}
-	c.renew(&j, r, next, known)
+	if err := c.renew(&j, r, next, known); err != nil {
+		return nil, err
+	}
 	return &reviving{root: t.root, id: d.id, generation: next.Generation, edges: len(known)}, nil
 }
 
@@ -227,7 +229,7 @@ func (c *change) reopen(of *reviving, d dependent, place, told uint64, r record)
 			c.leave(waitingJob{id: d.id, lane: j.Lane(), place: j.place, record: r})
 		}
 		r.Record = r.Reopen()
-		c.setRecord(d.id, r)
+		c.setRecord(d.id, &r)
 	}
 	d.generation, d.settled = of.generation, false
 	c.writeDependent(dependentKey(c.key[:0], of.id, place), d)
@@ -263,13 +265,22 @@ func (c *change) decide(t *retry, j *job) (bool, error) {
 
 // renew replaces the record of a job that was over by the one of its new generation. known is
 // what it knows of its dependencies.
-func (c *change) renew(j *job, r record, next queue.Record, known []dependency) {
+func (c *change) renew(j *job, r record, next queue.Record, known []dependency) error {
 	for i := range j.Dependencies {
 		c.setDependent(&j.Dependencies[i], j, known[i])
+	}
+	last, leased, err := c.store.lastAttempt(j.ID, &r)
+	if err != nil && !isDamage(err) {
+		return err
+	}
+	if err == nil && leased {
+		c.setAttempt(j.ID, &last)
 	}
 	c.delete(idKey(c.key[:0], prefixOutcome, j.ID))
 	c.delete(idKey(c.key[:0], prefixDead, j.ID))
 	r.Record = next
+	r.endedToken = uuid.Nil
 	r.hasDependents = true // those that were added when it was over have not been counted
 	c.standWhereItShould(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r})
+	return nil
 }

@@ -225,7 +225,7 @@ func (c *change) tell(t dependent, dependency *settlement, place uint64) error {
 	case r.State.Over():
 		return c.finish(t.id, &before, r, outcome)
 	case r.State == queue.Blocked, r.State == queue.Running:
-		c.setRecord(t.id, r)
+		c.setRecord(t.id, &r)
 		return nil
 	}
 	j, err := c.store.readJob(t.id, false)

@@ -95,6 +95,7 @@ type Store struct {
 	mu      sync.Mutex
 	limits  limits
 	lanes   map[queue.Lane]*lane // guarded by mu; a lane that is absent has no ready job
+	tallies tallies              // guarded by mu
 	records recordCache          // guarded by mu
 	current change               // guarded by mu; the change that is being made
 	// unsettled is guarded by mu: settlements that a failed step left undone.
@@ -226,6 +227,9 @@ func (s *Store) load() error {
 		return err
 	}
 	if err := s.loadSequence(); err != nil {
+		return err
+	}
+	if err := s.loadTallies(); err != nil {
 		return err
 	}
 	if err := s.loadDue(); err != nil {

@@ -45,7 +45,7 @@ func (s *Store) UpdateJob(_ context.Context, id uuid.UUID, update queue.Update) 
 		if before.asEnqueued() {
 			c.setReady(&was, time.Time{})
 		}
-		c.setRecord(id, r)
+		c.setRecord(id, &r)
 		return nil
 	})
 	if err != nil {

@@ -47,6 +47,8 @@ type Queue interface {
 	DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error)
 	// Lease returns a lease without refreshing it.
 	Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
+	// Attempts returns the leases that a job has had, in their order. ErrNotExist.
+	Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error)
 	// Await blocks until a job is over or ctx ends, and returns its status.
 	Await(ctx context.Context, id uuid.UUID) (queue.Status, error)
 	// Ready returns nil while the queue is working.
@@ -112,6 +114,7 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Graph", graphTests},
 		{"Heartbeats", heartbeatTests},
 		{"Progress", progressTests},
+		{"Attempts", attemptTests},
 		{"Restart", restartTests},
 		{"Concurrency", concurrencyTests},
 		{"Storm", stormTests},

@@ -1,0 +1,174 @@
+package embedded
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// laneNumber stands for a lane in records, so that each knows its lane at the cost of a byte or
+// two. 0 is none.
+type laneNumber uint32
+
+// counts has how many jobs are in each state.
+type counts [queue.Canceled + 1]int64
+
+// tally is what is known of all the jobs of one lane. It is in memory, and a change of it is
+// written to its c key with what it counts, so that it is exact after a crash without counting
+// anything again. What jobs are running is known when the store is open, and which others are
+// ready follows: a claim and what takes it back write no c key.
+type tally struct {
+	lane   queue.Lane
+	number laneNumber
+	counts counts // guarded by Store.mu
+	// by is guarded by Store.mu: what the change that is being made adds to counts.
+	by      counts
+	touched bool // guarded by Store.mu; the change has by in its tallied
+}
+
+func (t *tally) encode(buffer []byte) []byte {
+	e := encoder(buffer)
+	e.uint(uint64(t.number))
+	e.uint(uint64(t.counts.total()))
+	for _, state := range storedCounts {
+		e.uint(uint64(t.counts[state]))
+	}
+	return e
+}
+
+// storedCounts are the states of which a c key has the numbers, after that of all jobs.
+var storedCounts = [...]queue.State{queue.Scheduled, queue.Blocked, queue.Finished, queue.Failed, queue.Canceled}
+
+func (n *counts) total() (total int64) {
+	for _, of := range n {
+		total += of
+	}
+	return total
+}
+
+// decodeTally returns the tally as if no job were running: those are Pending.
+func decodeTally(key, value []byte) (*tally, error) {
+	d := decoder{left: value}
+	t := &tally{number: laneNumber(d.uint())}
+	t.counts[queue.Pending] = int64(d.uint())
+	for _, state := range storedCounts {
+		t.counts[state] = int64(d.uint())
+		t.counts[queue.Pending] -= t.counts[state]
+	}
+	var ok bool
+	if t.lane, ok = laneOfTallyKey(key); !ok || t.number == 0 {
+		d.broken = true
+	}
+	return t, d.done("the counts of a lane", uuid.Nil)
+}
+
+// tallies has the tally of every lane that has jobs.
+type tallies struct {
+	byLane   map[queue.Lane]*tally
+	byNumber map[laneNumber]*tally
+	newest   laneNumber // no lane has a greater one
+}
+
+func (t *tallies) add(lane *tally) {
+	t.byLane[lane.lane] = lane
+	t.byNumber[lane.number] = lane
+	t.newest = max(t.newest, lane.number)
+}
+
+func (t *tallies) remove(lane *tally) {
+	delete(t.byLane, lane.lane)
+	delete(t.byNumber, lane.number)
+}
+
+// loadTallies reads the counts of all lanes.
+func (s *Store) loadTallies() error {
+	s.tallies = tallies{byLane: make(map[queue.Lane]*tally), byNumber: make(map[laneNumber]*tally)}
+	err := s.scan([]byte{prefixTally}, []byte{prefixTally + 1}, func(key, value []byte) (bool, error) {
+		t, err := decodeTally(key, value)
+		if err != nil {
+			return false, err // nothing could be counted, nor said which lane a job is in
+		}
+		s.tallies.add(t)
+		return true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the counts of the lanes: %w", err)
+	}
+	return nil
+}
+
+// laneNumber returns the number of a lane, which the change gives it if it had no job.
+func (c *change) laneNumber(lane queue.Lane) laneNumber {
+	s := c.store
+	t := s.tallies.byLane[lane]
+	if t == nil {
+		t = &tally{lane: lane, number: s.tallies.newest + 1}
+		s.tallies.add(t)
+		c.tally(t)
+	}
+	return t.number
+}
+
+// tally has the change take t to disk, if it comes to anything.
+func (c *change) tally(t *tally) {
+	if !t.touched {
+		t.touched = true
+		c.tallied = append(c.tallied, t)
+	}
+}
+
+// count counts the job whose record is written as what it is, instead of what it was counted as.
+func (c *change) count(r *record) {
+	if r.counted == r.State {
+		return
+	}
+	t := c.store.tallies.byNumber[r.lane]
+	if t == nil {
+		return // its lane could not be read; the audit tells
+	}
+	c.tally(t)
+	if r.counted != 0 {
+		t.by[r.counted]--
+	}
+	t.by[r.State]++
+	r.counted = r.State
+}
+
+// writeTallies writes what the change has counted. The change cannot fail after that, except
+// with the whole store.
+func (c *change) writeTallies() {
+	for _, t := range c.tallied {
+		stored := t.by[queue.Pending]+t.by[queue.Running] != 0 || t.counts == (counts{})
+		for state, n := range t.by {
+			t.counts[state] += n
+			stored = stored || n != 0 && state != int(queue.Pending) && state != int(queue.Running)
+		}
+		t.by = counts{}
+		t.touched = false
+		if !stored {
+			continue
+		}
+		key := laneKey(c.key[:0], prefixTally, t.lane)
+		if t.counts == (counts{}) {
+			// Its number may be given to another lane, since no job has it any more.
+			c.delete(key)
+			c.store.tallies.remove(t)
+			continue
+		}
+		c.set(key, t.encode(c.value[:0]))
+	}
+	c.tallied = c.tallied[:0]
+}
+
+// forgetTallies undoes what a change has counted that is not made.
+func (c *change) forgetTallies() {
+	for _, t := range c.tallied {
+		t.by, t.touched = counts{}, false
+		if t.counts == (counts{}) {
+			c.store.tallies.remove(t)
+		}
+	}
+	c.tallied = c.tallied[:0]
+}
