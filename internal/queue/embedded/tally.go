@@ -32,14 +32,16 @@ func (t *tally) encode(buffer []byte) []byte {
 	e := encoder(buffer)
 	e.uint(uint64(t.number))
 	e.uint(uint64(t.counts.total()))
-	for _, state := range storedCounts {
+	for _, state := range storedCounts() {
 		e.uint(uint64(t.counts[state]))
 	}
 	return e
 }
 
 // storedCounts are the states of which a c key has the numbers, after that of all jobs.
-var storedCounts = [...]queue.State{queue.Scheduled, queue.Blocked, queue.Finished, queue.Failed, queue.Canceled}
+func storedCounts() [5]queue.State {
+	return [...]queue.State{queue.Scheduled, queue.Blocked, queue.Finished, queue.Failed, queue.Canceled}
+}
 
 func (n *counts) total() (total int64) {
 	for _, of := range n {
@@ -53,7 +55,7 @@ func decodeTally(key, value []byte) (*tally, error) {
 	d := decoder{left: value}
 	t := &tally{number: laneNumber(d.uint())}
 	t.counts[queue.Pending] = int64(d.uint())
-	for _, state := range storedCounts {
+	for _, state := range storedCounts() {
 		t.counts[state] = int64(d.uint())
 		t.counts[queue.Pending] -= t.counts[state]
 	}
