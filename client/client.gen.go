@@ -139,6 +139,10 @@ type CreatedJobs struct {
 
 // Dependency defines model for Dependency.
 type Dependency struct {
+	// Deleted The dependency was deleted when this job was over, and its `result` or `error` with it.
+	// Absent unless that is so.
+	Deleted *bool `json:"deleted,omitempty"`
+
 	// Error Why a job failed.
 	Error *JobError          `json:"error,omitempty"`
 	Id    openapi_types.UUID `json:"id"`
@@ -1304,6 +1308,21 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
 	CreateJobs(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteJob Delete a job that is over
+	//
+	// Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
+	// it: it is not found, listed or counted any more, and no new job can depend on it. Without
+	// this call the server does the same with every job that was over for as long as its
+	// `--retention` says. A job that is not over is left alone: 409 `job-not-over`; cancel it
+	// first.
+	//
+	// Jobs that depend on it go on as if it were there: those that are not over are handed its
+	// result. Those that are over, and are retried later, are handed its `state` only, marked
+	// as `deleted`.
+	//
+	// Corresponds with DELETE /v1/jobs/{id} (the `DeleteJob` operationId).
+	DeleteJob(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetJob Look at a job, or wait for it
 	//
 	// With `wait_seconds` the answer is held back until the job is over (`finished`,
@@ -1917,6 +1936,31 @@ func (c *GeneratedClient) CreateJobsWithBody(ctx context.Context, params *Create
 // Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
 func (c *GeneratedClient) CreateJobs(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateJobsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteJob Delete a job that is over
+//
+// Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
+// it: it is not found, listed or counted any more, and no new job can depend on it. Without
+// this call the server does the same with every job that was over for as long as its
+// `--retention` says. A job that is not over is left alone: 409 `job-not-over`; cancel it
+// first.
+//
+// Jobs that depend on it go on as if it were there: those that are not over are handed its
+// result. Those that are over, and are retried later, are handed its `state` only, marked
+// as `deleted`.
+//
+// Corresponds with DELETE /v1/jobs/{id} (the `DeleteJob` operationId).
+func (c *GeneratedClient) DeleteJob(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteJobRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -2869,6 +2913,40 @@ func NewCreateJobsRequestWithBody(server string, params *CreateJobsParams, conte
 	return req, nil
 }
 
+// NewDeleteJobRequest constructs an http.Request for the DeleteJob method
+func NewDeleteJobRequest(server string, id JobId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetJobRequest constructs an http.Request for the GetJob method
 func NewGetJobRequest(server string, id JobId, params *GetJobParams) (*http.Request, error) {
 	var err error
@@ -3686,6 +3764,23 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
 	CreateJobsWithResponse(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobsResponse, error)
+
+	// DeleteJobWithResponse Delete a job that is over
+	//
+	// Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
+	// it: it is not found, listed or counted any more, and no new job can depend on it. Without
+	// this call the server does the same with every job that was over for as long as its
+	// `--retention` says. A job that is not over is left alone: 409 `job-not-over`; cancel it
+	// first.
+	//
+	// Jobs that depend on it go on as if it were there: those that are not over are handed its
+	// result. Those that are over, and are retried later, are handed its `state` only, marked
+	// as `deleted`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/jobs/{id} (the `DeleteJob` operationId).
+	DeleteJobWithResponse(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*DeleteJobResponse, error)
 
 	// GetJobWithResponse Look at a job, or wait for it
 	//
@@ -4763,6 +4858,82 @@ func (r CreateJobsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteJobResponse409Headers the declared response headers of an HTTP 409 response for DeleteJob
+type DeleteJobResponse409Headers struct {
+	RetryAfter *int
+}
+
+// DeleteJobResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteJob
+type DeleteJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type DeleteJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Conflict
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeleteJobResponse409Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteJobResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteJobResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteJobResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteJobResponse) GetApplicationproblemJSON409() *Conflict {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteJobResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteJobResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6145,6 +6316,29 @@ func (c *ClientWithResponses) CreateJobsWithResponse(ctx context.Context, params
 	return ParseCreateJobsResponse(rsp)
 }
 
+// DeleteJobWithResponse Delete a job that is over
+//
+// Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
+// it: it is not found, listed or counted any more, and no new job can depend on it. Without
+// this call the server does the same with every job that was over for as long as its
+// `--retention` says. A job that is not over is left alone: 409 `job-not-over`; cancel it
+// first.
+//
+// Jobs that depend on it go on as if it were there: those that are not over are handed its
+// result. Those that are over, and are retried later, are handed its `state` only, marked
+// as `deleted`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/jobs/{id} (the `DeleteJob` operationId).
+func (c *ClientWithResponses) DeleteJobWithResponse(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*DeleteJobResponse, error) {
+	rsp, err := c.DeleteJob(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteJobResponse(rsp)
+}
+
 // GetJobWithResponse Look at a job, or wait for it
 //
 // With `wait_seconds` the answer is held back until the job is over (`finished`,
@@ -7270,6 +7464,79 @@ func ParseCreateJobsResponse(rsp *http.Response) (*CreateJobsResponse, error) {
 		response.Headers409 = &headers
 	case true:
 		var headers CreateJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteJobResponse parses an HTTP response from a DeleteJobWithResponse call
+func ParseDeleteJobResponse(rsp *http.Response) (*DeleteJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 409:
+		var headers DeleteJobResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
+	case true:
+		var headers DeleteJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

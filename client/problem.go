@@ -16,8 +16,10 @@ import (
 const (
 	CodeInvalidRequest       = "invalid-request"
 	CodeJobNotFound          = "job-not-found"
+	CodeJobNotOver           = "job-not-over"
 	CodeJobNotPending        = "job-not-pending"
 	CodeJobNotRunning        = "job-not-running"
+	CodeJobDeleted           = "job-deleted"
 	CodeJobNotFailed         = "job-not-failed"
 	CodeJobChanged           = "job-changed"
 	CodeJobCanceled          = "job-canceled"

@@ -31,6 +31,7 @@ type flags struct {
 	MaxArgsBytes     int64         `default:"262144" help:"The longest args that a job may have, in bytes."`
 	MaxResultBytes   int64         `default:"1048576" help:"The longest result, partial result, or details of an error, in bytes."`
 	IdempotencyTTL   time.Duration `default:"24h" help:"How long calls with an Idempotency-Key are remembered."`
+	Retention        time.Duration `default:"168h" help:"How long a job is kept that is over; 0 for ever."`
 	ShutdownTimeout  time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel         string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat        string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

@@ -38,6 +38,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		MaxArgsBytes:     f.MaxArgsBytes,
 		MaxResultBytes:   f.MaxResultBytes,
 		IdempotencyTTL:   f.IdempotencyTTL,
+		Retention:        f.Retention,
 		Logger:           log,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {

@@ -16,8 +16,10 @@ const (
 	codeInvalidRequest       = "invalid-request"
 	codeJobCanceled          = "job-canceled"
 	codeJobChanged           = "job-changed"
+	codeJobDeleted           = "job-deleted"
 	codeJobNotFailed         = "job-not-failed"
 	codeJobNotFound          = "job-not-found"
+	codeJobNotOver           = "job-not-over"
 	codeJobNotPending        = "job-not-pending"
 	codeJobNotRunning        = "job-not-running"
 	codeLeaseLost            = "lease-lost"
@@ -92,13 +94,21 @@ func kinds() []kind {
 			"The job does not have the ETag that If-Match asks for: it was changed, it ran, or its worker reported progress. Nothing was done. Look at the job again, and decide anew.",
 			"the job does not have the ETag that If-Match asks for; nothing was done",
 		}, {
+			codeJobDeleted, http.StatusConflict, "The job was deleted",
+			"The first call with the same Idempotency-Key created a job that was deleted since, by a client or because it was over for longer than the server's --retention. Nothing was created. Use another key to create it again.",
+			"a job that the first call with this Idempotency-Key created was deleted since; use another key to create it again",
+		}, {
 			codeJobNotFailed, http.StatusConflict, "The job has not failed",
 			"Only a job that failed or was canceled can be retried, and this one waits, runs or is finished. GET /v1/jobs/{id} tells which. One whose retry is just under way cannot be retried either.",
 			"the job has not failed and was not canceled",
 		}, {
 			codeJobNotFound, http.StatusNotFound, "There is no such job",
-			"No job has this id.",
+			"No job has this id; or the one that had it was deleted.",
 			"no job has this id",
+		}, {
+			codeJobNotOver, http.StatusConflict, "The job is not over",
+			"Only a job that finished, failed or was canceled can be deleted. Cancel it first.",
+			"the job is not over; cancel it first",
 		}, {
 			codeJobNotPending, http.StatusConflict, "The job is not pending",
 			"Only a pending job can be leased, and only one that waits, which is a scheduled, blocked or pending one, can be changed. GET /v1/jobs/{id} tells which this one is.",

@@ -42,7 +42,10 @@ func dependencyView(dependency queue.Dependency) oapi.Dependency {
 		State: oapi.JobState(dependency.State.String()),
 		Error: jobErrorView(dependency.Error),
 	}
-	if dependency.State == queue.Finished {
+	switch {
+	case dependency.Deleted:
+		view.Deleted = &dependency.Deleted
+	case dependency.State == queue.Finished:
 		view.Result = orNull(dependency.Result)
 	}
 	return view

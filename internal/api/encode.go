@@ -276,7 +276,11 @@ func appendLease(b []byte, lease *oapi.Lease) []byte {
 }
 
 func appendDependency(b []byte, dependency *oapi.Dependency) []byte {
-	b = appendID(append(b, `{"id":`...), dependency.Id)
+	b = append(b, '{')
+	if dependency.Deleted != nil {
+		b = append(strconv.AppendBool(append(b, `"deleted":`...), *dependency.Deleted), ',')
+	}
+	b = appendID(append(b, `"id":`...), dependency.Id)
 	b = appendError(b, dependency.Error)
 	b = appendTextMember(b, `,"name":`, dependency.Name)
 	b = appendOpaqueMember(b, `,"result":`, dependency.Result)

@@ -46,6 +46,14 @@ func (a *API) RetryJob(ctx context.Context, request oapi.RetryJobRequestObject) 
 	return a.look(ctx, request.Id)
 }
 
+// DeleteJob answers DELETE /v1/jobs/{id}.
+func (a *API) DeleteJob(ctx context.Context, request oapi.DeleteJobRequestObject) (oapi.DeleteJobResponseObject, error) {
+	if err := a.queue.DeleteJob(ctx, request.Id); err != nil {
+		return nil, err
+	}
+	return oapi.DeleteJob204Response{}, nil
+}
+
 // look answers with the job as it is now.
 func (a *API) look(ctx context.Context, id uuid.UUID) (*jobAnswer, error) {
 	status, err := a.queue.JobStatus(ctx, id)

@@ -32,6 +32,8 @@ func causes() []cause {
 		{queue.ErrAlreadyReported, codeAlreadyReported, codeAlreadyReported},
 		{queue.ErrChanged, codeJobChanged, codeJobChanged},
 		{queue.ErrNotFailed, codeJobNotFailed, codeJobNotFailed},
+		{queue.ErrNotOver, codeJobNotOver, codeJobNotOver},
+		{queue.ErrDeleted, codeJobDeleted, codeJobDeleted},
 		{queue.ErrDependencyFailed, codeDependencyFailed, codeDependencyFailed},
 		{queue.ErrUniqueKeyTaken, codeUniqueKeyTaken, codeUniqueKeyTaken},
 		{queue.ErrKeyReused, codeKeyReused, codeKeyReused},

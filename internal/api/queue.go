@@ -55,6 +55,10 @@ type Queue interface {
 	// ErrNotFailed; ErrUniqueKeyTaken if another job that is not over has its unique key.
 	RetryJob(ctx context.Context, id uuid.UUID) error
 
+	// DeleteJob deletes a job that is over, so that nobody finds it any more; dependents that
+	// are not over are handed its result all the same. ErrNotExist, ErrNotOver.
+	DeleteJob(ctx context.Context, id uuid.UUID) error
+
 	// UpdateJob changes a job that waits, as Record.Update says. ErrNotExist, ErrNotPending,
 	// ErrChanged, *InvalidError.
 	UpdateJob(ctx context.Context, id uuid.UUID, update queue.Update) error

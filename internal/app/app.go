@@ -45,6 +45,7 @@ type App struct {
 	// Set by Start.
 	store    store
 	reaper   *reaper.Reaper
+	pruner   *reaper.Pruner
 	listener net.Listener
 	server   *http.Server
 	conns    connections
@@ -70,7 +71,7 @@ func New(options Options) (*App, error) {
 	}, nil
 }
 
-// Start listens, opens the store, and starts the reaper. When it returns nil, requests are
+// Start listens, opens the store, and starts the reaper and the pruner. When it returns nil, requests are
 // being answered. When it returns an error, nothing is left running, and if that was about
 // the address, no store was made. Who connects while the store is being opened waits.
 func (a *App) Start() (err error) {
@@ -116,8 +117,10 @@ func (a *App) Start() (err error) {
 		MaxRetries:       a.options.MaxRetries,
 		Logger:           logging.Adapt(a.log),
 	})
+	a.pruner = reaper.NewPruner(a.store, a.options.Retention, logging.Adapt(a.log))
 	a.server = a.newServer(handler)
 	a.reaper.Start()
+	a.pruner.Start()
 	go a.serve()
 	a.log.WithFields(logrus.Fields{"address": a.Addr(), "store": a.options.Store}).Info("listening")
 	return nil
@@ -168,7 +171,7 @@ func (a *App) Failed() <-chan error { return a.failed }
 
 // Stop ends what Start started. No more connections are accepted, those who wait for a job
 // are told that there is none, and what is being answered is finished, until ctx ends: what
-// is left is cut off then, which is an error. The reaper ends and the store is closed in any
+// is left is cut off then, which is an error. The reaper and the pruner end, and the store is closed in any
 // case.
 func (a *App) Stop(ctx context.Context) error {
 	// First, so that whoever is told that there is no job does not ask again here.
@@ -188,6 +191,7 @@ func (a *App) Stop(ctx context.Context) error {
 	}
 	<-a.served
 	a.reaper.Stop()
+	a.pruner.Stop()
 	if failure := a.store.Close(); failure != nil {
 		err = errors.Join(err, fmt.Errorf("close the store: %w", failure))
 	}

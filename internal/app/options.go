@@ -44,6 +44,8 @@ type Options struct {
 	MaxResultBytes int64
 	// IdempotencyTTL is how long calls with an idempotency key are remembered.
 	IdempotencyTTL time.Duration
+	// Retention is how long a job that is over is kept; 0 for ever.
+	Retention time.Duration
 	// Logger gets everything; nil for nobody.
 	Logger *logrus.Logger
 }
@@ -80,6 +82,9 @@ func (o Options) validate() error {
 		if d.value <= 0 {
 			return &OptionError{d.option, fmt.Sprintf("must be more than 0, not %s", d.value)}
 		}
+	}
+	if o.Retention < 0 {
+		return &OptionError{"Retention", fmt.Sprintf("must not be negative: %s", o.Retention)}
 	}
 	if o.MaxRetries > queue.MaxRetriesLimit {
 		return &OptionError{"MaxRetries", fmt.Sprintf("must be at most %d, not %d", queue.MaxRetriesLimit, o.MaxRetries)}

@@ -14,6 +14,7 @@ import (
 type store interface {
 	api.Queue
 	reaper.Queue
+	reaper.Store
 	// Close ends the engine, and everybody who waits for it. Calls that come later are
 	// answered with queue.ErrUnavailable.
 	Close() error

@@ -29,6 +29,11 @@ var (
 	// ErrNotFailed: only a job that failed or was canceled can be retried, once all its
 	// dependents were told of that.
 	ErrNotFailed = errors.New("job has not failed and was not canceled")
+	// ErrNotOver: only a job that is over can be deleted.
+	ErrNotOver = errors.New("job is not over")
+	// ErrDeleted: the jobs that the first call with the same idempotency key added were deleted
+	// since.
+	ErrDeleted = errors.New("a job of the call was deleted")
 	// ErrDependencyFailed: a dependency of the job that is to be retried failed or was canceled,
 	// and decides against it.
 	ErrDependencyFailed = errors.New("a dependency has failed or was canceled")

@@ -40,6 +40,8 @@ type Dependency struct {
 	State  State
 	Result json.RawMessage // nil unless State is Finished
 	Error  *JobError       // nil unless State is Failed
+	// Deleted tells that the dependency was deleted since, and its result or error with it.
+	Deleted bool
 }
 
 // Beat is what a worker says with a heartbeat. The zero Beat says only that it is alive.

@@ -25,6 +25,7 @@ type contents struct {
 	leases     map[uuid.UUID]uuid.UUID // tokens by job
 	ended      map[uuid.UUID]uint64    // leases of a job
 	attempts   map[uuid.UUID]uint64    // a keys of a job
+	hidden     map[uuid.UUID]bool
 	tallies    map[queue.Lane]*tally
 	edges      map[edge]dependent
 	due        map[string]bool // t keys
@@ -52,7 +53,7 @@ func (s *Store) readContents(t queuetest.TB) *contents {
 		ready: make(map[uuid.UUID]bool), inLane: make(map[queue.Lane][]readyJob), leases: make(map[uuid.UUID]uuid.UUID),
 		ended: make(map[uuid.UUID]uint64), edges: make(map[edge]dependent), due: make(map[string]bool),
 		onceHashes: make(map[string]time.Time),
-		attempts:   make(map[uuid.UUID]uint64), tallies: make(map[queue.Lane]*tally),
+		attempts:   make(map[uuid.UUID]uint64), hidden: make(map[uuid.UUID]bool), tallies: make(map[queue.Lane]*tally),
 	}
 	for _, read := range []func(key, value []byte) (bool, error){
 		func(key, value []byte) (bool, error) { // what the others are compared with
@@ -140,6 +141,8 @@ func (c *contents) read(t queuetest.TB, key, value []byte) {
 		require.NoError(t, err)
 		require.Equal(t, attemptKey(nil, id, a.Number), key)
 		c.attempts[id]++
+	case prefixHidden:
+		c.hidden[uuid.UUID(key[1:])] = true
 	case prefixTally:
 		tally, err := decodeTally(key, value)
 		require.NoError(t, err)
@@ -164,9 +167,6 @@ func (s *Store) auditRecords(t queuetest.TB, c *contents) {
 	unique := 0
 	counted := make(map[queue.Lane]*counts)
 	for id, j := range c.jobs {
-		if counted[j.Lane()] == nil {
-			counted[j.Lane()] = new(counts)
-		}
 		r, ok := c.records[id]
 		require.True(t, ok, "job %s has no record", id)
 		require.Equal(t, r.State == queue.Pending, c.ready[id], "job %s is %s", id, r.State)
@@ -174,11 +174,17 @@ func (s *Store) auditRecords(t queuetest.TB, c *contents) {
 		require.Equal(t, r.State == queue.Running, leased, "job %s is %s", id, r.State)
 		require.Equal(t, r.Token, token)
 		require.Equal(t, r.State == queue.Finished || r.State == queue.Failed, c.outcomes[id], "job %s is %s", id, r.State)
-		require.Equal(t, r.State == queue.Failed || r.State == queue.Canceled, c.dead[id], "job %s is %s", id, r.State)
+		require.Equal(t, !r.deleted && (r.State == queue.Failed || r.State == queue.Canceled), c.dead[id], "job %s is %s", id, r.State)
 		require.Equal(t, r.hasReported, c.reported[id], "what was reported of job %s", id)
 		require.Equal(t, r.State.Over(), !r.Finished.IsZero())
 		require.Equal(t, j.number, r.lane)
-		counted[j.Lane()][r.State]++
+		require.Equal(t, r.deleted, c.hidden[id])
+		if !r.deleted {
+			if counted[j.Lane()] == nil {
+				counted[j.Lane()] = new(counts)
+			}
+			counted[j.Lane()][r.State]++
+		}
 		untold := uint64(0) // leases that the record tells of
 		if r.State == queue.Running || r.endedToken != uuid.Nil {
 			untold = 1
@@ -215,7 +221,12 @@ func (s *Store) auditEdges(t queuetest.TB, c *contents) {
 			d, ok := c.edges[edge{e.ID, id}]
 			require.True(t, ok, "dependency %s of job %s does not know it", e.ID, id)
 			require.Equal(t, e.If, d.condition)
-			other := c.records[e.ID]
+			other, there := c.records[e.ID]
+			if !there || other.deleted && d.gone != 0 {
+				require.True(t, d.gone.Over() && d.settled, "dependency %s of job %s is missing", e.ID, id)
+				continue
+			}
+			require.Zero(t, d.gone)
 			if other.State.Over() {
 				continue
 			}

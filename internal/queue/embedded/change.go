@@ -39,7 +39,8 @@ type change struct {
 	overlay map[uuid.UUID]record
 	// settlements are the jobs whose dependents are still to be told.
 	settlements []settlement
-	unique      map[string]struct{} // u keys that a retry has set
+	unique      map[string]struct{}    // u keys that a retry has set
+	purged      map[uuid.UUID]struct{} // jobs that are deleted
 	// lookups is where a change that reads many records reads them; nil for others.
 	lookups *cursor
 	// edges are d keys that a retry has set, which it may meet again; nil where none does.
@@ -198,6 +199,9 @@ func (c *change) remember() {
 		}
 	}
 	s.due.take(c.due)
+	for id := range c.purged {
+		s.records.forget(id)
+	}
 	for _, id := range c.over {
 		s.over.Notify(id)
 	}
@@ -236,10 +240,15 @@ func (c *change) setOutcome(id uuid.UUID, o queue.Outcome) {
 type dependency struct {
 	state      queue.State
 	generation uint64
+	gone       bool // it was deleted
+	goneType   string
 }
 
 func (c *change) setDependent(edge *queue.Edge, j *job, known dependency) {
 	t := dependent{id: j.ID, condition: edge.If, generation: known.generation, settled: known.state.Over()}
+	if known.gone {
+		t.gone, t.goneType = known.state, known.goneType
+	}
 	c.writeDependent(dependentKey(c.key[:0], edge.ID, j.place), t)
 }
 
@@ -281,8 +290,13 @@ func (c *change) meetAgain() {
 	}
 }
 
-// readRecord returns the record with what this change has made of it.
-func (c *change) readRecord(id uuid.UUID) (record, error) {
+// readRecord returns the record with what this change has made of it. ErrNotExist, also if the
+// job was deleted.
+func (c *change) readRecord(id uuid.UUID) (record, error) { return hidden(c.readKept(id)) }
+
+// readKept is readRecord, but for a job that was deleted and that is still needed returns its
+// record.
+func (c *change) readKept(id uuid.UUID) (record, error) {
 	if r, ok := c.overlay[id]; ok {
 		return r, nil
 	}
@@ -304,7 +318,7 @@ func (c *change) lookUp(id uuid.UUID) (record, error) {
 		}
 		// It may have none: see record.asEnqueued.
 	}
-	return c.store.readRecord(id)
+	return c.store.readKept(id)
 }
 
 // nextPlace gives out the next place in line.

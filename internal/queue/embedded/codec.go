@@ -30,6 +30,7 @@ type record struct {
 	queue.Record
 	lane             laneNumber
 	counted          queue.State // what the job is counted as: its State, but for a change that is being made
+	deleted          bool        // nobody finds it any more, but it is still needed
 	endedToken       uuid.UUID   // of the lease that the job was over with; zero if there was none
 	hasDependents    bool        // some d key begins with this job's id
 	hasUniqueKey     bool        // the job has a unique key; its u key stands while it is not over
@@ -268,6 +269,10 @@ type dependent struct {
 	// not told.
 	generation uint64
 	settled    bool
+	// gone is the state that the dependency was in when it was deleted, and goneType its type;
+	// 0 if it was not.
+	gone     queue.State
+	goneType string
 }
 
 func (t dependent) encode(buffer []byte) []byte {
@@ -276,11 +281,19 @@ func (t dependent) encode(buffer []byte) []byte {
 	e.byte(byte(t.condition))
 	e.uint(t.generation)
 	e.bool(t.settled)
+	if t.gone != 0 {
+		e.byte(byte(t.gone))
+		e.string(t.goneType)
+	}
 	return e
 }
 
 func decodeDependent(dependency uuid.UUID, value []byte) (dependent, error) {
 	d := decoder{left: value}
 	t := dependent{id: d.id(), condition: queue.Condition(d.byte()), generation: d.uint(), settled: d.bool()}
+	if len(d.left) > 0 {
+		t.gone, t.goneType = queue.State(d.byte()), d.string()
+		d.broken = d.broken || t.gone == 0
+	}
 	return t, d.done("dependent of job", dependency)
 }

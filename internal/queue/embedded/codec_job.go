@@ -168,6 +168,7 @@ const (
 	recordHasCounts // retries, failures, timeouts, generation
 	recordHasReported
 	recordByDependency
+	recordIsDeleted
 )
 
 func (r *record) has() (bits uint64) {
@@ -180,6 +181,7 @@ func (r *record) has() (bits uint64) {
 	set(recordHasUniqueKey, r.hasUniqueKey)
 	set(recordHasReported, r.hasReported)
 	set(recordByDependency, r.ByDependency)
+	set(recordIsDeleted, r.deleted)
 	set(recordHasCounts, r.Retries|r.Failures|r.Timeouts|r.Generation != 0)
 	set(recordHasTimes, !r.RunAt.IsZero() || !r.ExpiresAt.IsZero() || r.timeout != 0 || r.heartbeatTimeout != 0)
 	set(recordWasLeased, r.Attempt != 0)
@@ -236,7 +238,9 @@ func decodeRecord(id uuid.UUID, value []byte) (record, error) {
 	has := d.uint()
 	var r record
 	r.State = queue.State(d.byte())
-	r.counted = r.State
+	if r.deleted = has&recordIsDeleted != 0; !r.deleted {
+		r.counted = r.State
+	}
 	r.lane = laneNumber(d.uint())
 	r.hasDependents = has&recordHasDependents != 0
 	r.hasUniqueKey = has&recordHasUniqueKey != 0

@@ -27,6 +27,7 @@ import (
 //	p <job>                     what the newest lease's worker has reported so far
 //	u <lane> <unique key>    -> job    jobs that are not over and have a unique key
 //	f <job>                     jobs that failed or were canceled
+//	y <job>                     jobs that were deleted, and that dependents still need
 //	a <job> <attempt>           leases that ended before their job did
 //	c <lane>                    the lane's number, and how many jobs it has in each state
 //	t <time> <kind> <what>      what falls due: jobs that wait or expire, keys to be forgotten
@@ -45,6 +46,7 @@ const (
 	prefixReported   = 'p'
 	prefixUnique     = 'u'
 	prefixDead       = 'f'
+	prefixHidden     = 'y'
 	prefixAttempt    = 'a'
 	prefixTally      = 'c'
 	prefixDue        = 't'

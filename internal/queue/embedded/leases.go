@@ -120,7 +120,7 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 	}
 	r, err := s.readRecord(ended.JobID)
 	if err != nil {
-		return queue.Lease{}, mustExist(err)
+		return queue.Lease{}, err
 	}
 	built, err := s.buildLease(grant{
 		token: token, jobID: ended.JobID, attempt: ended.Attempt,
@@ -154,7 +154,7 @@ func (s *Store) buildLease(g grant) (queue.Lease, error) {
 	}
 	size := 0
 	for i, edge := range j.Dependencies {
-		d, err := s.readDependency(edge.ID)
+		d, err := s.readDependency(edge.ID, j.place)
 		if err != nil {
 			return queue.Lease{}, fmt.Errorf("read dependency %s of leased job %s: %w", edge.ID, g.jobID, err)
 		}
@@ -190,8 +190,15 @@ func mustExist(err error) error {
 	return err
 }
 
-func (s *Store) readDependency(id uuid.UUID) (queue.Dependency, error) {
-	r, err := s.readRecord(id)
+// readDependency returns what the job with a place is to know of one that it depends on.
+func (s *Store) readDependency(id uuid.UUID, place uint64) (queue.Dependency, error) {
+	r, err := s.readKept(id)
+	if errors.Is(err, queue.ErrNotExist) {
+		var gone dependent
+		if gone, err = s.readGone(id, place); err == nil {
+			return queue.Dependency{ID: id, Type: gone.goneType, State: gone.gone, Deleted: true}, nil
+		}
+	}
 	if err != nil {
 		return queue.Dependency{}, mustExist(err)
 	}

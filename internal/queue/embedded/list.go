@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -85,6 +86,9 @@ func (s *Store) listed(id uuid.UUID, states []queue.State) (listed queue.ListedJ
 		var j job
 		j, err = s.readJob(id, true)
 		listed.Job = j.Job
+	}
+	if errors.Is(err, queue.ErrNotExist) { // it was deleted
+		return queue.ListedJob{}, false, nil
 	}
 	if isDamage(err) {
 		s.log.Error(err, "a job cannot be read; it is left out of a list", "job", id.String())

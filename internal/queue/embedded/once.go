@@ -214,7 +214,7 @@ func (s *Store) enqueuedOf(entry *onceEntry) ([]queue.Enqueued, error) {
 		answered := &entry.enqueued[i]
 		j, err := s.readJob(answered.id, false)
 		if err != nil {
-			return nil, fmt.Errorf("read job %s: %w", answered.id, mustExist(err))
+			return nil, fmt.Errorf("read job %s: %w", answered.id, deletedSince(err))
 		}
 		r, err := decodeRecord(answered.id, answered.record)
 		if err != nil {

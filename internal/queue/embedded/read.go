@@ -57,8 +57,13 @@ func (s *Store) readJob(id uuid.UUID, withArgs bool) (j job, err error) {
 	return j, err
 }
 
-// readRecord returns the job's record as it was committed last. ErrNotExist.
-func (s *Store) readRecord(id uuid.UUID) (record, error) {
+// readRecord returns the job's record as it was committed last. ErrNotExist, also if the job was
+// deleted.
+func (s *Store) readRecord(id uuid.UUID) (record, error) { return hidden(s.readKept(id)) }
+
+// readKept is readRecord, but for a job that was deleted and that is still needed returns its
+// record.
+func (s *Store) readKept(id uuid.UUID) (record, error) {
 	r, err := s.readStoredRecord(id)
 	if !errors.Is(err, queue.ErrNotExist) {
 		return r, err

@@ -116,24 +116,34 @@ func (c *change) takeUniqueKey(j *job, r *record) (taken bool, err error) {
 func (c *change) dependenciesOf(j *job) (known []dependency, err error) {
 	known = make([]dependency, len(j.Dependencies))
 	for i := range j.Dependencies {
-		if known[i], err = c.dependencyOf(j.Dependencies[i].ID); err != nil {
+		if known[i], err = c.dependencyOf(j.Dependencies[i].ID, j.place); err != nil {
 			return nil, err
 		}
 	}
 	return known, nil
 }
 
-// dependencyOf returns what is to be known of a dependency. One that is being retried counts as
-// what it will be.
-func (c *change) dependencyOf(id uuid.UUID) (dependency, error) {
-	r, err := c.readRecord(id)
+// dependencyOf returns what the job with a place is to know of a dependency. One that is being
+// retried counts as what it will be, one that was deleted as what it was.
+func (c *change) dependencyOf(id uuid.UUID, place uint64) (dependency, error) {
+	r, err := c.readKept(id)
+	if errors.Is(err, queue.ErrNotExist) {
+		var gone dependent
+		if gone, err = c.store.readGone(id, place); err == nil {
+			return dependency{state: gone.gone, generation: gone.generation, gone: true, goneType: gone.goneType}, nil
+		}
+	}
 	if err != nil {
 		return dependency{}, fmt.Errorf("read dependency %s: %w", id, mustExist(err))
 	}
 	if _, underWay := c.store.reviving[id]; underWay {
 		return dependency{state: queue.Blocked, generation: r.Generation + 1}, nil
 	}
-	return dependency{state: r.State, generation: r.Generation}, nil
+	known := dependency{state: r.State, generation: r.Generation, gone: r.deleted}
+	if r.deleted {
+		known.goneType, err = c.store.typeOf(id)
+	}
+	return known, err
 }
 
 func statesOf(known []dependency) []queue.State {
@@ -158,6 +168,7 @@ type retry struct {
 type decision struct {
 	index      int // in the job's Dependencies
 	dependency uuid.UUID
+	place      uint64 // of the job itself
 }
 
 func newRetry(root uuid.UUID) *retry {

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 
 	"github.com/google/uuid"
@@ -157,6 +158,9 @@ func (c *change) isStale(t *retry, of *reviving) (bool, error) {
 		return false, nil
 	}
 	r, err := c.readRecord(of.id)
+	if errors.Is(err, queue.ErrNotExist) {
+		return true, nil // it was deleted
+	}
 	if isDamage(err) {
 		return false, nil
 	}
@@ -166,11 +170,13 @@ func (c *change) isStale(t *retry, of *reviving) (bool, error) {
 // revive prepares a dependent for another run of the job that it depends on. It returns what is
 // to be prepared for the dependent itself, if that comes back.
 func (c *change) revive(t *retry, of *reviving, d dependent, place, told uint64) (*reviving, error) {
-	r, err := c.readRecord(d.id)
+	r, err := c.readKept(d.id)
 	if err != nil {
 		return nil, err
 	}
 	switch {
+	case r.deleted:
+		return nil, nil
 	case !r.State.Over():
 		return nil, c.reopen(of, d, place, told, r)
 	case !r.ByDependency:
@@ -239,11 +245,11 @@ func (c *change) reopen(of *reviving, d dependent, place, told uint64, r record)
 // isDecided tells whether the dependency that decided against a job, when it was looked at
 // last, still does.
 func (c *change) isDecided(t *retry, id uuid.UUID) (bool, error) {
-	against := t.decided[id].dependency
-	if against == uuid.Nil {
+	against := t.decided[id]
+	if against.dependency == uuid.Nil {
 		return false, nil
 	}
-	known, err := c.dependencyOf(against)
+	known, err := c.dependencyOf(against.dependency, against.place)
 	return known.state.Over(), err
 }
 
@@ -251,12 +257,12 @@ func (c *change) isDecided(t *retry, id uuid.UUID) (bool, error) {
 func (c *change) decide(t *retry, j *job) (bool, error) {
 	for i := t.decided[j.ID].index; i < len(j.Dependencies); i++ {
 		edge := &j.Dependencies[i]
-		known, err := c.dependencyOf(edge.ID)
+		known, err := c.dependencyOf(edge.ID, j.place)
 		if err != nil {
 			return false, err
 		}
 		if edge.If.DecidesAgainst(known.state) {
-			t.decided[j.ID] = decision{index: i, dependency: edge.ID}
+			t.decided[j.ID] = decision{index: i, dependency: edge.ID, place: j.place}
 			return true, nil
 		}
 	}

@@ -95,7 +95,7 @@ func (s *Store) resumeSettlements() error {
 		}
 		var r record
 		if err == nil {
-			r, err = s.readRecord(id)
+			r, err = s.readKept(id)
 		}
 		if err != nil {
 			s.log.Error(err, "the settlement of a job cannot be read; its dependents may wait for ever", "job", id.String())
@@ -211,7 +211,7 @@ func (c *change) tellDependents(edges cursor, of *settlement, limit int) (told i
 
 // tell tells one dependent that one of its dependencies is over.
 func (c *change) tell(t dependent, dependency *settlement, place uint64) error {
-	before, err := c.readRecord(t.id)
+	before, err := c.readKept(t.id)
 	if err != nil || before.State != queue.Blocked && before.Open == 0 {
 		return err
 	}

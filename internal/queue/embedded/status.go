@@ -14,7 +14,11 @@ func (s *Store) Job(_ context.Context, id uuid.UUID) (queue.Job, error) {
 		return queue.Job{}, err
 	}
 	defer s.leave()
-	j, err := s.readJob(id, true)
+	_, err := s.readRecord(id)
+	var j job
+	if err == nil {
+		j, err = s.readJob(id, true)
+	}
 	return j.Job, s.answer(err)
 }
 

@@ -80,6 +80,7 @@ type Store struct {
 	line     wait.Line[claimant, grant]
 	over     wait.Watch[uuid.UUID]
 	due      dueIndex
+	pruning  pruning
 	underWay callsUnderWay
 	onceTTL  time.Duration
 

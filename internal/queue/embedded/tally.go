@@ -122,8 +122,13 @@ func (c *change) tally(t *tally) {
 }
 
 // count counts the job whose record is written as what it is, instead of what it was counted as.
+// A deleted one is not counted.
 func (c *change) count(r *record) {
-	if r.counted == r.State {
+	state := r.State
+	if r.deleted {
+		state = 0
+	}
+	if r.counted == state {
 		return
 	}
 	t := c.store.tallies.byNumber[r.lane]
@@ -131,11 +136,10 @@ func (c *change) count(r *record) {
 		return // its lane could not be read; the audit tells
 	}
 	c.tally(t)
-	if r.counted != 0 {
-		t.by[r.counted]--
-	}
-	t.by[r.State]++
-	r.counted = r.State
+	t.by[r.counted]--
+	t.by[state]++
+	t.by[0] = 0 // what is not counted
+	r.counted = state
 }
 
 // writeTallies writes what the change has counted. The change cannot fail after that, except

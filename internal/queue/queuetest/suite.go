@@ -47,6 +47,12 @@ type Queue interface {
 	DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error)
 	// Lease returns a lease without refreshing it.
 	Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
+	// DeleteJob deletes a job that is over: nobody finds it any more. Dependents that are not over
+	// are handed its result all the same. ErrNotExist, ErrNotOver.
+	DeleteJob(ctx context.Context, id uuid.UUID) error
+	// Prune makes a step of deleting what was over before a time and what nobody who is not over
+	// depends on. It tells whether it has come to the end.
+	Prune(ctx context.Context, before time.Time) (done bool, err error)
 	// Attempts returns the leases that a job has had, in their order. ErrNotExist.
 	Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error)
 	// Await blocks until a job is over or ctx ends, and returns its status.
@@ -110,6 +116,8 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Retry", retryTests},
 		{"RetryGraph", retryGraphTests},
 		{"Cancel", cancelTests},
+		{"Delete", deleteTests},
+		{"Prune", pruneTests},
 		{"Dependencies", dependencyTests},
 		{"Graph", graphTests},
 		{"Heartbeats", heartbeatTests},
