@@ -42,8 +42,7 @@ func (c *change) deleteJob(id uuid.UUID, r *record) error {
 		return err
 	}
 	if links.needed || links.more {
-		c.hide(id, r, &links)
-		return nil
+		return c.hide(id, r, &links)
 	}
 	return c.purge(id, r, &links)
 }
@@ -131,24 +130,43 @@ func (c *change) writeLinks(id uuid.UUID, l *links) {
 	}
 }
 
-// hide makes a job one that nobody finds, until it can be purged.
-func (c *change) hide(id uuid.UUID, r *record, l *links) {
+// hide makes a job one that nobody finds, and keeps what those that still need it are handed.
+func (c *change) hide(id uuid.UUID, r *record, l *links) error {
 	if !l.needed {
 		c.writeLinks(id, l)
 	}
-	if r.State != queue.Finished {
-		c.delete(idKey(c.key[:0], prefixDead, id))
+	if err := c.forget(id, r); err != nil {
+		return err
 	}
-	r.deleted = true
 	c.setRecord(id, r)
 	c.set(idKey(c.key[:0], prefixHidden, id), nil)
-	c.over = append(c.over, id)
+	return nil
 }
 
 // purge takes everything out of the store that there is of a job which nobody needs any more,
 // but for what its dependents know of it.
 func (c *change) purge(id uuid.UUID, r *record, l *links) error {
 	c.writeLinks(id, l)
+	if r.deleted {
+		c.delete(idKey(c.key[:0], prefixHidden, id))
+	} else if err := c.forget(id, r); err != nil {
+		return err
+	}
+	c.delete(idKey(c.key[:0], prefixJob, id))
+	c.delete(idKey(c.key[:0], prefixRecord, id))
+	if r.State != queue.Canceled {
+		c.delete(idKey(c.key[:0], prefixOutcome, id))
+	}
+	c.count(r)
+	if c.purged == nil {
+		c.purged = make(map[uuid.UUID]struct{})
+	}
+	c.purged[id] = struct{}{}
+	return nil
+}
+
+// forget has a job be deleted: no index, no count and no token leads to it any more.
+func (c *change) forget(id uuid.UUID, r *record) error {
 	j, err := c.store.readJob(id, false)
 	if err != nil && !isDamage(err) {
 		return err
@@ -159,26 +177,15 @@ func (c *change) purge(id uuid.UUID, r *record, l *links) error {
 	if err := c.purgeAttempts(id, r); err != nil {
 		return err
 	}
-	c.delete(idKey(c.key[:0], prefixJob, id))
-	c.delete(idKey(c.key[:0], prefixRecord, id))
-	if r.State != queue.Canceled {
-		c.delete(idKey(c.key[:0], prefixOutcome, id))
-	}
 	if r.hasReported {
 		c.delete(idKey(c.key[:0], prefixReported, id))
+		r.hasReported = false
 	}
-	switch {
-	case r.deleted:
-		c.delete(idKey(c.key[:0], prefixHidden, id))
-	case r.State != queue.Finished:
+	if r.State != queue.Finished {
 		c.delete(idKey(c.key[:0], prefixDead, id))
 	}
 	r.deleted = true
-	c.count(r)
-	if c.purged == nil {
-		c.purged = make(map[uuid.UUID]struct{})
-	}
-	c.purged[id] = struct{}{}
+	r.endedToken = uuid.Nil
 	c.over = append(c.over, id)
 	return nil
 }

@@ -162,7 +162,7 @@ func (c *change) doDueKeys(limit int) (left int, err error) {
 
 func (c *change) doDueKey(kind dueKind, what []byte) error {
 	if kind == dueToForget {
-		return c.forget(what)
+		return c.forgetCall(what)
 	}
 	id, err := uuid.FromBytes(what)
 	if err != nil {

@@ -127,8 +127,8 @@ func (c *change) setOnce(once queue.Once, entry *onceEntry) {
 	c.setDue(entry.until, dueToForget, hash[:])
 }
 
-// forget forgets a call if its time has come: another one may have taken its place since.
-func (c *change) forget(hash []byte) error {
+// forgetCall forgets a call if its time has come: another one may have taken its place since.
+func (c *change) forgetCall(hash []byte) error {
 	key := append([]byte{prefixOnce}, hash...)
 	var until time.Time
 	found, err := c.store.view(key, func(value []byte) error {
@@ -192,8 +192,8 @@ func (s *Store) leasesOf(once queue.Once) (granted []queue.Lease, err error) {
 		switch {
 		case err == nil:
 			granted = append(granted, l)
-		case errors.Is(err, queue.ErrLeaseLost):
-			lost = err
+		case errors.Is(err, queue.ErrLeaseLost), errors.Is(err, queue.ErrNotExist): // its job was deleted
+			lost = queue.ErrLeaseLost
 		default:
 			return nil, s.answer(err)
 		}
@@ -212,7 +212,11 @@ func (s *Store) enqueuedOf(entry *onceEntry) ([]queue.Enqueued, error) {
 	enqueued := make([]queue.Enqueued, len(entry.enqueued))
 	for i := range entry.enqueued {
 		answered := &entry.enqueued[i]
-		j, err := s.readJob(answered.id, false)
+		_, err := s.readRecord(answered.id)
+		var j job
+		if err == nil {
+			j, err = s.readJob(answered.id, false)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read job %s: %w", answered.id, deletedSince(err))
 		}

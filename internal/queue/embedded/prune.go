@@ -77,12 +77,34 @@ func (s *Store) findOld(from []byte, before time.Time) (found []uuid.UUID, next 
 		if err != nil {
 			return true, nil // the audit tells
 		}
-		if r, err := decodeRecord(id, value); err == nil && isOld(&r, before) {
+		if r, err := decodeRecord(id, value); err != nil || !isOld(&r, before) {
+			return true, nil
+		}
+		needed, err := s.isNeeded(id)
+		if err == nil && !needed {
 			found = append(found, id)
 		}
-		return true, nil
+		return true, err
 	})
 	return found, next, err
+}
+
+// isNeeded reports whether a job that is not over depends on one that is.
+func (s *Store) isNeeded(id uuid.UUID) (needed bool, err error) {
+	prefix := idKey(nil, prefixDependent, id)
+	err = s.scan(prefix, after(prefix), func(_, value []byte) (bool, error) {
+		d, err := decodeDependent(id, value)
+		if err != nil || d.gone != 0 {
+			return true, nil
+		}
+		r, err := s.readKept(d.id)
+		if isDamage(err) {
+			return true, nil
+		}
+		needed = err == nil && !r.State.Over()
+		return !needed, err
+	})
+	return needed, err
 }
 
 func isOld(r *record, before time.Time) bool {
@@ -105,7 +127,7 @@ func (c *change) pruneAll(found []uuid.UUID, before time.Time) error {
 			return err
 		case links.needed: // the next round looks again
 		case links.more:
-			c.hide(id, &r, &links)
+			err = c.hide(id, &r, &links)
 		default:
 			err = c.purge(id, &r, &links)
 		}

@@ -33,6 +33,7 @@ type modelJob struct {
 	result       string
 	err          string // the error's reason
 	byDependency bool   // it is over because of a dependency
+	deleted      bool   // nobody finds it
 	attempt      uint64
 	retries      uint64
 	failures     uint64
@@ -51,6 +52,8 @@ type modelEdge struct {
 	id   uuid.UUID
 	name string
 	over bool // any end will do
+	// gone tells that the job was deleted when nobody knew that this one would run again.
+	gone bool
 }
 
 type modelLease struct {
@@ -116,7 +119,7 @@ func (m *model) enqueue(jobs []queue.NewJob, answer []uuid.UUID) (existing []boo
 			return true
 		}
 		for _, id := range n.Dependencies {
-			if m.jobs[id] == nil {
+			if m.find(id) == nil {
 				return false
 			}
 		}
@@ -278,8 +281,16 @@ func (m *model) dependentsOf(id uuid.UUID) (dependents []*modelJob) {
 	return dependents
 }
 
+// find returns a job that is there; nil if there is none.
+func (m *model) find(id uuid.UUID) *modelJob {
+	if j := m.jobs[id]; j != nil && !j.deleted {
+		return j
+	}
+	return nil
+}
+
 func (m *model) cancel(id uuid.UUID) error {
-	j := m.jobs[id]
+	j := m.find(id)
 	switch {
 	case j == nil:
 		return queue.ErrNotExist
@@ -297,7 +308,7 @@ func (m *model) cancel(id uuid.UUID) error {
 
 // retry begins a new generation of a job and of those that are over because of it.
 func (m *model) retry(id uuid.UUID) error {
-	root := m.jobs[id]
+	root := m.find(id)
 	switch {
 	case root == nil:
 		return queue.ErrNotExist
@@ -317,7 +328,7 @@ func (m *model) retry(id uuid.UUID) error {
 			switch {
 			case d.state.Waiting():
 				m.wait(d)
-			case d.state.Over() && d.byDependency && m.against(d) == nil && m.withUniqueKey(d.job, d.id) == nil:
+			case !d.deleted && d.state.Over() && d.byDependency && m.against(d) == nil && m.withUniqueKey(d.job, d.id) == nil:
 				m.renew(d)
 				back = append(back, d)
 			}
@@ -330,12 +341,15 @@ func (m *model) renew(j *modelJob) {
 	j.generation++
 	j.retries, j.failures, j.timeouts = 0, 0, 0
 	j.err, j.byDependency, j.worker, j.finished = "", false, "", time.Time{}
+	for i := range j.edges {
+		j.edges[i].gone = j.edges[i].gone || m.jobs[j.edges[i].id].deleted
+	}
 	m.wait(j)
 }
 
 // update returns the error that is expected; stale tells that the job has another version.
 func (m *model) update(id uuid.UUID, u queue.Update, stale bool) error {
-	j := m.jobs[id]
+	j := m.find(id)
 	switch {
 	case j == nil:
 		return queue.ErrNotExist
@@ -357,4 +371,39 @@ func (m *model) update(id uuid.UUID, u queue.Update, stale bool) error {
 		m.wait(j)
 	}
 	return nil
+}
+
+func (m *model) delete(id uuid.UUID) error {
+	j := m.find(id)
+	switch {
+	case j == nil:
+		return queue.ErrNotExist
+	case !j.state.Over():
+		return queue.ErrNotOver
+	}
+	j.deleted = true
+	for _, d := range m.dependentsOf(id) {
+		for i := range d.edges {
+			d.edges[i].gone = d.edges[i].gone || d.edges[i].id == id && d.state.Over()
+		}
+	}
+	for token, l := range m.tokens {
+		if l.job == id {
+			delete(m.tokens, token)
+		}
+	}
+	return nil
+}
+
+// prune deletes what was over before a time and what nobody who is not over depends on.
+func (m *model) prune(before time.Time) {
+	for _, id := range m.order {
+		j := m.jobs[id]
+		needed := slices.ContainsFunc(m.dependentsOf(id), func(d *modelJob) bool { return !d.state.Over() })
+		if j.state.Over() && !j.deleted && j.finished.Before(before) && !needed {
+			if err := m.delete(id); err != nil {
+				panic(err)
+			}
+		}
+	}
 }

@@ -16,6 +16,9 @@ import (
 // list returns the ids that are expected of ListJobs.
 func (m *model) list(states []queue.State) (ids []uuid.UUID) {
 	for _, id := range slices.Backward(m.order) {
+		if m.jobs[id].deleted {
+			continue
+		}
 		if len(states) == 0 || slices.Contains(states, m.jobs[id].state) {
 			ids = append(ids, id)
 		}
@@ -45,7 +48,9 @@ func (m *model) status(id uuid.UUID) queue.Status {
 		s.Dependencies = append(s.Dependencies, e.id)
 	}
 	for _, d := range m.dependentsOf(id) {
-		s.Dependents = append(s.Dependents, d.id)
+		if !d.deleted {
+			s.Dependents = append(s.Dependents, d.id)
+		}
 	}
 	return s
 }
@@ -75,14 +80,15 @@ func (m *model) given(id uuid.UUID) queue.Job {
 // live returns those of the tokens whose leases are not over.
 func (m *model) live(tokens []uuid.UUID) (live []uuid.UUID) {
 	for _, token := range tokens {
-		if m.tokens[token].ended == "" {
+		if l := m.tokens[token]; l != nil && l.ended == "" {
 			live = append(live, token)
 		}
 	}
 	return live
 }
 
-// lease returns what is expected of a lease that is live, or over because of a cancel.
+// lease returns what is expected of a lease that is live, or over because of a cancel. Its
+// dependencies that are Deleted may be there yet.
 func (m *model) lease(token uuid.UUID) queue.Lease {
 	l := m.tokens[token]
 	j := m.jobs[l.job]
@@ -93,7 +99,7 @@ func (m *model) lease(token uuid.UUID) queue.Lease {
 	}
 	for _, e := range j.edges {
 		d := m.jobs[e.id]
-		dependency := queue.Dependency{ID: e.id, Name: e.name, Type: d.job.Type, State: d.state}
+		dependency := queue.Dependency{ID: e.id, Name: e.name, Type: d.job.Type, State: d.state, Deleted: e.gone}
 		switch d.state {
 		case queue.Finished:
 			dependency.Result = json.RawMessage(d.result)

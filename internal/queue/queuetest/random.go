@@ -38,6 +38,8 @@ func testRandom(t *testing.T, open func(t TB) Harness) {
 			"cancel":          w.cancel,
 			"retry":           w.retry,
 			"update":          w.update,
+			"delete":          w.delete,
+			"prune":           w.prune,
 			"beat":            w.beat,
 			"look":            w.look,
 			"list":            w.list,
@@ -109,6 +111,21 @@ func (w *walk) update(r *rapid.T) {
 	requireError(r, w.model.update(id, u, stale), w.Queue().UpdateJob(w.ctx, id, u))
 }
 
+func (w *walk) delete(r *rapid.T) {
+	id := w.anyJob(r)
+	requireError(r, w.model.delete(id), w.Queue().DeleteJob(w.ctx, id))
+}
+
+func (w *walk) prune(r *rapid.T) {
+	before := w.anyTime(r)
+	for done := false; !done; {
+		var err error
+		done, err = w.Queue().Prune(w.ctx, before)
+		require.NoError(r, err)
+	}
+	w.model.prune(before)
+}
+
 func (w *walk) list(r *rapid.T) {
 	states := rapid.SampledFrom([][]queue.State{
 		nil, {queue.Failed}, {queue.Failed, queue.Canceled}, {queue.Pending, queue.Failed}, {queue.Blocked, queue.Scheduled},
@@ -141,12 +158,32 @@ func (w *walk) restart(r *rapid.T) {
 func (w *walk) compareAll(r *rapid.T) {
 	for _, id := range w.model.order {
 		got, err := w.Queue().JobStatus(w.ctx, id)
+		if w.model.find(id) == nil {
+			require.ErrorIs(r, err, queue.ErrNotExist)
+			continue
+		}
 		require.NoError(r, err)
 		w.requireStatus(r, w.model.status(id), got)
 		job, err := w.Queue().Job(w.ctx, id)
 		require.NoError(r, err)
 		requireJob(r, w.model.given(id), job)
 		w.requireVersion(r, got, job.Labels)
+		w.requireAttempts(r, &got)
+	}
+}
+
+// requireAttempts requires that each lease that the job had is told of, once.
+func (w *walk) requireAttempts(r *rapid.T, status *queue.Status) {
+	r.Helper()
+	attempts, err := w.Queue().Attempts(w.ctx, status.ID)
+	require.NoError(r, err)
+	require.Len(r, attempts, int(status.Attempt))
+	for i, a := range attempts {
+		require.Equal(r, uint64(i+1), a.Number)
+		live := i+1 == len(attempts) && status.State == queue.Running
+		require.Equal(r, live, a.Ended.IsZero())
+		require.Equal(r, live, a.End == 0)
+		require.False(r, a.Started.IsZero())
 	}
 }
 

@@ -3,6 +3,7 @@ package queuetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -174,6 +175,8 @@ func (w *walk) enqueueOnce(r *rapid.T) {
 	case call != nil && err != nil && errors.As(err, new(*queue.InvalidError)): // which may be seen first
 	case call != nil && call.body != body:
 		requireError(r, queue.ErrKeyReused, err)
+	case call != nil && slices.ContainsFunc(call.enqueued, func(e queue.Enqueued) bool { return w.model.find(e.ID) == nil }):
+		requireError(r, queue.ErrDeleted, err)
 	case call != nil:
 		require.NoError(r, err)
 		require.Equal(r, call.enqueued, answer)

@@ -33,7 +33,7 @@ func (w *walk) dequeueByID(r *rapid.T) { w.dequeueByIDOf(r, w.anyJob(r), queue.O
 func (w *walk) dequeueByIDOf(r *rapid.T, id uuid.UUID, once queue.Once) bool {
 	worker := fmt.Sprint("w", rapid.IntRange(0, 1).Draw(r, "worker"))
 	l, err := w.Queue().DequeueByID(w.ctx, id, worker, once)
-	switch want := w.model.jobs[id]; {
+	switch want := w.model.find(id); {
 	case want == nil:
 		requireError(r, queue.ErrNotExist, err)
 	case want.state != queue.Pending:
@@ -79,6 +79,9 @@ func (w *walk) leaseOnce(r *rapid.T, kind string, again func(queue.Once) (queue.
 	}
 	if call != nil {
 		held := w.model.tokens[call.token]
+		if held == nil { // its job was deleted
+			held = &modelLease{ended: "deleted"}
+		}
 		switch held.ended {
 		case "", "canceled":
 			l, err := again(once(key, body))
@@ -113,6 +116,11 @@ func (w *walk) granted(r *rapid.T, want *modelJob, l queue.Lease, worker string)
 func requireLease(r *rapid.T, want, got queue.Lease) {
 	r.Helper()
 	for i := range got.Dependencies {
+		if d := &want.Dependencies[i]; d.Deleted { // it may be, or may be there yet
+			if d.Deleted = got.Dependencies[i].Deleted; d.Deleted {
+				d.Result, d.Error = nil, nil
+			}
+		}
 		if e := got.Dependencies[i].Error; e != nil {
 			got.Dependencies[i].Error = &queue.JobError{Reason: e.Reason}
 		}
