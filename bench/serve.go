@@ -3,18 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"runtime/pprof"
 	"time"
 
 	"github.com/longshore-queue/longshore/bench/internal/ceiling"
-	"github.com/longshore-queue/longshore/bench/internal/jobs"
 	"github.com/longshore-queue/longshore/internal/app"
 	"github.com/longshore-queue/longshore/internal/logging"
-	"github.com/longshore-queue/longshore/internal/queue"
-	"github.com/longshore-queue/longshore/internal/queue/embedded"
 )
 
 // ceilingCommand serves a ceiling until it is told to end.
@@ -39,7 +35,9 @@ type appCommand struct {
 	Store    string `required:"true"`
 	Listen   string `required:"true"`
 	LogLevel string `required:"true"`
-	Profile  string `required:"true" help:"What the names of the profiles begin with."`
+	// Retention is for ever unless given.
+	Retention time.Duration
+	Profile   string `required:"true" help:"What the names of the profiles begin with."`
 }
 
 const (
@@ -59,7 +57,7 @@ func (c *appCommand) Run(ctx context.Context, out output) (err error) {
 		Listen: c.Listen, Store: c.Store, Logger: logger,
 		HeartbeatTimeout: 2 * time.Minute, ReapInterval: 30 * time.Second, MaxRetries: 2,
 		MaxWait: time.Minute, MaxBodyBytes: 1 << 20, MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20,
-		IdempotencyTTL: 24 * time.Hour,
+		IdempotencyTTL: 24 * time.Hour, Retention: c.Retention,
 	})
 	if err != nil {
 		return err
@@ -97,33 +95,4 @@ func (c *appCommand) writeProfile(name string) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	return pprof.Lookup(name).WriteTo(file, 0)
-}
-
-// fillCommand fills a store with pending jobs.
-type fillCommand struct {
-	Store string `required:"true"`
-	Jobs  int    `required:"true"`
-}
-
-// fillBatch is how many jobs are added at once.
-const fillBatch = 1000
-
-// Run fills.
-func (f *fillCommand) Run(ctx context.Context, _ output) (err error) {
-	store, err := embedded.Open(f.Store, embedded.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	source := jobs.New("backlog")
-	for left := f.Jobs; left > 0 && ctx.Err() == nil; left -= fillBatch {
-		batch := make([]queue.NewJob, min(left, fillBatch))
-		for i := range batch {
-			batch[i] = queue.NewJob{Type: jobs.Type, Args: source.Args()}
-		}
-		if _, err := store.Enqueue(ctx, batch); err != nil {
-			return fmt.Errorf("enqueue: %w", err)
-		}
-	}
-	return ctx.Err()
 }

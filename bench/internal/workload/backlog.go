@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/longshore-queue/longshore/bench/internal/load"
@@ -43,7 +44,7 @@ const (
 // enqueues. So the empty queue is empty when it opens and in its cycles; its dequeues drain
 // what its enqueues have left, while those of the backlog take from its front.
 func backlog(ctx context.Context, b *Bench) (err error) {
-	filled, err := b.fill(ctx)
+	filled, _, err := b.fill(ctx, "pending", b.Backlog)
 	if err != nil {
 		return err
 	}
@@ -81,18 +82,28 @@ func (b *Bench) memory(queue, measure string) report.Name {
 	return report.Name{Workload: b.backlogName(), System: queue, Measure: measure, Unit: "MB"}
 }
 
-// fill makes a store with the backlog, in a process of its own, and returns its directory.
-func (b *Bench) fill(ctx context.Context) (string, error) {
+// span is the ids of the first and the last of many jobs.
+type span struct{ first, last string }
+
+// fill makes a store with so many jobs of a kind, in a process of its own, and returns its
+// directory.
+func (b *Bench) fill(ctx context.Context, kind string, jobs int) (store string, ids span, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
 	defer cancel()
-	store := filepath.Join(b.Work, "filled")
+	store = filepath.Join(b.Work, "filled-"+kind)
 	begin := time.Now()
-	output, err := exec.CommandContext(ctx, b.Self, "fill", "--store", store, "--jobs", strconv.Itoa(b.Backlog)).CombinedOutput()
+	command := exec.CommandContext(ctx, b.Self, "fill", "--store", store, "--jobs", strconv.Itoa(jobs), "--kind", kind)
+	var complaint strings.Builder
+	command.Stderr = &complaint
+	output, err := command.Output()
 	if err != nil {
-		return "", fmt.Errorf("fill a store: %w\n%s", err, output)
+		return "", span{}, fmt.Errorf("fill a store: %w\n%s", err, complaint.String())
 	}
-	b.Say("backlog: %s jobs in %.1f s", report.Number(float64(b.Backlog)), time.Since(begin).Seconds())
-	return store, nil
+	if _, err := fmt.Sscan(string(output), &ids.first, &ids.last); err != nil {
+		return "", span{}, fmt.Errorf("fill a store: it printed %q: %w", output, err)
+	}
+	b.Say("%s %s jobs in %.1f s", report.Number(float64(jobs)), kind, time.Since(begin).Seconds())
+	return store, ids, nil
 }
 
 // backlogOnce takes one queue through all steps.

@@ -29,6 +29,7 @@ type Bench struct {
 	Repeat      int           // rounds
 	LogLevel    string
 	Backlog     int   // pending jobs
+	Finished    int   // jobs that are pruned
 	Cycles      int64 // that memory is measured after
 	Batch       int   // jobs in a batch
 	// BatchConnections is how many connections add batches.
@@ -57,18 +58,20 @@ func All() []Workload {
 		{"wake", wake},
 		{"graph", graph},
 		{"backlog", backlog},
+		{"prune", prune},
 	}
 }
 
 // longshore is what the server is called in figures.
 const longshore = "longshore"
 
-// start starts the server on a store. purpose names its log, and its profiles.
-func (b *Bench) start(ctx context.Context, store, level, purpose string) (*process.Server, error) {
+// start starts the server on a store, with more arguments if need be. purpose names its log, and
+// its profiles.
+func (b *Bench) start(ctx context.Context, store, level, purpose string, more ...string) (*process.Server, error) {
 	p := process.Program{
 		Name: "the server",
 		Path: b.Server,
-		Args: []string{"--store", store, "--log-level", level},
+		Args: append([]string{"--store", store, "--log-level", level}, more...),
 		Log:  filepath.Join(b.Work, purpose+".log"),
 	}
 	if b.Profile != "" {
