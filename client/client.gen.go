@@ -104,6 +104,24 @@ func (e RunIf) Valid() bool {
 	}
 }
 
+// Defines values for ListJobsParamsOrder.
+const (
+	NewestFirst ListJobsParamsOrder = "newest"
+	OldestFirst ListJobsParamsOrder = "oldest"
+)
+
+// Valid indicates whether the value is a known member of the ListJobsParamsOrder enum.
+func (e ListJobsParamsOrder) Valid() bool {
+	switch e {
+	case NewestFirst:
+		return true
+	case OldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
 // Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
 // never see the jobs of another. Written like a type.
 //
@@ -330,7 +348,7 @@ type ItemDetail = string
 // Example: {"files":["a.png","b.png"],"width":640}
 type JSONValue = json.RawMessage
 
-// Job Example: {"args":{"width":640},"attempt":1,"canceled":false,"channel":"default","dependencies":[],"dependents":[],"failures":0,"generation":0,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","priority":0,"queued_at":"2026-11-17T09:30:00.123456Z","retries":0,"run_if":"all_succeeded","started_at":"2026-11-17T09:30:01.5Z","state":"running","timeouts":0,"type":"resize","worker":"rack4-host12"}
+// Job defines model for Job.
 type Job struct {
 	Args json.RawMessage `json:"args"`
 
@@ -469,7 +487,7 @@ type JobError struct {
 
 // JobList defines model for JobList.
 type JobList struct {
-	Jobs []Job `json:"jobs"`
+	Jobs []ListedJob `json:"jobs"`
 
 	// NextCursor The `cursor` of the next page. Absent if this was the last one.
 	NextCursor *string `json:"next_cursor,omitempty"`
@@ -479,6 +497,127 @@ type JobList struct {
 //
 // Example: left
 type JobName = string
+
+// JobProperties What there is to know of a job.
+type JobProperties struct {
+	Args json.RawMessage `json:"args,omitempty"`
+
+	// Attempt How many leases the job has had. Grows with each, never falls.
+	Attempt *int64 `json:"attempt,omitempty"`
+
+	// Canceled Whether the job was canceled. True exactly when the state is `canceled`.
+	Canceled *bool `json:"canceled,omitempty"`
+
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel *Channel `json:"channel,omitempty"`
+
+	// Dependencies The jobs it depends on, in the order they were named.
+	Dependencies *[]openapi_types.UUID `json:"dependencies,omitempty"`
+
+	// Dependents The jobs that depend on it, oldest first.
+	Dependents *[]openapi_types.UUID `json:"dependents,omitempty"`
+
+	// Error Why a job failed.
+	Error *JobError `json:"error,omitempty"`
+
+	// ExpiresAt As given when the job was created.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Failures How often a worker reported that the job failed.
+	Failures *int64 `json:"failures,omitempty"`
+
+	// FinishedAt When the job was over, however it ended.
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Generation 0, and one more with each `/retry`, which sets `retries`, `failures` and `timeouts`
+	// to 0.
+	Generation              *int64   `json:"generation,omitempty"`
+	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
+
+	// Id A UUID of version 7; ids of later jobs sort after those of earlier ones.
+	Id *openapi_types.UUID `json:"id,omitempty"`
+
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// MaxRetries As given when the job was created, as are the others of this kind.
+	MaxRetries  *int64 `json:"max_retries,omitempty"`
+	MaxTimeouts *int64 `json:"max_timeouts,omitempty"`
+
+	// PartialResult What the newest lease's worker reported so far. Absent once the job is `finished`.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+	Priority      *int64          `json:"priority,omitempty"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress `json:"progress,omitempty"`
+
+	// QueuedAt When the job was created.
+	QueuedAt *time.Time `json:"queued_at,omitempty"`
+
+	// Result What the worker reported. Only of a `finished` job.
+	Result json.RawMessage `json:"result,omitempty"`
+
+	// Retries How often the job was put back in line because its worker had gone silent.
+	Retries *int64 `json:"retries,omitempty"`
+
+	// Retry What becomes of failures that are reported as `retryable`. The job waits
+	// `initial_seconds` after the first one, `factor` times as long after each further one,
+	// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+	// worker's `retry_after_seconds` takes the place of all that.
+	//
+	//
+	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+	Retry *RetryPolicy `json:"retry,omitempty"`
+
+	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// change has set it.
+	RunAt *time.Time `json:"run_at,omitempty"`
+
+	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
+	// of them finished; one that failed fails it with reason `dependency-failed`, and one
+	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	RunIf *RunIf `json:"run_if,omitempty"`
+
+	// StartedAt When the newest lease began. Absent while the job waits.
+	StartedAt *time.Time `json:"started_at,omitempty"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State          *JobState `json:"state,omitempty"`
+	TimeoutSeconds *float64  `json:"timeout_seconds,omitempty"`
+
+	// Timeouts How often a run took longer than `timeout_seconds`.
+	Timeouts *int64 `json:"timeouts,omitempty"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type      *JobType `json:"type,omitempty"`
+	UniqueKey *string  `json:"unique_key,omitempty"`
+
+	// Worker The name that the newest lease's worker gave.
+	Worker *WorkerName `json:"worker,omitempty"`
+}
 
 // JobState `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
 // waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
@@ -628,6 +767,127 @@ type LeaseReported struct {
 	// Example: pending
 	State *JobState          `json:"state,omitempty"`
 	Token openapi_types.UUID `json:"token"`
+}
+
+// ListedJob A job in a list. All of it, or its `id` and the `fields` that were asked for.
+type ListedJob struct {
+	Args json.RawMessage `json:"args,omitempty"`
+
+	// Attempt How many leases the job has had. Grows with each, never falls.
+	Attempt *int64 `json:"attempt,omitempty"`
+
+	// Canceled Whether the job was canceled. True exactly when the state is `canceled`.
+	Canceled *bool `json:"canceled,omitempty"`
+
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel *Channel `json:"channel,omitempty"`
+
+	// Dependencies The jobs it depends on, in the order they were named.
+	Dependencies *[]openapi_types.UUID `json:"dependencies,omitempty"`
+
+	// Dependents The jobs that depend on it, oldest first.
+	Dependents *[]openapi_types.UUID `json:"dependents,omitempty"`
+
+	// Error Why a job failed.
+	Error *JobError `json:"error,omitempty"`
+
+	// ExpiresAt As given when the job was created.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Failures How often a worker reported that the job failed.
+	Failures *int64 `json:"failures,omitempty"`
+
+	// FinishedAt When the job was over, however it ended.
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Generation 0, and one more with each `/retry`, which sets `retries`, `failures` and `timeouts`
+	// to 0.
+	Generation              *int64   `json:"generation,omitempty"`
+	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
+
+	// Id A UUID of version 7; ids of later jobs sort after those of earlier ones.
+	Id openapi_types.UUID `json:"id"`
+
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// MaxRetries As given when the job was created, as are the others of this kind.
+	MaxRetries  *int64 `json:"max_retries,omitempty"`
+	MaxTimeouts *int64 `json:"max_timeouts,omitempty"`
+
+	// PartialResult What the newest lease's worker reported so far. Absent once the job is `finished`.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+	Priority      *int64          `json:"priority,omitempty"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress `json:"progress,omitempty"`
+
+	// QueuedAt When the job was created.
+	QueuedAt *time.Time `json:"queued_at,omitempty"`
+
+	// Result What the worker reported. Only of a `finished` job.
+	Result json.RawMessage `json:"result,omitempty"`
+
+	// Retries How often the job was put back in line because its worker had gone silent.
+	Retries *int64 `json:"retries,omitempty"`
+
+	// Retry What becomes of failures that are reported as `retryable`. The job waits
+	// `initial_seconds` after the first one, `factor` times as long after each further one,
+	// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+	// worker's `retry_after_seconds` takes the place of all that.
+	//
+	//
+	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+	Retry *RetryPolicy `json:"retry,omitempty"`
+
+	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// change has set it.
+	RunAt *time.Time `json:"run_at,omitempty"`
+
+	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
+	// of them finished; one that failed fails it with reason `dependency-failed`, and one
+	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	RunIf *RunIf `json:"run_if,omitempty"`
+
+	// StartedAt When the newest lease began. Absent while the job waits.
+	StartedAt *time.Time `json:"started_at,omitempty"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State          *JobState `json:"state,omitempty"`
+	TimeoutSeconds *float64  `json:"timeout_seconds,omitempty"`
+
+	// Timeouts How often a run took longer than `timeout_seconds`.
+	Timeouts *int64 `json:"timeouts,omitempty"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type      *JobType `json:"type,omitempty"`
+	UniqueKey *string  `json:"unique_key,omitempty"`
+
+	// Worker The name that the newest lease's worker gave.
+	Worker *WorkerName `json:"worker,omitempty"`
 }
 
 // Need defines model for Need.
@@ -907,13 +1167,41 @@ type ListJobsParams struct {
 	// jobs when left out.
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 
+	// Type Only jobs of one of these types, separated by commas, 64 at most.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+
+	// Channel Only jobs in one of these channels, separated by commas, 64 at most. All channels when left out.
+	Channel *string `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Label Only jobs that have a label: its name, or its name and its value as `name=value`, where
+	// the `=` between them may have to be written as `%3D`. May be there up to 32 times, for
+	// as many labels, all of which a job must have.
+	Label *[]string `form:"label,omitempty" json:"label,omitempty"`
+
+	// QueuedFrom Only jobs that were created at that time or later.
+	QueuedFrom *time.Time `form:"queued_from,omitempty" json:"queued_from,omitempty"`
+
+	// QueuedBefore Only jobs that were created before that time.
+	QueuedBefore *time.Time `form:"queued_before,omitempty" json:"queued_before,omitempty"`
+
+	// Order Which jobs come first.
+	Order *ListJobsParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// Fields The properties of each job that the answer is to have beside its `id`, separated by
+	// commas; those that a job has not are absent. All of them when left out. A list
+	// without `args`, `result`, `error` and `dependents` is cheaper.
+	Fields *string `form:"fields,omitempty" json:"fields,omitempty"`
+
 	// Limit How many jobs a page has at most.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before, of a list of the same states. `limit` may be
-	// another one.
+	// Cursor The `next_cursor` of the page before. The rest of the query must be as it was, but
+	// for `limit` and `fields`.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListJobsParamsOrder defines parameters for ListJobs.
+type ListJobsParamsOrder string
 
 // CreateJobParams defines parameters for CreateJob.
 type CreateJobParams struct {
@@ -1219,13 +1507,14 @@ type ClientInterface interface {
 
 	// ListJobs List jobs
 	//
-	// Newest first. With `state=failed` these are the dead letters: look at their `error`, and
-	// send them on their way again with `/retry`.
+	// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
+	// their `error`, and send them on their way again with `/retry`.
 	//
 	// A page may have fewer jobs than `limit`, even none, although there are more: a search
 	// for rare ones ends after a while, and a page does not grow to any size. Go on with
-	// `next_cursor` until there is none. A job that is created meanwhile is not in a later
-	// page; one whose state changes meanwhile may be left out, and is never there twice.
+	// `next_cursor` until there is none. Of a list of the newest first, a job that is created
+	// meanwhile is in no later page. One whose state changes meanwhile may be left out; none
+	// is there twice.
 	//
 	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
 	ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1807,13 +2096,14 @@ func (c *GeneratedClient) GetError(ctx context.Context, code string, reqEditors 
 
 // ListJobs List jobs
 //
-// Newest first. With `state=failed` these are the dead letters: look at their `error`, and
-// send them on their way again with `/retry`.
+// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
+// their `error`, and send them on their way again with `/retry`.
 //
 // A page may have fewer jobs than `limit`, even none, although there are more: a search
 // for rare ones ends after a while, and a page does not grow to any size. Go on with
-// `next_cursor` until there is none. A job that is created meanwhile is not in a later
-// page; one whose state changes meanwhile may be left out, and is never there twice.
+// `next_cursor` until there is none. Of a list of the newest first, a job that is created
+// meanwhile is in no later page. One whose state changes meanwhile may be left out; none
+// is there twice.
 //
 // Corresponds with GET /v1/jobs (the `ListJobs` operationId).
 func (c *GeneratedClient) ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2734,6 +3024,90 @@ func NewListJobsRequest(server string, params *ListJobsParams) (*http.Request, e
 		if params.State != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Channel != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channel", *params.Channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Label != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "label", *params.Label, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.QueuedFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "queued_from", *params.QueuedFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.QueuedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "queued_before", *params.QueuedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Order != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fields", *params.Fields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3674,13 +4048,14 @@ type ClientWithResponsesInterface interface {
 
 	// ListJobsWithResponse List jobs
 	//
-	// Newest first. With `state=failed` these are the dead letters: look at their `error`, and
-	// send them on their way again with `/retry`.
+	// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
+	// their `error`, and send them on their way again with `/retry`.
 	//
 	// A page may have fewer jobs than `limit`, even none, although there are more: a search
 	// for rare ones ends after a while, and a page does not grow to any size. Go on with
-	// `next_cursor` until there is none. A job that is created meanwhile is not in a later
-	// page; one whose state changes meanwhile may be left out, and is never there twice.
+	// `next_cursor` until there is none. Of a list of the newest first, a job that is created
+	// meanwhile is in no later page. One whose state changes meanwhile may be left out; none
+	// is there twice.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6195,13 +6570,14 @@ func (c *ClientWithResponses) GetErrorWithResponse(ctx context.Context, code str
 
 // ListJobsWithResponse List jobs
 //
-// Newest first. With `state=failed` these are the dead letters: look at their `error`, and
-// send them on their way again with `/retry`.
+// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
+// their `error`, and send them on their way again with `/retry`.
 //
 // A page may have fewer jobs than `limit`, even none, although there are more: a search
 // for rare ones ends after a while, and a page does not grow to any size. Go on with
-// `next_cursor` until there is none. A job that is created meanwhile is not in a later
-// page; one whose state changes meanwhile may be left out, and is never there twice.
+// `next_cursor` until there is none. Of a list of the newest first, a job that is created
+// meanwhile is in no later page. One whose state changes meanwhile may be left out; none
+// is there twice.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -106,7 +106,11 @@ func (s *fakeServer) list(w http.ResponseWriter, req *http.Request) {
 		}
 		empty = rest == "empty"
 	}
-	page := client.JobList{Jobs: []client.Job{}}
+	var page struct {
+		Jobs       []client.Job `json:"jobs"`
+		NextCursor *string      `json:"next_cursor,omitempty"`
+	}
+	page.Jobs = []client.Job{}
 	if empty {
 		page.NextCursor = new(strconv.Itoa(at))
 		answer(w, http.StatusOK, page)

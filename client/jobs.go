@@ -84,22 +84,35 @@ func (c *Client) Retry(ctx context.Context, id JobId) (*Snapshot, error) {
 }
 
 // List goes through all jobs that are in one of the states, newest first; no state is every
-// job. It fetches them page by page, as they are looked at. An error is the last pair, and has
-// no job.
+// job. See Find.
 func (c *Client) List(ctx context.Context, states ...JobState) iter.Seq2[*Job, error] {
-	return func(yield func(*Job, error) bool) {
-		params := &ListJobsParams{}
-		if len(states) > 0 {
-			names := make([]string, len(states))
-			for i, state := range states {
-				names[i] = string(state)
-			}
-			params.State = new(strings.Join(names, ","))
+	var params ListJobsParams
+	if len(states) > 0 {
+		names := make([]string, len(states))
+		for i, state := range states {
+			names[i] = string(state)
 		}
+		params.State = new(strings.Join(names, ","))
+	}
+	return c.Find(ctx, params)
+}
+
+// page is a JobList whose jobs may be whole.
+type page struct {
+	Jobs       []Job   `json:"jobs"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+// Find goes through all jobs that the parameters ask for, from their Cursor on if they have one.
+// It fetches them page by page, as they are looked at. An error is the last pair, and has no job.
+// With Fields the rest of each job is zero.
+func (c *Client) Find(ctx context.Context, params ListJobsParams) iter.Seq2[*Job, error] {
+	return func(yield func(*Job, error) bool) {
+		params := params
 		for {
-			page, err := repeat(ctx, c.retryTimeout, 0, func(ctx context.Context) (*JobList, error) {
-				resp, err := c.api.ListJobs(ctx, params)
-				return decode[JobList](resp, err, http.StatusOK)
+			page, err := repeat(ctx, c.retryTimeout, 0, func(ctx context.Context) (*page, error) {
+				resp, err := c.api.ListJobs(ctx, &params)
+				return decode[page](resp, err, http.StatusOK)
 			})
 			if err != nil {
 				yield(nil, fmt.Errorf("list jobs: %w", err))

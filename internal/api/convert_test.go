@@ -114,9 +114,10 @@ func TestTagsAreReadAsWritten(t *testing.T) {
 func TestCursorsAreReadAsWritten(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		want := cursor{states: stateSet(rapid.Uint8().Draw(t, "states"))}
-		copy(want.before[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "before"))
-		want.before[0] |= 1
+		var want cursor
+		copy(want.of[:], rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "of"))
+		copy(want.after[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "after"))
+		want.after[0] |= 1
 		got, err := cursorOf("cursor", want.String())
 		require.NoError(t, err)
 		require.Equal(t, want, got)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
@@ -185,20 +186,28 @@ func appendJob(b []byte, job *oapi.Job) []byte {
 	return append(b, '}')
 }
 
-// appendJobList appends a page of jobs as JSON.
-func appendJobList(b []byte, jobs []oapi.Job, next string) []byte {
+// appendJobList appends a page of jobs as JSON, with these fields of each, nil for all.
+func appendJobList(b []byte, jobs []oapi.Job, fields fieldSet, next string) (_ []byte, err error) {
 	b = append(b, `{"jobs":[`...)
+	var whole []byte
 	for i := range jobs {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJob(b, &jobs[i])
+		if fields == nil {
+			b = appendJob(b, &jobs[i])
+			continue
+		}
+		whole = appendJob(whole[:0], &jobs[i])
+		if b, err = appendFields(b, whole, fields); err != nil {
+			return nil, fmt.Errorf("leave fields of job %s out: %w", jobs[i].Id, err)
+		}
 	}
 	b = append(b, ']')
 	if next != "" {
 		b = appendText(append(b, `,"next_cursor":`...), next)
 	}
-	return append(b, '}')
+	return append(b, '}'), nil
 }
 
 // appendCreatedJobs appends the answer to a batch as JSON.

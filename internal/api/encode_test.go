@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"strconv"
@@ -94,10 +95,20 @@ func TestEncodersWriteEveryField(t *testing.T) {
 	fill(t, reflect.ValueOf(&exchanged).Elem(), &n)
 	require.JSONEq(t, reference(t, exchanged), string(appendExchange(nil, exchanged.Finished, exchanged.Leases)))
 	require.Len(t, appendExchange(nil, exchanged.Finished, exchanged.Leases), len(reference(t, exchanged)))
-	var list oapi.JobList
-	fill(t, reflect.ValueOf(&list).Elem(), &n)
-	require.JSONEq(t, reference(t, list), string(appendJobList(nil, list.Jobs, *list.NextCursor)))
-	require.Len(t, appendJobList(nil, list.Jobs, *list.NextCursor), len(reference(t, list)))
+	var listed oapi.Job
+	fill(t, reflect.ValueOf(&listed).Elem(), &n)
+	list := wholeList(t, []oapi.Job{job, listed}, "next")
+	want := fmt.Sprintf(`{"jobs":[%s,%s],"next_cursor":"next"}`, reference(t, job), reference(t, listed))
+	require.JSONEq(t, want, string(list))
+	require.Len(t, list, len(want))
+
+	for name := range jobFields() {
+		list, err := appendJobList(nil, []oapi.Job{job}, fieldSet{name: {}}, "")
+		require.NoError(t, err)
+		var members map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal([]byte(reference(t, job)), &members))
+		require.JSONEq(t, fmt.Sprintf(`{"jobs":[{%q:%s}]}`, name, members[name]), string(list))
+	}
 }
 
 func TestEncodersLeaveOutWhatIsAbsent(t *testing.T) {
@@ -125,7 +136,14 @@ func TestEncodersLeaveOutWhatIsAbsent(t *testing.T) {
 	}
 	require.Equal(t, reference(t, oapi.CreatedJobs{Jobs: []oapi.CreatedJob{}}), string(appendCreatedJobs(nil, nil)))
 	require.Equal(t, reference(t, oapi.CreatedJobs{Jobs: []oapi.CreatedJob{{Name: &text}}}), string(appendCreatedJobs(nil, []oapi.CreatedJob{{Name: &text}})))
-	require.Equal(t, reference(t, oapi.JobList{Jobs: []oapi.Job{}}), string(appendJobList(nil, nil, "")))
+	require.JSONEq(t, `{"jobs":[]}`, string(wholeList(t, nil, "")))
+}
+
+func wholeList(t *testing.T, jobs []oapi.Job, next string) []byte {
+	t.Helper()
+	list, err := appendJobList(nil, jobs, nil, next)
+	require.NoError(t, err)
+	return list
 }
 
 // Numbers, times and the order of labels are those of encoding/json, to the byte.
@@ -194,7 +212,7 @@ func TestBuffersOfAnswersNeedNotGrow(t *testing.T) {
 	for name, size := range map[string]struct{ made, needed int }{
 		"lease": {leaseSize(&lease), len(appendLease(nil, &lease)) + len("\n")},
 		"job":   {jobSize(&job), len(appendJob(nil, &job)) + len("\n")},
-		"list":  {jobListSize([]oapi.Job{job, job}, long), len(appendJobList(nil, []oapi.Job{job, job}, long)) + len("\n")},
+		"list":  {jobListSize([]oapi.Job{job, job}, long), len(wholeList(t, []oapi.Job{job, job}, long)) + len("\n")},
 		"exchange": {
 			exchangeSize(reported, []oapi.Lease{lease, lease}),
 			len(appendExchange(nil, reported, []oapi.Lease{lease, lease})) + len("\n"),
@@ -211,5 +229,5 @@ func TestBuffersOfAnswersNeedNotGrow(t *testing.T) {
 		require.GreaterOrEqual(t, exchangeSize(reported[i:i+1], nil), len(appendExchange(nil, reported[i:i+1], nil))+len("\n"))
 	}
 	require.GreaterOrEqual(t, exchangeSize(reported, nil), len(appendExchange(nil, reported, nil))+len("\n"))
-	require.GreaterOrEqual(t, jobListSize(nil, long), len(appendJobList(nil, nil, long))+len("\n"))
+	require.GreaterOrEqual(t, jobListSize(nil, long), len(wholeList(t, nil, long))+len("\n"))
 }

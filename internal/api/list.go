@@ -2,9 +2,7 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -17,140 +15,63 @@ const defaultPage = 100
 
 // ListJobs answers GET /v1/jobs. The parameters were checked by checkQuery, each by itself.
 func (a *API) ListJobs(ctx context.Context, request oapi.ListJobsRequestObject) (oapi.ListJobsResponseObject, error) {
-	listing := queue.Listing{Limit: defaultPage}
-	if request.Params.Limit != nil {
-		listing.Limit = *request.Params.Limit
+	params := &request.Params
+	filter, err := filterOf(params)
+	if err != nil {
+		return nil, err
 	}
-	states := allStates()
-	if request.Params.State != nil {
-		var err error
-		if states, err = statesOf("state", *request.Params.State); err != nil {
+	listing := queue.Listing{Filter: filter, Limit: defaultPage}
+	if params.Order != nil {
+		listing.OldestFirst = *params.Order == oapi.OldestFirst
+	}
+	if params.Limit != nil {
+		listing.Limit = *params.Limit
+	}
+	var fields fieldSet
+	if params.Fields != nil {
+		if fields, err = fieldsOf("fields", *params.Fields); err != nil {
 			return nil, err
 		}
+		listing.Omit = fields.omitted()
 	}
-	if states != allStates() {
-		listing.States = states.list()
-	}
-	if request.Params.Cursor != nil {
-		cursor, err := cursorOf("cursor", *request.Params.Cursor)
+	of := digestOf(&listing)
+	if params.Cursor != nil {
+		cursor, err := cursorOf("cursor", *params.Cursor)
 		if err != nil {
 			return nil, err
 		}
-		if cursor.states != states {
-			return nil, invalid("cursor", "is of a list of other states; ask for the same ones")
+		if cursor.of != of {
+			return nil, invalid("cursor", "is of another list; only limit and fields may change from page to page")
 		}
-		listing.Before = cursor.before
+		listing.After = cursor.after
 	}
 	page, err := a.queue.ListJobs(ctx, listing)
 	if err != nil {
 		return nil, err
 	}
-	answer := listAnswer{api: a, jobs: make([]oapi.Job, len(page.Jobs))}
+	answer := listAnswer{api: a, jobs: make([]oapi.Job, len(page.Jobs)), fields: fields}
 	for i := range page.Jobs {
 		answer.jobs[i] = jobView(&page.Jobs[i].Job, &page.Jobs[i].Status)
 	}
 	if page.Next != uuid.Nil {
-		answer.next = cursor{states: states, before: page.Next}.String()
+		answer.next = cursor{of: of, after: page.Next}.String()
 	}
 	return answer, nil
 }
 
 // listAnswer is a page of jobs.
 type listAnswer struct {
-	api  *API
-	jobs []oapi.Job
-	next string // "" if it is the last page
+	api    *API
+	jobs   []oapi.Job
+	fields fieldSet // nil for all
+	next   string   // "" if it is the last page
 }
 
 // VisitListJobsResponse writes the answer.
 func (a listAnswer) VisitListJobsResponse(w http.ResponseWriter) error {
-	return a.api.writeJSON(w, http.StatusOK, appendJobList(make([]byte, 0, jobListSize(a.jobs, a.next)), a.jobs, a.next))
-}
-
-// stateSet has the bit 1<<s for each state s.
-type stateSet uint8
-
-func allStates() stateSet {
-	var all stateSet
-	for _, s := range queue.States() {
-		all |= 1 << s
+	b, err := appendJobList(make([]byte, 0, jobListSize(a.jobs, a.next)), a.jobs, a.fields, a.next)
+	if err != nil {
+		return err
 	}
-	return all
-}
-
-// list returns the states of the set, in the order of a job's life.
-func (s stateSet) list() []queue.State {
-	var states []queue.State
-	for _, state := range queue.States() {
-		if s&(1<<state) != 0 {
-			states = append(states, state)
-		}
-	}
-	return states
-}
-
-// statesOf reads states that are separated by commas. None twice: whoever writes that means
-// another one.
-func statesOf(name, text string) (stateSet, error) {
-	var set stateSet
-	for word := range strings.SplitSeq(text, ",") {
-		state, known := stateOf(word)
-		switch {
-		case !known:
-			return 0, invalid(name, "must be "+stateNames()+", separated by commas")
-		case set&(1<<state) != 0:
-			return 0, invalid(name, state.String()+" is there twice")
-		}
-		set |= 1 << state
-	}
-	return set, nil
-}
-
-func stateOf(word string) (queue.State, bool) {
-	for _, state := range queue.States() {
-		if word == state.String() {
-			return state, true
-		}
-	}
-	return 0, false
-}
-
-func stateNames() string {
-	states := queue.States()
-	names := make([]string, len(states))
-	for i, state := range states {
-		names[i] = state.String()
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
-}
-
-// cursor is where the next page of a list begins. Clients see it as text that says nothing: it
-// may come to mean something else.
-type cursor struct {
-	states stateSet  // of the list that it belongs to
-	before uuid.UUID // the last job of the page before
-}
-
-// cursorVersion is the first byte of a cursor, to tell what it is.
-const cursorVersion = 1
-
-// String is the cursor as clients see it.
-func (c cursor) String() string {
-	b := make([]byte, 0, 2+len(c.before))
-	b = append(b, cursorVersion, byte(c.states))
-	return base64.RawURLEncoding.EncodeToString(append(b, c.before[:]...))
-}
-
-// cursorOf is the inverse of String.
-func cursorOf(name, text string) (cursor, error) {
-	var c cursor
-	if len(text) == base64.RawURLEncoding.EncodedLen(2+len(c.before)) {
-		b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-		if err == nil && len(b) == 2+len(c.before) && b[0] == cursorVersion && copy(c.before[:], b[2:]) > 0 && c.before != uuid.Nil {
-			c.states = stateSet(b[1])
-			return c, nil
-		}
-	}
-	return cursor{}, invalid(name, "is no next_cursor of this server")
+	return a.api.writeJSON(w, http.StatusOK, b)
 }

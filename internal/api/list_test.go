@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -99,22 +100,39 @@ func TestCursors(t *testing.T) {
 	}
 	const all = "state=canceled,scheduled,blocked,pending,running,finished,failed"
 	all7 := strings.TrimPrefix(all, "state=")
+	at := time.Date(2026, 11, 17, 9, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		first, second string
-		states        []queue.State
-		limit         int
+		want          queue.Listing
 	}{
-		{"", "limit=1000", nil, 1000},
-		{"limit=1", "", nil, 100},
-		{"", all, nil, 100},
-		{all, "limit=7", nil, 7},
-		{"state=failed", "state=failed&limit=5", []queue.State{queue.Failed}, 5},
-		{"state=failed,pending", "state=pending,failed", []queue.State{queue.Pending, queue.Failed}, 100},
+		{"", "limit=1000", queue.Listing{Limit: 1000}},
+		{"limit=1", "", queue.Listing{Limit: 100}},
+		{"", all + "&order=newest", queue.Listing{Limit: 100}},
+		{all, "limit=7", queue.Listing{Limit: 7}},
+		{"state=failed", "state=failed&limit=5", queue.Listing{Limit: 5, Filter: queue.Filter{States: []queue.State{queue.Failed}}}},
+		{
+			"state=failed,pending", "state=pending,failed",
+			queue.Listing{Limit: 100, Filter: queue.Filter{States: []queue.State{queue.Pending, queue.Failed}}},
+		},
+		{"type=a,b&channel=x", "channel=x&type=b,a", queue.Listing{Limit: 100, Filter: queue.Filter{Types: []string{"b", "a"}, Channels: []string{"x"}}}},
+		{
+			"label=a&label=b%3D%3D1", "label=b==1&label=a",
+			queue.Listing{Limit: 100, Filter: queue.Filter{Labels: []queue.LabelFilter{{Name: "b", Value: new("=1")}, {Name: "a"}}}},
+		},
+		{
+			"queued_from=2026-11-17T10:00:00%2B01:00&queued_before=2026-11-18T00:00:00Z", "queued_before=2026-11-18T00:00:00.000Z&queued_from=2026-11-17T09:00:00Z",
+			queue.Listing{Limit: 100, Filter: queue.Filter{QueuedFrom: at, QueuedBefore: at.Add(15 * time.Hour)}},
+		},
+		{"order=oldest", "order=oldest&fields=type,args", queue.Listing{
+			Limit: 100, OldestFirst: true, Omit: queue.Parts{Outcome: true, Reported: true, Dependents: true},
+		}},
+		{"fields=id", "fields=result,progress,dependents", queue.Listing{Limit: 100, Omit: queue.Parts{Args: true}}},
 	} {
 		cursor := cursorOf(c.first)
 		got := e.send("GET", "/v1/jobs?"+c.second+"&cursor="+cursor, "")
 		require.Equal(t, http.StatusOK, got.status, got.body)
-		require.Equal(t, queue.Listing{States: c.states, Before: before, Limit: c.limit}, asked)
+		c.want.After = before
+		require.Equal(t, c.want, asked)
 	}
 
 	good := cursorOf("state=failed")
@@ -130,6 +148,10 @@ func TestCursors(t *testing.T) {
 		"cursor of fewer states": "state=failed,canceled&cursor=" + good,
 		"cursor of one state":    "cursor=" + good,
 		"cursor of all":          "state=failed&cursor=" + cursorOf(""),
+		"cursor of a type":       "state=failed&type=b&cursor=" + cursorOf("state=failed&type=a"),
+		"cursor of a label":      "label=b&cursor=" + cursorOf("label=b%3D"),
+		"cursor of a time":       "queued_from=2026-11-17T09:00:00Z&cursor=" + cursorOf("queued_before=2026-11-17T09:00:00Z"),
+		"cursor of the oldest":   "state=failed&cursor=" + cursorOf("state=failed&order=oldest"),
 		"empty":                  "state=failed&cursor=",
 		"garbage":                "state=failed&cursor=%00%ff",
 		"an id":                  "state=failed&cursor=" + uuid.NewString(),
@@ -138,9 +160,9 @@ func TestCursors(t *testing.T) {
 		"very long":              "state=failed&cursor=" + strings.Repeat("A", 10_000),
 		"other letters":          "state=failed&cursor=" + strings.Repeat("+", len(good)),
 		"with a line's end":      "state=failed&cursor=" + good[:len(good)-1] + "%0A",
-		"another version":        "state=failed&cursor=" + changed(0, 2),
-		"states that are none":   "state=failed&cursor=" + changed(1, 255),
-		"no id":                  "state=failed&cursor=" + base64.RawURLEncoding.EncodeToString(append(append([]byte{}, raw[:2]...), make([]byte, 16)...)),
+		"another version":        "state=failed&cursor=" + changed(0, 1),
+		"another digest":         "state=failed&cursor=" + changed(1, raw[1]+1),
+		"no id":                  "state=failed&cursor=" + base64.RawURLEncoding.EncodeToString(append(append([]byte{}, raw[:9]...), make([]byte, 16)...)),
 	} {
 		got := e.send("GET", "/v1/jobs?"+query, "")
 		require.Equal(t, http.StatusBadRequest, got.status, "%s: %s", name, got.body)
@@ -153,31 +175,52 @@ func TestCursors(t *testing.T) {
 func TestBadLists(t *testing.T) {
 	t.Parallel()
 	for query, field := range map[string]string{
-		"state=":                      "state",
-		"state=dead":                  "state",
-		"state=Failed":                "state",
-		"state=failed,":               "state",
-		"state=,failed":               "state",
-		"state=failed,failed":         "state",
-		"state=failed%20":             "state",
-		"state=failed;canceled":       "",
-		"state=invalid":               "state",
-		"state=failed&state=canceled": "state",
-		"limit=":                      "limit",
-		"limit=0":                     "limit",
-		"limit=1001":                  "limit",
-		"limit=-1":                    "limit",
-		"limit=%2B5":                  "limit",
-		"limit=1e2":                   "limit",
-		"limit=1.0":                   "limit",
-		"limit=0x10":                  "limit",
-		"limit=ten":                   "limit",
-		"limit=1_0":                   "limit",
-		"limit=18446744073709551617":  "limit",
-		"limit=1&limit=1":             "limit",
-		"cursor=x&cursor=y":           "cursor",
-		"type=t":                      "type",
-		"wait_seconds=1":              "wait_seconds",
+		"state=":                             "state",
+		"state=dead":                         "state",
+		"state=Failed":                       "state",
+		"state=failed,":                      "state",
+		"state=,failed":                      "state",
+		"state=failed,failed":                "state",
+		"state=failed%20":                    "state",
+		"state=failed;canceled":              "",
+		"state=invalid":                      "state",
+		"state=failed&state=canceled":        "state",
+		"limit=":                             "limit",
+		"limit=0":                            "limit",
+		"limit=1001":                         "limit",
+		"limit=-1":                           "limit",
+		"limit=%2B5":                         "limit",
+		"limit=1e2":                          "limit",
+		"limit=1.0":                          "limit",
+		"limit=0x10":                         "limit",
+		"limit=ten":                          "limit",
+		"limit=1_0":                          "limit",
+		"limit=18446744073709551617":         "limit",
+		"limit=1&limit=1":                    "limit",
+		"cursor=x&cursor=y":                  "cursor",
+		"type=":                              "type",
+		"type=a,,b":                          "type",
+		"type=a,a":                           "type",
+		"type=a&type=b":                      "type",
+		"type=a%20b":                         "type[0]",
+		"channel=b,%00":                      "channel[1]",
+		"label=":                             "label",
+		"label==x":                           "label",
+		"label=a&label=a%3D1":                "label",
+		"label=a%3D%ff":                      "label",
+		"queued_from=yesterday":              "queued_from",
+		"queued_from=1":                      "queued_from",
+		"queued_before=2026-13-01T00:00:00Z": "queued_before",
+		"queued_from=0001-01-01T00:00:00Z":   "queued_from",
+		"queued_from=2026-11-18T00:00:00Z&queued_before=2026-11-17T00:00:00Z": "queued_before",
+		"order=":              "order",
+		"order=random":        "order",
+		"fields=":             "fields",
+		"fields=args,nothing": "fields",
+		"fields=args,args":    "fields",
+		"fields=*":            "fields",
+		"kind=t":              "kind",
+		"wait_seconds=1":      "wait_seconds",
 		"state=" + strings.Repeat("failed,", 1000): "state",
 	} {
 		t.Run(query, func(t *testing.T) {
@@ -192,4 +235,29 @@ func TestBadLists(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestListsAreFilteredAndCutToFields(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{})
+	first := e.create(`{"type":"a","channel":"x","args":{"b":[1]},"labels":{"team":"print"}}`)
+	second := e.create(`{"type":"b","labels":{"team":"web"}}`)
+	third := e.create(`{"type":"a"}`)
+	for query, want := range map[string][]any{
+		"type=a":                           {third["id"], first["id"]},
+		"type=a&order=oldest":              {first["id"], third["id"]},
+		"type=a,b&channel=default":         {third["id"], second["id"]},
+		"label=team":                       {second["id"], first["id"]},
+		"label=team%3Dweb":                 {second["id"]},
+		"label=team=web&label=size":        {},
+		"type=c":                           {},
+		"queued_from=2100-01-01T00:00:00Z": {},
+		"queued_before=2100-01-01T00:00:00Z&queued_from=2000-01-01T00:00:00Z&limit=1": {third["id"], second["id"], first["id"]},
+	} {
+		require.Equal(t, want, flat(e.pages(query)), query)
+	}
+	got := e.send("GET", "/v1/jobs?fields=type,args,result&channel=x", "")
+	require.Equal(t, `{"jobs":[{"args":{"b":[1]},"id":"`+first["id"].(string)+`","type":"a"}]}`+"\n", got.body)
+	got = e.send("GET", "/v1/jobs?fields=id&label=team=web", "")
+	require.Equal(t, `{"jobs":[{"id":"`+second["id"].(string)+`"}]}`+"\n", got.body)
 }

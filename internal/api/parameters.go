@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/longshore-queue/longshore/internal/api/oapi"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -20,10 +22,16 @@ import (
 // operation is what an operation of the contract has beside its path and its body.
 type operation struct {
 	name        string // as the contract calls it
-	query       map[string]func(name, value string) error
+	query       map[string]parameter
 	idempotent  bool // has an Idempotency-Key
 	traced      bool // has a traceparent
 	conditional bool // has an If-Match
+}
+
+// parameter is one that may be in the query.
+type parameter struct {
+	check   func(name, value string) error
+	repeats bool // it may be there more than once
 }
 
 // operations are those that have any of it, by method and Echo's way of writing the path.
@@ -35,11 +43,11 @@ func operations() map[string]operation {
 		"POST /v1/dequeue/batch":    {name: "dequeueBatch", idempotent: true},
 		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", idempotent: true},
 		"PATCH /v1/jobs/:id":        {name: "updateJob", conditional: true},
-		"GET /v1/jobs/:id": {name: "getJob", query: map[string]func(name, value string) error{
-			"wait_seconds": checkWait,
-		}},
-		"GET /v1/jobs": {name: "listJobs", query: map[string]func(name, value string) error{
-			"state": checkStates, "limit": checkLimit, "cursor": checkCursor,
+		"GET /v1/jobs/:id":          {name: "getJob", query: map[string]parameter{"wait_seconds": {check: checkWait}}},
+		"GET /v1/jobs": {name: "listJobs", query: map[string]parameter{
+			"state": {check: checkStates}, "type": {check: checkNames}, "channel": {check: checkNames},
+			"label": {check: checkLabel, repeats: true}, "queued_from": {check: checkTime}, "queued_before": {check: checkTime},
+			"order": {check: checkOrder}, "fields": {check: checkFields}, "limit": {check: checkLimit}, "cursor": {check: checkCursor},
 		}},
 	}
 }
@@ -78,15 +86,17 @@ func (a *API) checkQuery(c echo.Context) error {
 	}
 	known := a.operationOf(c).query
 	for name, given := range values {
-		check := known[name]
+		p, found := known[name]
 		switch {
-		case check == nil:
+		case !found:
 			return invalid(shorten(name), "is not a known parameter")
-		case len(given) != 1:
+		case len(given) != 1 && !p.repeats:
 			return invalid(name, "is there twice")
 		}
-		if err := check(name, given[0]); err != nil {
-			return err
+		for _, value := range given {
+			if err := p.check(name, value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -110,6 +120,37 @@ func checkLimit(name, value string) error {
 
 func checkStates(name, value string) error {
 	_, err := statesOf(name, value)
+	return err
+}
+
+func checkNames(name, value string) error {
+	_, err := namesOf(name, value)
+	return err
+}
+
+func checkLabel(name, value string) error {
+	if value == "" {
+		return invalid(name, "must be the name of a label, or name=value")
+	}
+	return nil // the domain says the rest
+}
+
+func checkTime(name, value string) error {
+	if _, err := time.Parse(time.RFC3339Nano, value); err != nil {
+		return invalid(name, "must be a time such as 2026-11-17T09:30:00Z")
+	}
+	return nil
+}
+
+func checkOrder(name, value string) error {
+	if value != string(oapi.NewestFirst) && value != string(oapi.OldestFirst) {
+		return invalid(name, "must be newest or oldest")
+	}
+	return nil
+}
+
+func checkFields(name, value string) error {
+	_, err := fieldsOf(name, value)
 	return err
 }
 

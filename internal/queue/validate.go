@@ -16,17 +16,17 @@ const (
 	MaxEdges        = 200_000 // of one call: dependencies and needs of all its jobs
 	MaxNameLength   = 128     // bytes of a type, a channel, a name or a worker's name
 	MaxDependencies = 10_000  // of one job, needs included
-	MaxTypes        = 64      // of one dequeue
-	MaxChannels     = 64      // of one dequeue
-	MaxLanes        = 256     // of one dequeue: types times channels
-	MaxPriority     = 100     // and no less than -MaxPriority
-	MaxRetriesLimit = 1000    // of one job, for silence, timeouts and failures alike
-	MaxReasonLength = 256     // bytes of an error's reason
-	MaxLabels       = 32      // of one job
-	MaxLabelName    = 64      // bytes
-	MaxLabelValue   = 256     // bytes
-	MaxUniqueKey    = 256     // bytes
-	MaxMessage      = 1024    // bytes of a progress message
+	MaxTypes        = 64      // of one dequeue, or of a filter
+	MaxChannels     = MaxTypes
+	MaxLanes        = 256  // of one dequeue: types times channels
+	MaxPriority     = 100  // and no less than -MaxPriority
+	MaxRetriesLimit = 1000 // of one job, for silence, timeouts and failures alike
+	MaxReasonLength = 256  // bytes of an error's reason
+	MaxLabels       = 32   // of one job
+	MaxLabelName    = 64   // bytes
+	MaxLabelValue   = 256  // bytes
+	MaxUniqueKey    = 256  // bytes
+	MaxMessage      = 1024 // bytes of a progress message
 	// MaxDependencyBytes bounds what a lease holds of its job's dependencies: the sum of their
 	// results and errors, in bytes. Ten thousand dependencies may have made more than a server
 	// can hold, or a worker read. A job beyond it fails with ReasonDependenciesTooLarge.
@@ -236,10 +236,10 @@ func (r DequeueRequest) Validate() error {
 	if len(r.Types) == 0 {
 		return &InvalidError{Field: "types", Reason: "must name at least one type"}
 	}
-	if err := validateNames("types", r.Types, MaxTypes); err != nil {
+	if err := validateNames("types", r.Types); err != nil {
 		return err
 	}
-	if err := validateNames("channels", r.Channels, MaxChannels); err != nil {
+	if err := validateNames("channels", r.Channels); err != nil {
 		return err
 	}
 	if n := len(r.Types) * len(r.Channels); n > MaxLanes {
@@ -289,9 +289,10 @@ func (f Failure) Validate() error {
 	return ValidateDelay("retry_after_seconds", *f.RetryAfter)
 }
 
-func validateNames(field string, names []string, most int) error {
-	if len(names) > most {
-		return &InvalidError{Field: field, Reason: fmt.Sprintf("has %d entries; at most %d are allowed", len(names), most)}
+// validateNames is for types and for channels.
+func validateNames(field string, names []string) error {
+	if len(names) > MaxTypes {
+		return &InvalidError{Field: field, Reason: fmt.Sprintf("has %d entries; at most %d are allowed", len(names), MaxTypes)}
 	}
 	for i, name := range names {
 		if err := validateName(fmt.Sprintf("%s[%d]", field, i), name); err != nil {

@@ -102,6 +102,24 @@ func (e RunIf) Valid() bool {
 	}
 }
 
+// Defines values for ListJobsParamsOrder.
+const (
+	NewestFirst ListJobsParamsOrder = "newest"
+	OldestFirst ListJobsParamsOrder = "oldest"
+)
+
+// Valid indicates whether the value is a known member of the ListJobsParamsOrder enum.
+func (e ListJobsParamsOrder) Valid() bool {
+	switch e {
+	case NewestFirst:
+		return true
+	case OldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
 // Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
 // never see the jobs of another. Written like a type.
 //
@@ -328,7 +346,7 @@ type ItemDetail = string
 // Example: {"files":["a.png","b.png"],"width":640}
 type JSONValue = json.RawMessage
 
-// Job Example: {"args":{"width":640},"attempt":1,"canceled":false,"channel":"default","dependencies":[],"dependents":[],"failures":0,"generation":0,"id":"01933a6e-7b3a-7c3e-9d2f-2f6f4c1a0b03","priority":0,"queued_at":"2026-11-17T09:30:00.123456Z","retries":0,"run_if":"all_succeeded","started_at":"2026-11-17T09:30:01.5Z","state":"running","timeouts":0,"type":"resize","worker":"rack4-host12"}
+// Job defines model for Job.
 type Job struct {
 	Args json.RawMessage `json:"args"`
 
@@ -467,7 +485,7 @@ type JobError struct {
 
 // JobList defines model for JobList.
 type JobList struct {
-	Jobs []Job `json:"jobs"`
+	Jobs []ListedJob `json:"jobs"`
 
 	// NextCursor The `cursor` of the next page. Absent if this was the last one.
 	NextCursor *string `json:"next_cursor,omitempty"`
@@ -477,6 +495,127 @@ type JobList struct {
 //
 // Example: left
 type JobName = string
+
+// JobProperties What there is to know of a job.
+type JobProperties struct {
+	Args json.RawMessage `json:"args,omitempty"`
+
+	// Attempt How many leases the job has had. Grows with each, never falls.
+	Attempt *int64 `json:"attempt,omitempty"`
+
+	// Canceled Whether the job was canceled. True exactly when the state is `canceled`.
+	Canceled *bool `json:"canceled,omitempty"`
+
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel *Channel `json:"channel,omitempty"`
+
+	// Dependencies The jobs it depends on, in the order they were named.
+	Dependencies *[]openapi_types.UUID `json:"dependencies,omitempty"`
+
+	// Dependents The jobs that depend on it, oldest first.
+	Dependents *[]openapi_types.UUID `json:"dependents,omitempty"`
+
+	// Error Why a job failed.
+	Error *JobError `json:"error,omitempty"`
+
+	// ExpiresAt As given when the job was created.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Failures How often a worker reported that the job failed.
+	Failures *int64 `json:"failures,omitempty"`
+
+	// FinishedAt When the job was over, however it ended.
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Generation 0, and one more with each `/retry`, which sets `retries`, `failures` and `timeouts`
+	// to 0.
+	Generation              *int64   `json:"generation,omitempty"`
+	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
+
+	// Id A UUID of version 7; ids of later jobs sort after those of earlier ones.
+	Id *openapi_types.UUID `json:"id,omitempty"`
+
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// MaxRetries As given when the job was created, as are the others of this kind.
+	MaxRetries  *int64 `json:"max_retries,omitempty"`
+	MaxTimeouts *int64 `json:"max_timeouts,omitempty"`
+
+	// PartialResult What the newest lease's worker reported so far. Absent once the job is `finished`.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+	Priority      *int64          `json:"priority,omitempty"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress `json:"progress,omitempty"`
+
+	// QueuedAt When the job was created.
+	QueuedAt *time.Time `json:"queued_at,omitempty"`
+
+	// Result What the worker reported. Only of a `finished` job.
+	Result json.RawMessage `json:"result,omitempty"`
+
+	// Retries How often the job was put back in line because its worker had gone silent.
+	Retries *int64 `json:"retries,omitempty"`
+
+	// Retry What becomes of failures that are reported as `retryable`. The job waits
+	// `initial_seconds` after the first one, `factor` times as long after each further one,
+	// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+	// worker's `retry_after_seconds` takes the place of all that.
+	//
+	//
+	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+	Retry *RetryPolicy `json:"retry,omitempty"`
+
+	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// change has set it.
+	RunAt *time.Time `json:"run_at,omitempty"`
+
+	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
+	// of them finished; one that failed fails it with reason `dependency-failed`, and one
+	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	RunIf *RunIf `json:"run_if,omitempty"`
+
+	// StartedAt When the newest lease began. Absent while the job waits.
+	StartedAt *time.Time `json:"started_at,omitempty"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State          *JobState `json:"state,omitempty"`
+	TimeoutSeconds *float64  `json:"timeout_seconds,omitempty"`
+
+	// Timeouts How often a run took longer than `timeout_seconds`.
+	Timeouts *int64 `json:"timeouts,omitempty"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type      *JobType `json:"type,omitempty"`
+	UniqueKey *string  `json:"unique_key,omitempty"`
+
+	// Worker The name that the newest lease's worker gave.
+	Worker *WorkerName `json:"worker,omitempty"`
+}
 
 // JobState `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
 // waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
@@ -626,6 +765,127 @@ type LeaseReported struct {
 	// Example: pending
 	State *JobState          `json:"state,omitempty"`
 	Token openapi_types.UUID `json:"token"`
+}
+
+// ListedJob A job in a list. All of it, or its `id` and the `fields` that were asked for.
+type ListedJob struct {
+	Args json.RawMessage `json:"args,omitempty"`
+
+	// Attempt How many leases the job has had. Grows with each, never falls.
+	Attempt *int64 `json:"attempt,omitempty"`
+
+	// Canceled Whether the job was canceled. True exactly when the state is `canceled`.
+	Canceled *bool `json:"canceled,omitempty"`
+
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel *Channel `json:"channel,omitempty"`
+
+	// Dependencies The jobs it depends on, in the order they were named.
+	Dependencies *[]openapi_types.UUID `json:"dependencies,omitempty"`
+
+	// Dependents The jobs that depend on it, oldest first.
+	Dependents *[]openapi_types.UUID `json:"dependents,omitempty"`
+
+	// Error Why a job failed.
+	Error *JobError `json:"error,omitempty"`
+
+	// ExpiresAt As given when the job was created.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Failures How often a worker reported that the job failed.
+	Failures *int64 `json:"failures,omitempty"`
+
+	// FinishedAt When the job was over, however it ended.
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Generation 0, and one more with each `/retry`, which sets `retries`, `failures` and `timeouts`
+	// to 0.
+	Generation              *int64   `json:"generation,omitempty"`
+	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
+
+	// Id A UUID of version 7; ids of later jobs sort after those of earlier ones.
+	Id openapi_types.UUID `json:"id"`
+
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// MaxRetries As given when the job was created, as are the others of this kind.
+	MaxRetries  *int64 `json:"max_retries,omitempty"`
+	MaxTimeouts *int64 `json:"max_timeouts,omitempty"`
+
+	// PartialResult What the newest lease's worker reported so far. Absent once the job is `finished`.
+	PartialResult json.RawMessage `json:"partial_result,omitempty"`
+	Priority      *int64          `json:"priority,omitempty"`
+
+	// Progress How far the run has come, as its worker sees it.
+	//
+	// Example: {"message":"page 12 of 30","percent":40}
+	Progress *Progress `json:"progress,omitempty"`
+
+	// QueuedAt When the job was created.
+	QueuedAt *time.Time `json:"queued_at,omitempty"`
+
+	// Result What the worker reported. Only of a `finished` job.
+	Result json.RawMessage `json:"result,omitempty"`
+
+	// Retries How often the job was put back in line because its worker had gone silent.
+	Retries *int64 `json:"retries,omitempty"`
+
+	// Retry What becomes of failures that are reported as `retryable`. The job waits
+	// `initial_seconds` after the first one, `factor` times as long after each further one,
+	// and never longer than `max_seconds`; shortened at random by up to the part `jitter`. The
+	// worker's `retry_after_seconds` takes the place of all that.
+	//
+	//
+	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
+	Retry *RetryPolicy `json:"retry,omitempty"`
+
+	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// change has set it.
+	RunAt *time.Time `json:"run_at,omitempty"`
+
+	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
+	// of them finished; one that failed fails it with reason `dependency-failed`, and one
+	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	RunIf *RunIf `json:"run_if,omitempty"`
+
+	// StartedAt When the newest lease began. Absent while the job waits.
+	StartedAt *time.Time `json:"started_at,omitempty"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State          *JobState `json:"state,omitempty"`
+	TimeoutSeconds *float64  `json:"timeout_seconds,omitempty"`
+
+	// Timeouts How often a run took longer than `timeout_seconds`.
+	Timeouts *int64 `json:"timeouts,omitempty"`
+
+	// Traceparent A W3C trace context, handed to the worker as it is.
+	//
+	// Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
+	Traceparent *TraceParent `json:"traceparent,omitempty"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type      *JobType `json:"type,omitempty"`
+	UniqueKey *string  `json:"unique_key,omitempty"`
+
+	// Worker The name that the newest lease's worker gave.
+	Worker *WorkerName `json:"worker,omitempty"`
 }
 
 // Need defines model for Need.
@@ -905,13 +1165,41 @@ type ListJobsParams struct {
 	// jobs when left out.
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 
+	// Type Only jobs of one of these types, separated by commas, 64 at most.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+
+	// Channel Only jobs in one of these channels, separated by commas, 64 at most. All channels when left out.
+	Channel *string `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Label Only jobs that have a label: its name, or its name and its value as `name=value`, where
+	// the `=` between them may have to be written as `%3D`. May be there up to 32 times, for
+	// as many labels, all of which a job must have.
+	Label *[]string `form:"label,omitempty" json:"label,omitempty"`
+
+	// QueuedFrom Only jobs that were created at that time or later.
+	QueuedFrom *time.Time `form:"queued_from,omitempty" json:"queued_from,omitempty"`
+
+	// QueuedBefore Only jobs that were created before that time.
+	QueuedBefore *time.Time `form:"queued_before,omitempty" json:"queued_before,omitempty"`
+
+	// Order Which jobs come first.
+	Order *ListJobsParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// Fields The properties of each job that the answer is to have beside its `id`, separated by
+	// commas; those that a job has not are absent. All of them when left out. A list
+	// without `args`, `result`, `error` and `dependents` is cheaper.
+	Fields *string `form:"fields,omitempty" json:"fields,omitempty"`
+
 	// Limit How many jobs a page has at most.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before, of a list of the same states. `limit` may be
-	// another one.
+	// Cursor The `next_cursor` of the page before. The rest of the query must be as it was, but
+	// for `limit` and `fields`.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListJobsParamsOrder defines parameters for ListJobs.
+type ListJobsParamsOrder string
 
 // CreateJobParams defines parameters for CreateJob.
 type CreateJobParams struct {
@@ -1221,6 +1509,55 @@ func (w *ServerInterfaceWrapper) ListJobs(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "label" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "label", ctx.QueryParams(), &params.Label, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter label: %s", err))
+	}
+
+	// ------------- Optional query parameter "queued_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "queued_from", ctx.QueryParams(), &params.QueuedFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter queued_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "queued_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "queued_before", ctx.QueryParams(), &params.QueuedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter queued_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", ctx.QueryParams(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter order: %s", err))
+	}
+
+	// ------------- Optional query parameter "fields" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fields", ctx.QueryParams(), &params.Fields, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fields: %s", err))
 	}
 
 	// ------------- Optional query parameter "limit" -------------

@@ -51,10 +51,13 @@ func (s *Store) Await(ctx context.Context, id uuid.UUID) (queue.Status, error) {
 
 // readStatus reads the record first: what it says is there is there, because a change is visible as a whole, and
 // what is over does not change any more, unless it is retried in this very moment: then it looks again.
-func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) {
+func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) { return s.readParts(id, queue.Parts{}) }
+
+// readParts is readStatus without some parts.
+func (s *Store) readParts(id uuid.UUID, omit queue.Parts) (queue.Status, error) {
 	for {
-		status, err := s.tryStatus(id)
-		if err != nil || status.State != queue.Failed || status.Error != nil {
+		status, err := s.tryStatus(id, omit)
+		if err != nil || omit.Outcome || status.State != queue.Failed || status.Error != nil {
 			return status, err
 		}
 		if again, err := s.readRecord(id); err != nil || again.State == queue.Failed && again.Version == status.Version {
@@ -63,7 +66,7 @@ func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) {
 	}
 }
 
-func (s *Store) tryStatus(id uuid.UUID) (queue.Status, error) {
+func (s *Store) tryStatus(id uuid.UUID, omit queue.Parts) (queue.Status, error) {
 	r, err := s.readRecord(id)
 	if err != nil {
 		return queue.Status{}, err
@@ -73,19 +76,21 @@ func (s *Store) tryStatus(id uuid.UUID) (queue.Status, error) {
 		return queue.Status{}, err
 	}
 	var outcome queue.Outcome
-	if r.State.Over() {
+	if r.State.Over() && !omit.Outcome {
 		if outcome, err = s.readOutcome(id); err != nil {
 			return queue.Status{}, err
 		}
 	}
 	status := statusOf(&j.Job, &r, outcome)
-	prefix := idKey(nil, prefixDependent, id)
-	err = s.scan(prefix, after(prefix), func(_, value []byte) (bool, error) {
-		t, err := decodeDependent(id, value)
-		status.Dependents = append(status.Dependents, t.id)
-		return true, err
-	})
-	if err == nil && r.hasReported {
+	if !omit.Dependents {
+		prefix := idKey(nil, prefixDependent, id)
+		err = s.scan(prefix, after(prefix), func(_, value []byte) (bool, error) {
+			t, err := decodeDependent(id, value)
+			status.Dependents = append(status.Dependents, t.id)
+			return true, err
+		})
+	}
+	if err == nil && r.hasReported && !omit.Reported {
 		status.Progress, status.PartialResult, err = s.readReported(id)
 	}
 	return status, err

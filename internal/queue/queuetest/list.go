@@ -126,7 +126,7 @@ var listTests = map[string]func(*testing.T, *fixture){
 				require.NotEmpty(t, page.Jobs, jobType)
 				require.LessOrEqual(t, len(page.Jobs), most>>20, jobType)
 				got = append(got, listedIDs(page)...)
-				if listing.Before = page.Next; page.Next == uuid.Nil || len(got) >= jobs {
+				if listing.After = page.Next; page.Next == uuid.Nil || len(got) >= jobs {
 					break
 				}
 			}
@@ -156,11 +156,11 @@ var listTests = map[string]func(*testing.T, *fixture){
 		ids := f.enqueue(t, make100("work")[:5]...)
 		f.cancel(t, ids[1])
 		f.cancel(t, ids[4])
-		page, err := f.Queue().ListJobs(t.Context(), queue.Listing{States: []queue.State{queue.Canceled}, Before: ids[3], Limit: 9})
+		page, err := f.Queue().ListJobs(t.Context(), queue.Listing{Filter: queue.Filter{States: []queue.State{queue.Canceled}}, After: ids[3], Limit: 9})
 		require.NoError(t, err)
 		require.Len(t, page.Jobs, 1)
 		require.Equal(t, ids[1], page.Jobs[0].Job.ID)
-		page, err = f.Queue().ListJobs(t.Context(), queue.Listing{Before: ids[0], Limit: 9})
+		page, err = f.Queue().ListJobs(t.Context(), queue.Listing{After: ids[0], Limit: 9})
 		require.NoError(t, err)
 		require.Empty(t, page.Jobs)
 	},
@@ -170,7 +170,7 @@ var listTests = map[string]func(*testing.T, *fixture){
 		page, err := f.Queue().ListJobs(t.Context(), queue.Listing{Limit: 3})
 		require.NoError(t, err)
 		f.enqueue(t, make100("work")...)
-		rest, err := f.Queue().ListJobs(t.Context(), queue.Listing{Limit: 100, Before: page.Next})
+		rest, err := f.Queue().ListJobs(t.Context(), queue.Listing{Limit: 100, After: page.Next})
 		require.NoError(t, err)
 		require.Equal(t, ids, append(listedIDs(page), listedIDs(rest)...))
 	},
@@ -188,8 +188,13 @@ func (f *fixture) list(t *testing.T, limit int, states ...queue.State) []uuid.UU
 }
 
 func listAll(q Queue, limit int, states []queue.State) ([]uuid.UUID, error) {
+	return pagesOf(q, queue.Listing{Limit: limit, Filter: queue.Filter{States: states}})
+}
+
+// pagesOf returns the ids of a list, page by page.
+func pagesOf(q Queue, listing queue.Listing) ([]uuid.UUID, error) {
 	var ids []uuid.UUID
-	listing := queue.Listing{Limit: limit, States: states}
+	limit := listing.Limit
 	for range maxPages {
 		page, err := q.ListJobs(context.Background(), listing)
 		if err != nil {
@@ -202,7 +207,7 @@ func listAll(q Queue, limit int, states []queue.State) ([]uuid.UUID, error) {
 		if page.Next == uuid.Nil {
 			return ids, nil
 		}
-		listing.Before = page.Next
+		listing.After = page.Next
 	}
 	return nil, fmt.Errorf("no end after %d pages", maxPages)
 }

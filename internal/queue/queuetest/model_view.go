@@ -13,17 +13,35 @@ import (
 
 // What the model shows of itself.
 
-// list returns the ids that are expected of ListJobs.
-func (m *model) list(states []queue.State) (ids []uuid.UUID) {
-	for _, id := range slices.Backward(m.order) {
-		if m.jobs[id].deleted {
-			continue
-		}
-		if len(states) == 0 || slices.Contains(states, m.jobs[id].state) {
+// list returns the ids that are expected of ListJobs, of all pages.
+func (m *model) list(l *queue.Listing) (ids []uuid.UUID) {
+	for _, id := range m.order {
+		if j := m.find(id); j != nil && j.isMeant(&l.Filter) {
 			ids = append(ids, id)
 		}
 	}
+	if !l.OldestFirst {
+		slices.Reverse(ids)
+	}
 	return ids
+}
+
+func (j *modelJob) isMeant(f *queue.Filter) bool {
+	for _, label := range f.Labels {
+		value, has := j.labels[label.Name]
+		if !has || label.Value != nil && *label.Value != value {
+			return false
+		}
+	}
+	switch lane := j.job.Lane(); {
+	case f.States != nil && !slices.Contains(f.States, j.state),
+		f.Types != nil && !slices.Contains(f.Types, lane.Type),
+		f.Channels != nil && !slices.Contains(f.Channels, lane.Channel),
+		!f.QueuedFrom.IsZero() && j.queued.Before(f.QueuedFrom),
+		!f.QueuedBefore.IsZero() && !j.queued.Before(f.QueuedBefore):
+		return false
+	}
+	return true
 }
 
 // status returns what is expected of JobStatus, without the version and the details of errors.

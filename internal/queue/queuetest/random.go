@@ -82,7 +82,8 @@ func (w *walk) cancel(r *rapid.T) {
 
 func (w *walk) retry(r *rapid.T) {
 	id := w.anyJob(r)
-	if failed := w.model.list([]queue.State{queue.Failed, queue.Canceled}); len(failed) > 0 && rapid.Bool().Draw(r, "failed") {
+	dead := queue.Listing{Filter: queue.Filter{States: []queue.State{queue.Failed, queue.Canceled}}}
+	if failed := w.model.list(&dead); len(failed) > 0 && rapid.Bool().Draw(r, "failed") {
 		id = rapid.SampledFrom(failed).Draw(r, "job")
 	}
 	requireError(r, w.model.retry(id), w.Queue().RetryJob(w.ctx, id))
@@ -130,10 +131,22 @@ func (w *walk) list(r *rapid.T) {
 	states := rapid.SampledFrom([][]queue.State{
 		nil, {queue.Failed}, {queue.Failed, queue.Canceled}, {queue.Pending, queue.Failed}, {queue.Blocked, queue.Scheduled},
 	}).Draw(r, "states")
-	limit := rapid.IntRange(1, 4).Draw(r, "limit")
-	got, err := listAll(w.Queue(), limit, states)
+	listing := queue.Listing{
+		Limit: rapid.IntRange(1, 4).Draw(r, "limit"), OldestFirst: rapid.Bool().Draw(r, "oldest first"),
+		Filter: queue.Filter{
+			States:   states,
+			Types:    rapid.SampledFrom([][]string{nil, nil, {"a"}, {"b", "c"}}).Draw(r, "types"),
+			Channels: rapid.SampledFrom([][]string{nil, nil, {"x"}, {"y"}}).Draw(r, "channels"),
+			Labels:   rapid.SampledFrom([][]queue.LabelFilter{nil, nil, nil, {{Name: "a"}}, {{Name: "a", Value: new("1")}}}).Draw(r, "label"),
+		},
+	}
+	if rapid.IntRange(0, 3).Draw(r, "bounded") == 0 {
+		listing.QueuedFrom = w.anyTime(r)
+		listing.QueuedBefore = listing.QueuedFrom.Add(time.Minute)
+	}
+	got, err := pagesOf(w.Queue(), listing)
 	require.NoError(r, err)
-	require.Equal(r, w.model.list(states), got)
+	require.Equal(r, w.model.list(&listing), got)
 }
 
 func (w *walk) advance(r *rapid.T) {

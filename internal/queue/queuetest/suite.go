@@ -110,6 +110,7 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Timeout", timeoutTests},
 		{"Update", updateTests},
 		{"List", listTests},
+		{"ListFilter", listFilterTests},
 		{"Report", reportTests},
 		{"Requeue", requeueTests},
 		{"Failure", failureTests},
