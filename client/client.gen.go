@@ -322,6 +322,9 @@ type HeartbeatRequest struct {
 	//
 	// Example: {"message":"page 12 of 30","percent":40}
 	Progress *Progress `json:"progress,omitempty"`
+
+	// WaitSeconds How long to hold the answer back at most, until there is something to tell.
+	WaitSeconds *float64 `json:"wait_seconds,omitempty"`
 }
 
 // HeartbeatsAnswer defines model for HeartbeatsAnswer.
@@ -625,6 +628,18 @@ type JobProperties struct {
 // Example: pending
 type JobState string
 
+// JobStates defines model for JobStates.
+type JobStates struct {
+	// Jobs In the order in which they were asked for.
+	Jobs []JobWithState `json:"jobs"`
+
+	// Open How many of them are not.
+	Open int `json:"open"`
+
+	// Over Whether all of the jobs are over.
+	Over bool `json:"over"`
+}
+
 // JobType What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 // digits or `. _ : / @ + -`, the first a letter or a digit.
 //
@@ -639,6 +654,26 @@ type JobUpdate struct {
 
 	// RunAt A time that has passed is at once.
 	RunAt *time.Time `json:"run_at,omitempty"`
+}
+
+// JobWithState defines model for JobWithState.
+type JobWithState struct {
+	Id openapi_types.UUID `json:"id"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State JobState `json:"state"`
+}
+
+// JobsWait defines model for JobsWait.
+type JobsWait struct {
+	Ids []openapi_types.UUID `json:"ids"`
+
+	// WaitSeconds How long to hold the answer back at most, as for one job.
+	WaitSeconds *float64 `json:"wait_seconds,omitempty"`
 }
 
 // Labels Words about the job for people and filters: at most 32. A name is written like a type,
@@ -1242,6 +1277,10 @@ type GetJobParams struct {
 	// WaitSeconds How long to hold the answer back at most. More than the server's `--max-wait`
 	// (60 s unless set) counts as that.
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
+
+	// IfNoneMatch The `ETag` that the client knows: one, several separated by commas, or `*`, which every
+	// job has.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // UpdateJobParams defines parameters for UpdateJob.
@@ -1275,6 +1314,9 @@ type CreateJobJSONRequestBody = NewJob
 
 // CreateJobsJSONRequestBody defines body for CreateJobs for application/json ContentType.
 type CreateJobsJSONRequestBody = NewJobs
+
+// WaitForJobsJSONRequestBody defines body for WaitForJobs for application/json ContentType.
+type WaitForJobsJSONRequestBody = JobsWait
 
 // UpdateJobJSONRequestBody defines body for UpdateJob for application/json ContentType.
 type UpdateJobJSONRequestBody = JobUpdate
@@ -1597,6 +1639,28 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
 	CreateJobs(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// WaitForJobsWithBody Wait until many jobs are over
+	//
+	// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
+	// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+	// `job-not-found` with the `field`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/jobs/wait (the `WaitForJobs` operationId).
+	WaitForJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WaitForJobs Wait until many jobs are over
+	//
+	// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
+	// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+	// `job-not-found` with the `field`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/jobs/wait (the `WaitForJobs` operationId).
+	WaitForJobs(ctx context.Context, body WaitForJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteJob Delete a job that is over
 	//
 	// Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
@@ -1617,6 +1681,10 @@ type ClientInterface interface {
 	// With `wait_seconds` the answer is held back until the job is over (`finished`,
 	// `failed` or `canceled`) or the time has passed, whichever is first; the answer is the
 	// job as it is then, so look at its `state`.
+	//
+	// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it is
+	// held back until the job has another one: whenever its state, its progress or anything else
+	// about it has changed, but for its `dependents`.
 	//
 	// Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
 	GetJob(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1815,6 +1883,10 @@ type ClientInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
+	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
+	// in another way, so that the worker learns of it at once. That is another heartbeat when it
+	// ends, and never lasts longer than `heartbeat_in_seconds`.
+	//
 	// `progress` and `partial_result` are shown with the job until the next lease, or until it
 	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
 	// `null`; left out, that stays.
@@ -1829,6 +1901,10 @@ type ClientInterface interface {
 	// Resets the lease's clock. Send one every `heartbeat_in_seconds`; after
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
+	//
+	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
+	// in another way, so that the worker learns of it at once. That is another heartbeat when it
+	// ends, and never lasts longer than `heartbeat_in_seconds`.
 	//
 	// `progress` and `partial_result` are shown with the job until the next lease, or until it
 	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -2236,6 +2312,48 @@ func (c *GeneratedClient) CreateJobs(ctx context.Context, params *CreateJobsPara
 	return c.Client.Do(req)
 }
 
+// WaitForJobsWithBody Wait until many jobs are over
+//
+// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
+// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+// `job-not-found` with the `field`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/jobs/wait (the `WaitForJobs` operationId).
+func (c *GeneratedClient) WaitForJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWaitForJobsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WaitForJobs Wait until many jobs are over
+//
+// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
+// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+// `job-not-found` with the `field`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/jobs/wait (the `WaitForJobs` operationId).
+func (c *GeneratedClient) WaitForJobs(ctx context.Context, body WaitForJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWaitForJobsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteJob Delete a job that is over
 //
 // Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
@@ -2266,6 +2384,10 @@ func (c *GeneratedClient) DeleteJob(ctx context.Context, id JobId, reqEditors ..
 // With `wait_seconds` the answer is held back until the job is over (`finished`,
 // `failed` or `canceled`) or the time has passed, whichever is first; the answer is the
 // job as it is then, so look at its `state`.
+//
+// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it is
+// held back until the job has another one: whenever its state, its progress or anything else
+// about it has changed, but for its `dependents`.
 //
 // Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
 func (c *GeneratedClient) GetJob(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2624,6 +2746,10 @@ func (c *GeneratedClient) FinishLease(ctx context.Context, token Token, body Fin
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
+// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
+// in another way, so that the worker learns of it at once. That is another heartbeat when it
+// ends, and never lasts longer than `heartbeat_in_seconds`.
+//
 // `progress` and `partial_result` are shown with the job until the next lease, or until it
 // finishes. Each replaces all of what was reported before, and may be reported as `{}` or
 // `null`; left out, that stays.
@@ -2648,6 +2774,10 @@ func (c *GeneratedClient) HeartbeatWithBody(ctx context.Context, token Token, co
 // Resets the lease's clock. Send one every `heartbeat_in_seconds`; after
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
+//
+// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
+// in another way, so that the worker learns of it at once. That is another heartbeat when it
+// ends, and never lasts longer than `heartbeat_in_seconds`.
 //
 // `progress` and `partial_result` are shown with the job until the next lease, or until it
 // finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -3287,6 +3417,46 @@ func NewCreateJobsRequestWithBody(server string, params *CreateJobsParams, conte
 	return req, nil
 }
 
+// NewWaitForJobsRequest calls the generic WaitForJobs builder with application/json body
+func NewWaitForJobsRequest(server string, body WaitForJobsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewWaitForJobsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewWaitForJobsRequestWithBody constructs an http.Request for the WaitForJobs method, with any body, and a specified content type
+func NewWaitForJobsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/wait")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewDeleteJobRequest constructs an http.Request for the DeleteJob method
 func NewDeleteJobRequest(server string, id JobId) (*http.Request, error) {
 	var err error
@@ -3377,6 +3547,21 @@ func NewGetJobRequest(server string, id JobId, params *GetJobParams) (*http.Requ
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -4140,6 +4325,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
 	CreateJobsWithResponse(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobsResponse, error)
 
+	// WaitForJobsWithBodyWithResponse Wait until many jobs are over
+	//
+	// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
+	// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+	// `job-not-found` with the `field`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/wait (the `WaitForJobs` operationId).
+	WaitForJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WaitForJobsResponse, error)
+
+	// WaitForJobsWithResponse Wait until many jobs are over
+	//
+	// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
+	// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+	// `job-not-found` with the `field`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/wait (the `WaitForJobs` operationId).
+	WaitForJobsWithResponse(ctx context.Context, body WaitForJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*WaitForJobsResponse, error)
+
 	// DeleteJobWithResponse Delete a job that is over
 	//
 	// Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
@@ -4162,6 +4369,10 @@ type ClientWithResponsesInterface interface {
 	// With `wait_seconds` the answer is held back until the job is over (`finished`,
 	// `failed` or `canceled`) or the time has passed, whichever is first; the answer is the
 	// job as it is then, so look at its `state`.
+	//
+	// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it is
+	// held back until the job has another one: whenever its state, its progress or anything else
+	// about it has changed, but for its `dependents`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4364,6 +4575,10 @@ type ClientWithResponsesInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
+	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
+	// in another way, so that the worker learns of it at once. That is another heartbeat when it
+	// ends, and never lasts longer than `heartbeat_in_seconds`.
+	//
 	// `progress` and `partial_result` are shown with the job until the next lease, or until it
 	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
 	// `null`; left out, that stays.
@@ -4378,6 +4593,10 @@ type ClientWithResponsesInterface interface {
 	// Resets the lease's clock. Send one every `heartbeat_in_seconds`; after
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
+	//
+	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
+	// in another way, so that the worker learns of it at once. That is another heartbeat when it
+	// ends, and never lasts longer than `heartbeat_in_seconds`.
 	//
 	// `progress` and `partial_result` are shown with the job until the next lease, or until it
 	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -5239,6 +5458,89 @@ func (r CreateJobsResponse) ContentType() string {
 	return ""
 }
 
+// WaitForJobsResponseDefaultHeaders the declared response headers of an HTTP default response for WaitForJobs
+type WaitForJobsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type WaitForJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobStates
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WaitForJobsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WaitForJobsResponse) GetJSON200() *JobStates {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r WaitForJobsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r WaitForJobsResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r WaitForJobsResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r WaitForJobsResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WaitForJobsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WaitForJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WaitForJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WaitForJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WaitForJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeleteJobResponse409Headers the declared response headers of an HTTP 409 response for DeleteJob
 type DeleteJobResponse409Headers struct {
 	RetryAfter *int
@@ -5320,6 +5622,11 @@ type GetJobResponse200Headers struct {
 	ETag string
 }
 
+// GetJobResponse304Headers the declared response headers of an HTTP 304 response for GetJob
+type GetJobResponse304Headers struct {
+	ETag string
+}
+
 // GetJobResponseDefaultHeaders the declared response headers of an HTTP default response for GetJob
 type GetJobResponseDefaultHeaders struct {
 	RetryAfter *int
@@ -5338,6 +5645,8 @@ type GetJobResponse struct {
 	ApplicationproblemJSONDefault *Error
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetJobResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetJobResponse304Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *GetJobResponseDefaultHeaders
 }
@@ -6692,6 +7001,40 @@ func (c *ClientWithResponses) CreateJobsWithResponse(ctx context.Context, params
 	return ParseCreateJobsResponse(rsp)
 }
 
+// WaitForJobsWithBodyWithResponse Wait until many jobs are over
+//
+// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
+// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+// `job-not-found` with the `field`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/wait (the `WaitForJobs` operationId).
+func (c *ClientWithResponses) WaitForJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WaitForJobsResponse, error) {
+	rsp, err := c.WaitForJobsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWaitForJobsResponse(rsp)
+}
+
+// WaitForJobsWithResponse Wait until many jobs are over
+//
+// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
+// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+// `job-not-found` with the `field`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/wait (the `WaitForJobs` operationId).
+func (c *ClientWithResponses) WaitForJobsWithResponse(ctx context.Context, body WaitForJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*WaitForJobsResponse, error) {
+	rsp, err := c.WaitForJobs(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWaitForJobsResponse(rsp)
+}
+
 // DeleteJobWithResponse Delete a job that is over
 //
 // Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
@@ -6720,6 +7063,10 @@ func (c *ClientWithResponses) DeleteJobWithResponse(ctx context.Context, id JobI
 // With `wait_seconds` the answer is held back until the job is over (`finished`,
 // `failed` or `canceled`) or the time has passed, whichever is first; the answer is the
 // job as it is then, so look at its `state`.
+//
+// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it is
+// held back until the job has another one: whenever its state, its progress or anything else
+// about it has changed, but for its `dependents`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7018,6 +7365,10 @@ func (c *ClientWithResponses) FinishLeaseWithResponse(ctx context.Context, token
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
+// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
+// in another way, so that the worker learns of it at once. That is another heartbeat when it
+// ends, and never lasts longer than `heartbeat_in_seconds`.
+//
 // `progress` and `partial_result` are shown with the job until the next lease, or until it
 // finishes. Each replaces all of what was reported before, and may be reported as `{}` or
 // `null`; left out, that stays.
@@ -7038,6 +7389,10 @@ func (c *ClientWithResponses) HeartbeatWithBodyWithResponse(ctx context.Context,
 // Resets the lease's clock. Send one every `heartbeat_in_seconds`; after
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
+//
+// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
+// in another way, so that the worker learns of it at once. That is another heartbeat when it
+// ends, and never lasts longer than `heartbeat_in_seconds`.
 //
 // `progress` and `partial_result` are shown with the job until the next lease, or until it
 // finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -7853,6 +8208,80 @@ func ParseCreateJobsResponse(rsp *http.Response) (*CreateJobsResponse, error) {
 	return response, nil
 }
 
+// ParseWaitForJobsResponse parses an HTTP response from a WaitForJobsWithResponse call
+func ParseWaitForJobsResponse(rsp *http.Response) (*WaitForJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WaitForJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobStates
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers WaitForJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseDeleteJobResponse parses an HTTP response from a DeleteJobWithResponse call
 func ParseDeleteJobResponse(rsp *http.Response) (*DeleteJobResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7947,6 +8376,9 @@ func ParseGetJobResponse(rsp *http.Response) (*GetJobResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
 		var dest BadRequest
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7981,6 +8413,16 @@ func ParseGetJobResponse(rsp *http.Response) (*GetJobResponse, error) {
 			headers.ETag = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetJobResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
 	case true:
 		var headers GetJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -6,11 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"strings"
-	"time"
 )
-
-// waitSeconds is how long one request of Wait is held back at most; servers cap it further.
-const waitSeconds = 30.0
 
 // Snapshot is a job as one answer showed it.
 type Snapshot struct {
@@ -129,39 +125,4 @@ func (c *Client) Find(ctx context.Context, params ListJobsParams) iter.Seq2[*Job
 			params.Cursor = page.NextCursor
 		}
 	}
-}
-
-// Wait blocks until the job is over - finished, failed or canceled - and returns it as it is
-// then. It goes on through network failures and server restarts, with jittered pauses, until
-// ctx ends; an answer of 4xx other than 408 and 429 ends it at once.
-func (c *Client) Wait(ctx context.Context, id JobId) (*Snapshot, error) {
-	backoff := newBackoff(200*time.Millisecond, 10*time.Second)
-	wait := waitSeconds
-	for {
-		asked := time.Now()
-		job, err := c.look(ctx, id, &GetJobParams{WaitSeconds: &wait})
-		switch {
-		case err == nil && job.State.Over():
-			return job, nil
-		case err == nil && time.Since(asked) > time.Second:
-			backoff.reset()
-			continue
-		case ctx.Err() != nil:
-			return nil, fmt.Errorf("wait for job %s: %w", id, context.Cause(ctx))
-		case hopeless(err):
-			return nil, fmt.Errorf("wait for job %s: %w", id, err)
-		}
-		// An error, or a server that does not hold its answers back.
-		if err := sleep(ctx, backoff.pause(err)); err != nil {
-			return nil, fmt.Errorf("wait for job %s: %w", id, err)
-		}
-	}
-}
-
-// look asks once, with time for the answer to be held back.
-func (c *Client) look(ctx context.Context, id JobId, params *GetJobParams) (*Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(2*waitSeconds)*time.Second)
-	defer cancel()
-	resp, err := c.api.GetJob(ctx, id, params)
-	return snapshotOf(resp, err, http.StatusOK)
 }

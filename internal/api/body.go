@@ -74,6 +74,7 @@ func newBodies(options Options) (*bodies, error) {
 		{oapi.NewJob{}, usual},
 		{oapi.NewJobs{}, options.MaxBatchBytes},
 		{oapi.JobUpdate{}, usual},
+		{oapi.JobsWait{}, usual},
 		{oapi.DequeueRequest{}, withReport},
 		{oapi.DequeueBatchRequest{}, options.MaxBatchBytes},
 		{oapi.DequeueJobRequest{}, usual},

@@ -100,7 +100,7 @@ func TestTagsAreReadAsWritten(t *testing.T) {
 		for _, version := range versions {
 			lines = append(lines, string(appendTag(nil, version)))
 		}
-		tags, err := parseTags(lines)
+		tags, err := parseTags(headerIfMatch, lines)
 		require.NoError(t, err)
 		require.Equal(t, versions, tags.versions)
 		for _, version := range versions {

@@ -43,7 +43,7 @@ type decodeFunc func(s *scanner, v reflect.Value) error
 // read: an entry may take two bytes of the body, and many times as much once it is decoded.
 func most(name string) int {
 	switch name {
-	case "jobs":
+	case "jobs", "ids":
 		return queue.MaxJobs
 	case "dependencies", "needs":
 		return queue.MaxDependencies

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -12,22 +13,75 @@ import (
 
 // GetJob answers GET /v1/jobs/{id}.
 func (a *API) GetJob(ctx context.Context, request oapi.GetJobRequestObject) (oapi.GetJobResponseObject, error) {
-	status, err := a.statusAfter(ctx, request)
+	known := termsOf(ctx).known()
+	status, err := a.statusAfter(ctx, request, known)
 	if err != nil {
 		return nil, err
+	}
+	if known != nil && known.match(status.Version) {
+		return notModified(status.Version), nil
 	}
 	return a.jobOf(ctx, &status)
 }
 
+// notModified says that the client knows a job as it is.
+func notModified(version uint64) oapi.GetJobResponseObject {
+	return oapi.GetJob304Response{Headers: oapi.GetJob304ResponseHeaders{ETag: string(appendTag(nil, version))}}
+}
+
 // statusAfter is the job's status, now or when the client has waited for long enough.
-func (a *API) statusAfter(ctx context.Context, request oapi.GetJobRequestObject) (queue.Status, error) {
+func (a *API) statusAfter(ctx context.Context, request oapi.GetJobRequestObject, known *tags) (queue.Status, error) {
 	wait := waitOf(request.Params.WaitSeconds, a.options.MaxWait)
 	if wait == 0 || a.stopping() {
 		return a.queue.JobStatus(ctx, request.Id)
 	}
 	waiting, cancel := a.patience(ctx, wait)
 	defer cancel()
-	return a.queue.Await(waiting, request.Id)
+	if known == nil {
+		return a.queue.Await(waiting, request.Id)
+	}
+	status, err := a.queue.JobStatus(ctx, request.Id)
+	for err == nil && known.match(status.Version) && waiting.Err() == nil {
+		status, err = a.queue.AwaitChange(waiting, request.Id, status.Version)
+	}
+	return status, err
+}
+
+// WaitForJobs answers POST /v1/jobs/wait.
+func (a *API) WaitForJobs(ctx context.Context, request oapi.WaitForJobsRequestObject) (oapi.WaitForJobsResponseObject, error) {
+	body := request.Body
+	if len(body.Ids) == 0 {
+		return nil, invalid("ids", "must name at least one job")
+	}
+	if body.WaitSeconds != nil {
+		if err := checkSeconds("wait_seconds", *body.WaitSeconds); err != nil {
+			return nil, err
+		}
+	}
+	wait := waitOf(body.WaitSeconds, a.options.MaxWait)
+	if a.stopping() {
+		wait = 0
+	}
+	waiting, cancel := a.patience(ctx, wait)
+	defer cancel()
+	states, err := a.queue.AwaitAll(waiting, body.Ids)
+	var missing *queue.NotExistError
+	if errors.As(err, &missing) {
+		field := "ids[" + itoa(missing.Index) + "]"
+		return nil, &requestError{code: codeJobNotFound, detail: field + ": no job has the id " + missing.ID.String(), field: field}
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer := oapi.WaitForJobs200JSONResponse{Jobs: make([]oapi.JobWithState, len(states))}
+	for i, state := range states {
+		answer.Jobs[i] = oapi.JobWithState{Id: body.Ids[i], State: oapi.JobState(state.String())}
+		if !state.Over() {
+			answer.Open++
+		}
+	}
+	answer.Over = answer.Open == 0
+	return answer, nil
 }
 
 // CancelJob answers POST /v1/jobs/{id}/cancel.

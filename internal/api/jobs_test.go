@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -182,38 +181,6 @@ func TestDequeueJob(t *testing.T) {
 }
 
 // A GET that waits is answered when the job is over, with the job as it is then.
-func TestGetJobWaits(t *testing.T) {
-	t.Parallel()
-	store := newStore(t)
-	waits := make(chan struct{})
-	e := newEdge(t, announcing{store, waits}, api.Options{})
-	job := e.create(`{"type":"t"}`)
-	lease := e.lease(`{"types":["t"]}`)
-	answered := make(chan *httptest.ResponseRecorder, 1)
-	go func() {
-		recorder := httptest.NewRecorder()
-		e.handler.ServeHTTP(recorder, httptest.NewRequest("GET", "/v1/jobs/"+job["id"].(string)+"?wait_seconds=30", http.NoBody))
-		answered <- recorder
-	}()
-	<-waits
-	require.Equal(t, http.StatusOK, e.on(lease, "finish", `{"result":7}`).status)
-	recorder := <-answered
-	require.Equal(t, http.StatusOK, recorder.Code)
-	require.JSONEq(t, e.send("GET", "/v1/jobs/"+job["id"].(string), "").body, recorder.Body.String())
-	require.Contains(t, recorder.Body.String(), `"result":7`)
-}
-
-// announcing tells when somebody begins to wait.
-type announcing struct {
-	api.Queue
-	waits chan<- struct{}
-}
-
-func (a announcing) Await(ctx context.Context, id uuid.UUID) (queue.Status, error) {
-	close(a.waits)
-	return a.Queue.Await(ctx, id)
-}
-
 // What is asked for by wait_seconds is capped, and becomes the deadline of the queue's call.
 func TestWaitSecondsBecomeADeadline(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/longshore-queue/longshore/internal/api/oapi"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -71,11 +73,42 @@ func (a *API) Heartbeat(ctx context.Context, request oapi.HeartbeatRequestObject
 	if err != nil {
 		return nil, err
 	}
+	if request.Body != nil && request.Body.WaitSeconds != nil {
+		if err := checkSeconds("wait_seconds", *request.Body.WaitSeconds); err != nil {
+			return nil, err
+		}
+	}
 	answer, err := a.queue.RefreshHeartbeat(ctx, request.Token, beat)
 	if err != nil {
 		return nil, err
 	}
-	return oapi.Heartbeat200JSONResponse(beatView(answer, a.options.HeartbeatTimeout)), nil
+	view := beatView(answer, a.options.HeartbeatTimeout)
+	if wait := a.heldBack(request.Body, &view); wait > 0 {
+		if err := a.awaitLease(ctx, request.Token, wait); err != nil {
+			return nil, err
+		}
+		// Its worker is alive: it is waiting for the answer.
+		if answer, err = a.queue.RefreshHeartbeat(ctx, request.Token, queue.Beat{}); err != nil {
+			return nil, err
+		}
+		view = beatView(answer, a.options.HeartbeatTimeout)
+	}
+	return oapi.Heartbeat200JSONResponse(view), nil
+}
+
+// heldBack is how long the answer to a heartbeat is held back at most: until the next one would
+// have to be sent.
+func (a *API) heldBack(body *oapi.HeartbeatRequest, answer *oapi.HeartbeatAnswer) time.Duration {
+	if body == nil || answer.Canceled || a.stopping() {
+		return 0
+	}
+	return min(waitOf(body.WaitSeconds, a.options.MaxWait), duration(answer.HeartbeatInSeconds))
+}
+
+func (a *API) awaitLease(ctx context.Context, token uuid.UUID, wait time.Duration) error {
+	waiting, cancel := a.patience(ctx, wait)
+	defer cancel()
+	return a.queue.AwaitLease(waiting, token)
 }
 
 // FinishLease answers POST /v1/leases/{token}/finish.

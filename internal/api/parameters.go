@@ -26,6 +26,7 @@ type operation struct {
 	idempotent  bool // has an Idempotency-Key
 	traced      bool // has a traceparent
 	conditional bool // has an If-Match
+	cached      bool // has an If-None-Match
 }
 
 // parameter is one that may be in the query.
@@ -43,7 +44,7 @@ func operations() map[string]operation {
 		"POST /v1/dequeue/batch":    {name: "dequeueBatch", idempotent: true},
 		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", idempotent: true},
 		"PATCH /v1/jobs/:id":        {name: "updateJob", conditional: true},
-		"GET /v1/jobs/:id":          {name: "getJob", query: map[string]parameter{"wait_seconds": {check: checkWait}}},
+		"GET /v1/jobs/:id":          {name: "getJob", cached: true, query: map[string]parameter{"wait_seconds": {check: checkWait}}},
 		"GET /v1/jobs": {name: "listJobs", query: map[string]parameter{
 			"state": {check: checkStates}, "type": {check: checkNames}, "channel": {check: checkNames},
 			"label": {check: checkLabel, repeats: true}, "queued_from": {check: checkTime}, "queued_before": {check: checkTime},

@@ -50,6 +50,18 @@ type Queue interface {
 	// moment; the end of ctx is no error. ErrNotExist.
 	Await(ctx context.Context, id uuid.UUID) (queue.Status, error)
 
+	// AwaitChange blocks until the job has another version or ctx ends, and returns its status at
+	// that moment; the end of ctx is no error. ErrNotExist.
+	AwaitChange(ctx context.Context, id uuid.UUID, version uint64) (queue.Status, error)
+
+	// AwaitAll blocks until all of the jobs are over or ctx ends, and returns their states at
+	// that moment; the end of ctx is no error. *queue.NotExistError.
+	AwaitAll(ctx context.Context, ids []uuid.UUID) ([]queue.State, error)
+
+	// AwaitLease blocks until the lease is over, as one is that never was, or ctx ends, which is
+	// no error.
+	AwaitLease(ctx context.Context, token uuid.UUID) error
+
 	// RetryJob begins a new generation of a job that failed or was canceled, as Job.Renew
 	// says, and of the jobs that are over because of it, before the call returns. ErrNotExist,
 	// ErrNotFailed; ErrUniqueKeyTaken if another job that is not over has its unique key.

@@ -19,6 +19,7 @@ const (
 	headerIdempotencyKey = "Idempotency-Key"
 	headerTraceParent    = "Traceparent"
 	headerIfMatch        = "If-Match"
+	headerIfNoneMatch    = "If-None-Match"
 )
 
 // maxIdempotencyKey is how long a key may be, in bytes.
@@ -35,6 +36,7 @@ type terms struct {
 	digest      hash.Hash // of what the call asks for, if there is a key
 	traceParent string    // "" if it is not given, or malformed
 	ifMatch     *tags     // nil if it is not given
+	ifNoneMatch *tags     // nil if it is not given
 }
 
 type termsKey struct{}
@@ -49,12 +51,13 @@ func termsOf(ctx context.Context) *terms {
 // context.
 func (a *API) takeTerms(c echo.Context) error {
 	r := c.Request()
-	keys, parents, matches := r.Header[headerIdempotencyKey], r.Header[headerTraceParent], r.Header[headerIfMatch]
-	if len(keys)+len(parents)+len(matches) == 0 {
+	keys, parents := r.Header[headerIdempotencyKey], r.Header[headerTraceParent]
+	matches, known := r.Header[headerIfMatch], r.Header[headerIfNoneMatch]
+	if len(keys)+len(parents)+len(matches)+len(known) == 0 {
 		return nil
 	}
 	op := a.operationOf(c)
-	if !op.idempotent && !op.traced && !op.conditional {
+	if !op.idempotent && !op.traced && !op.conditional && !op.cached {
 		return nil // many a client sends a traceparent with everything
 	}
 	t := &terms{}
@@ -73,10 +76,17 @@ func (a *API) takeTerms(c echo.Context) error {
 	}
 	if len(matches) > 0 && op.conditional {
 		var err error
-		if t.ifMatch, err = parseTags(matches); err != nil {
+		if t.ifMatch, err = parseTags(headerIfMatch, matches); err != nil {
 			return err
 		}
 		r.Header.Del(headerIfMatch)
+	}
+	if len(known) > 0 && op.cached {
+		var err error
+		if t.ifNoneMatch, err = parseTags(headerIfNoneMatch, known); err != nil {
+			return err
+		}
+		r.Header.Del(headerIfNoneMatch)
 	}
 	c.SetRequest(r.WithContext(context.WithValue(r.Context(), termsKey{}, t)))
 	return nil
@@ -145,15 +155,23 @@ func validTraceParent(text string) bool {
 	return text != "" && queue.NewJob{Type: "any", TraceParent: text}.Validate() == nil
 }
 
-// tags are the versions of an If-Match.
+// known are those that the client knows; nil if it tells of none.
+func (t *terms) known() *tags {
+	if t == nil {
+		return nil
+	}
+	return t.ifNoneMatch
+}
+
+// tags are the versions of an If-Match, or of an If-None-Match.
 type tags struct {
 	any      bool     // it was "*"
 	versions []uint64 // of the tags that are as appendTag makes them
 }
 
-// parseTags reads an If-Match as RFC 9110 writes it: "*", or a list of entity tags. Of these
-// only the strong ones can match, and only those that appendTag can make.
-func parseTags(values []string) (*tags, error) {
+// parseTags reads such a header as RFC 9110 writes it: "*", or a list of entity tags. Of these only
+// those can match that appendTag can make, and the weak ones only in an If-None-Match.
+func parseTags(header string, values []string) (*tags, error) {
 	text := strings.Join(values, ",") // several lines of a list are one list
 	if strings.Trim(text, " \t") == "*" {
 		return &tags{any: true}, nil
@@ -165,15 +183,15 @@ func parseTags(values []string) (*tags, error) {
 		tag, rest, ok := cutTag(opaque)
 		rest = strings.TrimLeft(rest, " \t")
 		if !ok || rest != "" && rest[0] != ',' {
-			return nil, invalid(headerIfMatch, `must be * or entity tags separated by commas, such as "3"`)
+			return nil, invalid(header, `must be * or entity tags separated by commas, such as "3"`)
 		}
-		if version, err := strconv.ParseUint(tag, 10, 64); err == nil && !weak && tag == strconv.FormatUint(version, 10) {
+		if version, err := strconv.ParseUint(tag, 10, 64); err == nil && (!weak || header == headerIfNoneMatch) && tag == strconv.FormatUint(version, 10) {
 			t.versions = append(t.versions, version)
 		}
 		text = strings.TrimLeft(rest, " \t,")
 	}
 	if !found {
-		return nil, invalid(headerIfMatch, `must be * or entity tags separated by commas, such as "3"`)
+		return nil, invalid(header, `must be * or entity tags separated by commas, such as "3"`)
 	}
 	return &t, nil
 }

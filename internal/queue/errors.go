@@ -65,6 +65,17 @@ func (e *DependencyError) Error() string {
 // Unwrap makes the error an ErrNotExist.
 func (e *DependencyError) Unwrap() error { return ErrNotExist }
 
+// NotExistError tells which of the jobs that were asked for does not exist. It is an ErrNotExist.
+type NotExistError struct {
+	Index int // in the list that was given
+	ID    uuid.UUID
+}
+
+func (e *NotExistError) Error() string { return fmt.Sprintf("job %s does not exist", e.ID) }
+
+// Unwrap makes the error an ErrNotExist.
+func (e *NotExistError) Unwrap() error { return ErrNotExist }
+
 // InvalidError tells which field of a request is not acceptable, and why.
 type InvalidError struct {
 	Job    int    // index of the job in the call to Enqueue; 0 elsewhere

@@ -320,6 +320,9 @@ type HeartbeatRequest struct {
 	//
 	// Example: {"message":"page 12 of 30","percent":40}
 	Progress *Progress `json:"progress,omitempty"`
+
+	// WaitSeconds How long to hold the answer back at most, until there is something to tell.
+	WaitSeconds *float64 `json:"wait_seconds,omitempty"`
 }
 
 // HeartbeatsAnswer defines model for HeartbeatsAnswer.
@@ -623,6 +626,18 @@ type JobProperties struct {
 // Example: pending
 type JobState string
 
+// JobStates defines model for JobStates.
+type JobStates struct {
+	// Jobs In the order in which they were asked for.
+	Jobs []JobWithState `json:"jobs"`
+
+	// Open How many of them are not.
+	Open int `json:"open"`
+
+	// Over Whether all of the jobs are over.
+	Over bool `json:"over"`
+}
+
 // JobType What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 // digits or `. _ : / @ + -`, the first a letter or a digit.
 //
@@ -637,6 +652,26 @@ type JobUpdate struct {
 
 	// RunAt A time that has passed is at once.
 	RunAt *time.Time `json:"run_at,omitempty"`
+}
+
+// JobWithState defines model for JobWithState.
+type JobWithState struct {
+	Id openapi_types.UUID `json:"id"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State JobState `json:"state"`
+}
+
+// JobsWait defines model for JobsWait.
+type JobsWait struct {
+	Ids []openapi_types.UUID `json:"ids"`
+
+	// WaitSeconds How long to hold the answer back at most, as for one job.
+	WaitSeconds *float64 `json:"wait_seconds,omitempty"`
 }
 
 // Labels Words about the job for people and filters: at most 32. A name is written like a type,
@@ -1240,6 +1275,10 @@ type GetJobParams struct {
 	// WaitSeconds How long to hold the answer back at most. More than the server's `--max-wait`
 	// (60 s unless set) counts as that.
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
+
+	// IfNoneMatch The `ETag` that the client knows: one, several separated by commas, or `*`, which every
+	// job has.
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // UpdateJobParams defines parameters for UpdateJob.
@@ -1273,6 +1312,9 @@ type CreateJobJSONRequestBody = NewJob
 
 // CreateJobsJSONRequestBody defines body for CreateJobs for application/json ContentType.
 type CreateJobsJSONRequestBody = NewJobs
+
+// WaitForJobsJSONRequestBody defines body for WaitForJobs for application/json ContentType.
+type WaitForJobsJSONRequestBody = JobsWait
 
 // UpdateJobJSONRequestBody defines body for UpdateJob for application/json ContentType.
 type UpdateJobJSONRequestBody = JobUpdate
@@ -1336,6 +1378,9 @@ type ServerInterface interface {
 	// CreateJobs Create many jobs, or a graph of them
 	// (POST /v1/jobs/batch)
 	CreateJobs(ctx echo.Context, params CreateJobsParams) error
+	// WaitForJobs Wait until many jobs are over
+	// (POST /v1/jobs/wait)
+	WaitForJobs(ctx echo.Context) error
 	// DeleteJob Delete a job that is over
 	// (DELETE /v1/jobs/{id})
 	DeleteJob(ctx echo.Context, id JobId) error
@@ -1667,6 +1712,15 @@ func (w *ServerInterfaceWrapper) CreateJobs(ctx echo.Context) error {
 	return err
 }
 
+// WaitForJobs converts echo context to params.
+func (w *ServerInterfaceWrapper) WaitForJobs(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WaitForJobs(ctx)
+	return err
+}
+
 // DeleteJob converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteJob(ctx echo.Context) error {
 	var err error
@@ -1701,6 +1755,23 @@ func (w *ServerInterfaceWrapper) GetJob(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait_seconds", ctx.QueryParams(), &params.WaitSeconds, runtime.BindQueryParameterOptions{Type: "number", Format: "double"})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait_seconds: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -1951,6 +2022,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.POST(options.BaseURL+"/v1/jobs", wrapper.CreateJob, options.OperationMiddlewares["createJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/batch", wrapper.CreateJobs, options.OperationMiddlewares["createJobs"]...)
+	router.POST(options.BaseURL+"/v1/jobs/wait", wrapper.WaitForJobs, options.OperationMiddlewares["waitForJobs"]...)
 	router.DELETE(options.BaseURL+"/v1/jobs/:id", wrapper.DeleteJob, options.OperationMiddlewares["deleteJob"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
 	router.PATCH(options.BaseURL+"/v1/jobs/:id", wrapper.UpdateJob, options.OperationMiddlewares["updateJob"]...)
@@ -2914,6 +2986,113 @@ func (response CreateJobsdefaultApplicationProblemPlusJSONResponse) VisitCreateJ
 	return err
 }
 
+type WaitForJobsRequestObject struct {
+	Body *WaitForJobsJSONRequestBody
+}
+
+type WaitForJobsResponseObject interface {
+	VisitWaitForJobsResponse(w http.ResponseWriter) error
+}
+
+type WaitForJobs200JSONResponse JobStates
+
+func (response WaitForJobs200JSONResponse) VisitWaitForJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaitForJobs400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WaitForJobs400ApplicationProblemPlusJSONResponse) VisitWaitForJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaitForJobs404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response WaitForJobs404ApplicationProblemPlusJSONResponse) VisitWaitForJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaitForJobs413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response WaitForJobs413ApplicationProblemPlusJSONResponse) VisitWaitForJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaitForJobs415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response WaitForJobs415ApplicationProblemPlusJSONResponse) VisitWaitForJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WaitForJobsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response WaitForJobsdefaultApplicationProblemPlusJSONResponse) VisitWaitForJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteJobRequestObject struct {
 	Id JobId `json:"id"`
 }
@@ -3031,6 +3210,20 @@ func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter)
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetJob304ResponseHeaders struct {
+	ETag string
+}
+
+type GetJob304Response struct {
+	Headers GetJob304ResponseHeaders
+}
+
+func (response GetJob304Response) VisitGetJobResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetJob400ApplicationProblemPlusJSONResponse struct {
@@ -4379,6 +4572,9 @@ type StrictServerInterface interface {
 	// CreateJobs Create many jobs, or a graph of them
 	// (POST /v1/jobs/batch)
 	CreateJobs(ctx context.Context, request CreateJobsRequestObject) (CreateJobsResponseObject, error)
+	// WaitForJobs Wait until many jobs are over
+	// (POST /v1/jobs/wait)
+	WaitForJobs(ctx context.Context, request WaitForJobsRequestObject) (WaitForJobsResponseObject, error)
 	// DeleteJob Delete a job that is over
 	// (DELETE /v1/jobs/{id})
 	DeleteJob(ctx context.Context, request DeleteJobRequestObject) (DeleteJobResponseObject, error)
@@ -4780,6 +4976,52 @@ func (sh *strictHandler) CreateJobs(ctx echo.Context, params CreateJobsParams) e
 		return err
 	} else if validResponse, ok := response.(CreateJobsResponseObject); ok {
 		return validResponse.VisitCreateJobsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WaitForJobs operation middleware
+func (sh *strictHandler) WaitForJobs(ctx echo.Context) error {
+	var request WaitForJobsRequestObject
+
+	var body WaitForJobsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WaitForJobs(ctx.Request().Context(), request.(WaitForJobsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WaitForJobs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WaitForJobsResponseObject); ok {
+		return validResponse.VisitWaitForJobsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

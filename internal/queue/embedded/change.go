@@ -54,7 +54,6 @@ type change struct {
 	granted  []*lease     // leases that begin
 	ended    []uuid.UUID  // tokens of leases that end
 	handover []handover   // those of them that go to callers in line
-	over     []uuid.UUID  // jobs that are over
 	then     []func()     // what else memory is told of
 }
 
@@ -135,14 +134,14 @@ func (c *change) begin(s *Store) {
 		store: s, batch: s.db.NewBatch(), clock: clock, now: storedTime(clock), sequence: s.sequence, ceiling: s.ceiling,
 		key: c.key, value: c.value, tallied: c.tallied[:0],
 		records: c.records[:0], waiting: c.waiting[:0], unready: c.unready[:0], taken: c.taken[:0],
-		granted: c.granted[:0], ended: c.ended[:0], over: c.over[:0], handover: c.handover[:0],
+		granted: c.granted[:0], ended: c.ended[:0], handover: c.handover[:0],
 		due: s.due.dueBounds,
 	}
 	if cap(c.value) > keepValueBuffer {
 		c.value = nil
 	}
 	if cap(c.records) > keepRecords {
-		c.records, c.waiting, c.unready, c.taken, c.over = nil, nil, nil, nil, nil
+		c.records, c.waiting, c.unready, c.taken = nil, nil, nil, nil
 	}
 }
 
@@ -201,9 +200,13 @@ func (c *change) remember() {
 	s.due.take(c.due)
 	for id := range c.purged {
 		s.records.forget(id)
+		s.changed.Notify(id)
 	}
-	for _, id := range c.over {
-		s.over.Notify(id)
+	for i := range c.records {
+		s.changed.Notify(c.records[i].id)
+	}
+	for i := range c.waiting {
+		s.changed.Notify(c.waiting[i].id)
 	}
 	for _, tell := range c.then {
 		tell()

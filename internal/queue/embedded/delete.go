@@ -186,7 +186,6 @@ func (c *change) forget(id uuid.UUID, r *record) error {
 	}
 	r.deleted = true
 	r.endedToken = uuid.Nil
-	c.over = append(c.over, id)
 	return nil
 }
 

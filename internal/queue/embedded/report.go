@@ -222,7 +222,6 @@ func (c *change) finish(id uuid.UUID, before *record, r record, outcome *queue.O
 	if outcome != nil {
 		c.setOutcome(id, *outcome)
 	}
-	c.over = append(c.over, id)
 	if r.hasDependents {
 		c.settlements = append(c.settlements, settlement{id: id, state: r.State, generation: r.Generation})
 	}

@@ -32,23 +32,6 @@ func (s *Store) JobStatus(_ context.Context, id uuid.UUID) (queue.Status, error)
 	return status, s.answer(err)
 }
 
-// Await blocks until the job is over or ctx ends, and returns the job's status as it is then:
-// the end of ctx is no error. ErrNotExist.
-func (s *Store) Await(ctx context.Context, id uuid.UUID) (queue.Status, error) {
-	over, unsubscribe := s.over.Subscribe(id)
-	defer unsubscribe()
-	status, err := s.JobStatus(ctx, id)
-	if err != nil || status.State.Over() {
-		return status, err
-	}
-	select {
-	case <-over:
-	case <-ctx.Done():
-	case <-s.closing:
-	}
-	return s.JobStatus(ctx, id)
-}
-
 // readStatus reads the record first: what it says is there is there, because a change is visible as a whole, and
 // what is over does not change any more, unless it is retried in this very moment: then it looks again.
 func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) { return s.readParts(id, queue.Parts{}) }

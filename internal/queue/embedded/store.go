@@ -78,7 +78,7 @@ type Store struct {
 	endWaits func()          // closes closing
 	leases   leaseTable
 	line     wait.Line[claimant, grant]
-	over     wait.Watch[uuid.UUID]
+	changed  wait.Watch[uuid.UUID] // jobs
 	due      dueIndex
 	pruning  pruning
 	underWay callsUnderWay

@@ -189,30 +189,4 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 		require.ErrorAs(t, err, &invalid)
 		f.requireState(t, first, queue.Pending)
 	},
-	"waiting for a job to be over": func(t *testing.T, f *fixture) {
-		id := f.enqueue1(t, "build")
-		l := f.dequeue(t, "build")
-		statuses := make(chan queue.Status, 1)
-		go func() {
-			status, err := f.Queue().Await(context.Background(), id)
-			if err == nil {
-				statuses <- status
-			}
-		}()
-		f.finish(t, l.Token, `"done"`)
-		status := receive(t, statuses)
-		require.Equal(t, queue.Finished, status.State)
-		require.Equal(t, `"done"`, string(status.Result))
-		again, err := f.Queue().Await(t.Context(), id)
-		require.NoError(t, err)
-		require.Equal(t, status, again)
-	},
-	"waiting for a job ends with the context": func(t *testing.T, f *fixture) {
-		id := f.enqueue1(t, "build")
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		defer cancel()
-		status, err := f.Queue().Await(ctx, id)
-		require.NoError(t, err)
-		require.Equal(t, queue.Pending, status.State)
-	},
 }

@@ -57,6 +57,13 @@ type Queue interface {
 	Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error)
 	// Await blocks until a job is over or ctx ends, and returns its status.
 	Await(ctx context.Context, id uuid.UUID) (queue.Status, error)
+	// AwaitChange blocks until a job has another version or ctx ends, and returns its status.
+	AwaitChange(ctx context.Context, id uuid.UUID, version uint64) (queue.Status, error)
+	// AwaitAll blocks until all of the jobs are over or ctx ends, and returns their states.
+	// *queue.NotExistError.
+	AwaitAll(ctx context.Context, ids []uuid.UUID) ([]queue.State, error)
+	// AwaitLease blocks until a lease is over or ctx ends.
+	AwaitLease(ctx context.Context, token uuid.UUID) error
 	// Ready returns nil while the queue is working.
 	Ready(ctx context.Context) error
 	// Close ends the queue.
@@ -124,6 +131,7 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Heartbeats", heartbeatTests},
 		{"Progress", progressTests},
 		{"Attempts", attemptTests},
+		{"Await", awaitTests},
 		{"Restart", restartTests},
 		{"Concurrency", concurrencyTests},
 		{"Storm", stormTests},

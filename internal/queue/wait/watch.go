@@ -1,6 +1,9 @@
 package wait
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Watch wakes everybody who waits for something to happen to the thing called Key.
 //
@@ -8,6 +11,7 @@ import "sync"
 type Watch[Key comparable] struct {
 	mu     sync.Mutex // guards topics and what they hold
 	topics map[Key]*topic
+	size   atomic.Int64 // of topics, so that Notify costs nothing where nobody watches
 }
 
 type topic struct {
@@ -30,6 +34,7 @@ func (w *Watch[Key]) Subscribe(key Key) (happened <-chan struct{}, unsubscribe f
 	if t == nil {
 		t = &topic{happened: make(chan struct{})}
 		w.topics[key] = t
+		w.size.Add(1)
 	}
 	t.watchers++
 	return t.happened, func() {
@@ -38,16 +43,21 @@ func (w *Watch[Key]) Subscribe(key Key) (happened <-chan struct{}, unsubscribe f
 		t.watchers--
 		if t.watchers == 0 && w.topics[key] == t {
 			delete(w.topics, key)
+			w.size.Add(-1)
 		}
 	}
 }
 
 // Notify wakes everybody who has subscribed to the key until now.
 func (w *Watch[Key]) Notify(key Key) {
+	if w.size.Load() == 0 {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if t := w.topics[key]; t != nil {
 		close(t.happened)
 		delete(w.topics, key)
+		w.size.Add(-1)
 	}
 }
