@@ -20,6 +20,69 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AttemptEnd.
+const (
+	EndCanceled AttemptEnd = "canceled"
+	EndLost     AttemptEnd = "lost"
+	EndReleased AttemptEnd = "released"
+	EndReported AttemptEnd = "reported"
+	EndTimedOut AttemptEnd = "timed-out"
+)
+
+// Valid indicates whether the value is a known member of the AttemptEnd enum.
+func (e AttemptEnd) Valid() bool {
+	switch e {
+	case EndCanceled:
+		return true
+	case EndLost:
+		return true
+	case EndReleased:
+		return true
+	case EndReported:
+		return true
+	case EndTimedOut:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationReason.
+const (
+	ExplanationReasonDependencies ExplanationReason = "dependencies"
+	ExplanationReasonExpired      ExplanationReason = "expired"
+	ExplanationReasonInLine       ExplanationReason = "in-line"
+	ExplanationReasonNoWorker     ExplanationReason = "no-worker"
+	ExplanationReasonNotYet       ExplanationReason = "not-yet"
+	ExplanationReasonOver         ExplanationReason = "over"
+	ExplanationReasonRetry        ExplanationReason = "retry"
+	ExplanationReasonRunning      ExplanationReason = "running"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationReason enum.
+func (e ExplanationReason) Valid() bool {
+	switch e {
+	case ExplanationReasonDependencies:
+		return true
+	case ExplanationReasonExpired:
+		return true
+	case ExplanationReasonInLine:
+		return true
+	case ExplanationReasonNoWorker:
+		return true
+	case ExplanationReasonNotYet:
+		return true
+	case ExplanationReasonOver:
+		return true
+	case ExplanationReasonRetry:
+		return true
+	case ExplanationReasonRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -122,6 +185,55 @@ func (e ListJobsParamsOrder) Valid() bool {
 	}
 }
 
+// Askers The workers that asked for jobs of its type and channel within the last hour.
+type Askers struct {
+	// Asked How many there are.
+	Asked int `json:"asked"`
+
+	// LastAskedAt When one of them asked last. Absent if none has.
+	LastAskedAt *time.Time `json:"last_asked_at,omitempty"`
+
+	// Waiting How many of their requests wait for a job now.
+	Waiting int `json:"waiting"`
+}
+
+// Attempt defines model for Attempt.
+type Attempt struct {
+	// Attempt 1 for the first lease of the job.
+	Attempt int64 `json:"attempt"`
+
+	// End How it ended: the worker reported an outcome; it went silent; it gave the job back; the
+	// job was canceled; the run took longer than `timeout_seconds`.
+	End *AttemptEnd `json:"end,omitempty"`
+
+	// EndedAt Absent while the lease is live, as `end` and `state` are.
+	EndedAt *time.Time `json:"ended_at,omitempty"`
+
+	// Error Why the run failed, if it did. Of an error that the job went on after, `details` longer
+	// than 4 KiB are left out.
+	Error     *JobError `json:"error,omitempty"`
+	StartedAt time.Time `json:"started_at"`
+
+	// State The state that the job was in then.
+	State *JobState `json:"state,omitempty"`
+
+	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
+	// without control characters.
+	//
+	//
+	// Example: rack4-host12
+	Worker *WorkerName `json:"worker,omitempty"`
+}
+
+// AttemptEnd How it ended: the worker reported an outcome; it went silent; it gave the job back; the
+// job was canceled; the run took longer than `timeout_seconds`.
+type AttemptEnd string
+
+// AttemptList defines model for AttemptList.
+type AttemptList struct {
+	Attempts []Attempt `json:"attempts"`
+}
+
 // Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
 // never see the jobs of another. Written like a type.
 //
@@ -153,6 +265,13 @@ type CreatedJob struct {
 // CreatedJobs defines model for CreatedJobs.
 type CreatedJobs struct {
 	Jobs []CreatedJob `json:"jobs"`
+}
+
+// Demand defines model for Demand.
+type Demand struct {
+	// Exact Whether that is all. If not, there may be more.
+	Exact bool  `json:"exact"`
+	Ready int64 `json:"ready"`
 }
 
 // Dependency defines model for Dependency.
@@ -203,6 +322,9 @@ type DequeueBatchRequest struct {
 	// Finish Reports on leases, each on another one, in any order.
 	Finish *[]LeaseReport `json:"finish,omitempty"`
 
+	// Labels How the worker describes itself, for those who look at `/v1/workers`.
+	Labels *Labels `json:"labels,omitempty"`
+
 	// Max How many leases are wanted at most.
 	Max int `json:"max"`
 
@@ -239,6 +361,9 @@ type DequeueRequest struct {
 	// Finish The worker's report on its last lease.
 	Finish *LeaseReport `json:"finish,omitempty"`
 
+	// Labels How the worker describes itself, for those who look at `/v1/workers`.
+	Labels *Labels `json:"labels,omitempty"`
+
 	// Types The types of job the worker can run, at most 64.
 	Types []JobType `json:"types"`
 
@@ -273,6 +398,59 @@ type ErrorDescription struct {
 	// Title Example: The lease is over
 	Title string `json:"title"`
 }
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Ahead How many ready jobs of its type and channel stand before it. 10,000 may be more.
+	Ahead *int `json:"ahead,omitempty"`
+
+	// ExpiresAt When it fails if nobody has begun it.
+	ExpiresAt   *time.Time         `json:"expires_at,omitempty"`
+	Id          openapi_types.UUID `json:"id"`
+	LastAttempt *Attempt           `json:"last_attempt,omitempty"`
+
+	// LastHeartbeatAt When that worker was last heard of.
+	LastHeartbeatAt *time.Time `json:"last_heartbeat_at,omitempty"`
+
+	// Open How many of those there are.
+	Open *int `json:"open,omitempty"`
+
+	// OpenDependencies The first 100 of the jobs that it waits for.
+	OpenDependencies *[]openapi_types.UUID `json:"open_dependencies,omitempty"`
+
+	// Reason `dependencies`: it waits for jobs that it depends on. `not-yet`: its `run_at` has not
+	// come. `retry`: it waits for its next attempt. `in-line`: it is ready, and waits for its
+	// turn. `no-worker`: it is ready, and no worker asked for its type and channel within the
+	// last hour. `expired`: it is about to fail. `running` and `over` are what they say.
+	Reason ExplanationReason `json:"reason"`
+
+	// Sentence The same for people.
+	//
+	// Example: It is ready, and 3 jobs stand before it in line. 2 workers asked for type resize in channel default within the last hour, the last one 1s ago.
+	Sentence string `json:"sentence"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State JobState `json:"state"`
+
+	// WaitsUntil When it may run, if that is later.
+	WaitsUntil *time.Time `json:"waits_until,omitempty"`
+
+	// Worker Who runs it.
+	Worker *WorkerName `json:"worker,omitempty"`
+
+	// Workers The workers that asked for jobs of its type and channel within the last hour.
+	Workers *Askers `json:"workers,omitempty"`
+}
+
+// ExplanationReason `dependencies`: it waits for jobs that it depends on. `not-yet`: its `run_at` has not
+// come. `retry`: it waits for its next attempt. `in-line`: it is ready, and waits for its
+// turn. `no-worker`: it is ready, and no worker asked for its type and channel within the
+// last hour. `expired`: it is about to fail. `running` and `over` are what they say.
+type ExplanationReason string
 
 // FailRequest defines model for FailRequest.
 type FailRequest struct {
@@ -335,6 +513,29 @@ type HeartbeatsAnswer struct {
 // HeartbeatsRequest defines model for HeartbeatsRequest.
 type HeartbeatsRequest struct {
 	Heartbeats []LeaseHeartbeat `json:"heartbeats"`
+}
+
+// HeldLease defines model for HeldLease.
+type HeldLease struct {
+	Attempt int64 `json:"attempt"`
+
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel Channel `json:"channel"`
+
+	// Id The id of the job.
+	Id        openapi_types.UUID `json:"id"`
+	StartedAt time.Time          `json:"started_at"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type JobType `json:"type"`
 }
 
 // ItemCode The `code` of the problem that the single call would have been answered with.
@@ -1082,6 +1283,59 @@ type Progress struct {
 	Percent *float64 `json:"percent,omitempty"`
 }
 
+// QueueInfo defines model for QueueInfo.
+type QueueInfo struct {
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel Channel `json:"channel"`
+
+	// Counts How many jobs there are in each state.
+	Counts StateCounts `json:"counts"`
+
+	// EnqueuedPerSecond A rate over 1, 5 and 15 minutes.
+	EnqueuedPerSecond Rates `json:"enqueued_per_second"`
+
+	// FailedPerSecond A rate over 1, 5 and 15 minutes.
+	FailedPerSecond Rates `json:"failed_per_second"`
+
+	// FinishedPerSecond A rate over 1, 5 and 15 minutes.
+	FinishedPerSecond Rates `json:"finished_per_second"`
+
+	// OldestReadySeconds How long the job has been ready that was enqueued first of those that are `pending`:
+	// since then, or since its `run_at` if that is later. Absent if none is.
+	OldestReadySeconds *float64 `json:"oldest_ready_seconds,omitempty"`
+
+	// StartedPerSecond A rate over 1, 5 and 15 minutes.
+	StartedPerSecond Rates `json:"started_per_second"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type JobType `json:"type"`
+}
+
+// QueueList defines model for QueueList.
+type QueueList struct {
+	// NextCursor The `cursor` of the next page. Absent if this was the last one.
+	NextCursor *string     `json:"next_cursor,omitempty"`
+	Queues     []QueueInfo `json:"queues"`
+
+	// Total The sum over everything that was asked for, on whatever page.
+	Total StateCounts `json:"total"`
+}
+
+// Rates A rate over 1, 5 and 15 minutes.
+type Rates struct {
+	M1  float64 `json:"m1"`
+	M15 float64 `json:"m15"`
+	M5  float64 `json:"m5"`
+}
+
 // ReleaseRequest defines model for ReleaseRequest.
 type ReleaseRequest struct {
 	DelaySeconds *float64 `json:"delay_seconds,omitempty"`
@@ -1122,10 +1376,62 @@ type RetryPolicy struct {
 // that was canceled cancels it. `all_finished`: it runs whatever became of them.
 type RunIf string
 
+// StateCounts How many jobs there are in each state.
+type StateCounts struct {
+	Blocked   int64 `json:"blocked"`
+	Canceled  int64 `json:"canceled"`
+	Failed    int64 `json:"failed"`
+	Finished  int64 `json:"finished"`
+	Pending   int64 `json:"pending"`
+	Running   int64 `json:"running"`
+	Scheduled int64 `json:"scheduled"`
+}
+
 // TraceParent A W3C trace context, handed to the worker as it is.
 //
 // Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
 type TraceParent = string
+
+// WorkerInfo defines model for WorkerInfo.
+type WorkerInfo struct {
+	// Channels Where it looked last.
+	Channels *[]Channel `json:"channels,omitempty"`
+
+	// FirstAskedAt When it asked first, as far as is remembered. Absent if it has not, since the server was started.
+	FirstAskedAt *time.Time `json:"first_asked_at,omitempty"`
+
+	// Held How many leases it holds.
+	Held int `json:"held"`
+
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// LastAskedAt When it asked last.
+	LastAskedAt *time.Time `json:"last_asked_at,omitempty"`
+
+	// Leases The oldest of them, 100 at most, without their tokens.
+	Leases []HeldLease `json:"leases"`
+
+	// Types What it asked for last.
+	Types *[]JobType `json:"types,omitempty"`
+
+	// Waiting How many of its requests wait for a job now.
+	Waiting int `json:"waiting"`
+
+	// Worker The name that it gives; empty for all that give none.
+	Worker string `json:"worker"`
+}
+
+// WorkerList defines model for WorkerList.
+type WorkerList struct {
+	// NextCursor The `cursor` of the next page. Absent if this was the last one.
+	NextCursor *string      `json:"next_cursor,omitempty"`
+	Workers    []WorkerInfo `json:"workers"`
+}
 
 // WorkerName Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
 // without control characters.
@@ -1171,6 +1477,20 @@ type UnprocessableContent = Problem
 
 // UnsupportedMediaType An error, as RFC 9457 has it.
 type UnsupportedMediaType = Problem
+
+// GetDemandParams defines parameters for GetDemand.
+type GetDemandParams struct {
+	// Types The types that the worker can run, separated by commas, 64 at most.
+	Types string `form:"types" json:"types"`
+
+	// Channels The channels it looks in, separated by commas, 64 at most, and at most 256 pairs of a
+	// type and a channel; `default` alone when left out.
+	Channels *string `form:"channels,omitempty" json:"channels,omitempty"`
+
+	// Labels Only jobs that have all of these labels, separated by commas, each its name or
+	// `name=value`. Looking at jobs for their labels ends after 10,000 of them.
+	Labels *string `form:"labels,omitempty" json:"labels,omitempty"`
+}
 
 // DequeueParams defines parameters for Dequeue.
 type DequeueParams struct {
@@ -1301,6 +1621,31 @@ type DequeueJobParams struct {
 	// not used it. The same key under another path is another key. Other headers do not
 	// matter: a repeated call may have another `traceparent`, of which only the first counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListQueuesParams defines parameters for ListQueues.
+type ListQueuesParams struct {
+	// Type Only these types, separated by commas, 64 at most.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+
+	// Channel Only these channels, separated by commas, 64 at most.
+	Channel *string `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Limit How many entries a page has at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. The rest of the query must be as it was, but for
+	// `limit`.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListWorkersParams defines parameters for ListWorkers.
+type ListWorkersParams struct {
+	// Limit How many entries a page has at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DequeueJSONRequestBody defines body for Dequeue for application/json ContentType.
@@ -1442,6 +1787,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetDemand How many ready jobs could a worker take now?
+	//
+	// For autoscalers: how many jobs a worker that asks for these types and channels could be
+	// handed at this moment. Without `labels` it costs the same however many there are.
+	//
+	// Corresponds with GET /v1/demand (the `GetDemand` operationId).
+	GetDemand(ctx context.Context, params *GetDemandParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DequeueWithBody Wait for a job, and lease it
 	//
@@ -1717,6 +2070,13 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
 	UpdateJob(ctx context.Context, id JobId, params *UpdateJobParams, body UpdateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListAttempts Every lease that a job has had
+	//
+	// The first one first. The last one may be live: it has no `ended_at` then, and no `end`.
+	//
+	// Corresponds with GET /v1/jobs/{id}/attempts (the `ListAttempts` operationId).
+	ListAttempts(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CancelJobWithBody Cancel a job
 	//
 	// Ends a job that is not over. A worker that is running it learns of it from the answer
@@ -1760,6 +2120,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
 	DequeueJob(ctx context.Context, id JobId, params *DequeueJobParams, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExplainJob Why is this job not running?
+	//
+	// Says what the job waits for, as a word, as a sentence, and with what is behind it. Of a job
+	// that is running or over it says that.
+	//
+	// Corresponds with GET /v1/jobs/{id}/explain (the `ExplainJob` operationId).
+	ExplainJob(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryJobWithBody Run a job again that failed or was canceled
 	//
@@ -1940,6 +2308,30 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/leases/{token}/release (the `ReleaseLease` operationId).
 	ReleaseLease(ctx context.Context, token Token, body ReleaseLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListQueues How many jobs there are, and what happens to them
+	//
+	// For each channel and type that has jobs, by channel and then by type: how many jobs there
+	// are in each state, since when the oldest ready one is ready, and how often jobs are
+	// enqueued, started, finished and failed. The counts are exact, and cost the same however many
+	// jobs there are. Jobs that were deleted are not counted.
+	//
+	// A rate is an average, in jobs a second, that forgets what is longer ago than its span, as a
+	// load average does: what happened a span ago counts 1/e of what happens now. Rates begin at
+	// 0 when the server starts.
+	//
+	// Corresponds with GET /v1/queues (the `ListQueues` operationId).
+	ListQueues(ctx context.Context, params *ListQueuesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWorkers Who asks for jobs, and who holds them
+	//
+	// Every worker that asked for a job within the last hour, or that holds a lease, by name. All
+	// that give no `worker` name are one. Those that have not asked for an hour, and hold nothing,
+	// are forgotten; so are the oldest of more than 10,000. After a restart a worker is known
+	// when it asks again.
+	//
+	// Corresponds with GET /v1/workers (the `ListWorkers` operationId).
+	ListWorkers(ctx context.Context, params *ListWorkersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetHealth Is the process alive?
@@ -1996,6 +2388,24 @@ func (c *GeneratedClient) GetOpenAPIYAML(ctx context.Context, reqEditors ...Requ
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *GeneratedClient) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetDemand How many ready jobs could a worker take now?
+//
+// For autoscalers: how many jobs a worker that asks for these types and channels could be
+// handed at this moment. Without `labels` it costs the same however many there are.
+//
+// Corresponds with GET /v1/demand (the `GetDemand` operationId).
+func (c *GeneratedClient) GetDemand(ctx context.Context, params *GetDemandParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetDemandRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2450,6 +2860,23 @@ func (c *GeneratedClient) UpdateJob(ctx context.Context, id JobId, params *Updat
 	return c.Client.Do(req)
 }
 
+// ListAttempts Every lease that a job has had
+//
+// The first one first. The last one may be live: it has no `ended_at` then, and no `end`.
+//
+// Corresponds with GET /v1/jobs/{id}/attempts (the `ListAttempts` operationId).
+func (c *GeneratedClient) ListAttempts(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAttemptsRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CancelJobWithBody Cancel a job
 //
 // Ends a job that is not over. A worker that is running it learns of it from the answer
@@ -2524,6 +2951,24 @@ func (c *GeneratedClient) DequeueJobWithBody(ctx context.Context, id JobId, para
 // Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
 func (c *GeneratedClient) DequeueJob(ctx context.Context, id JobId, params *DequeueJobParams, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDequeueJobRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExplainJob Why is this job not running?
+//
+// Says what the job waits for, as a word, as a sentence, and with what is behind it. Of a job
+// that is running or over it says that.
+//
+// Corresponds with GET /v1/jobs/{id}/explain (the `ExplainJob` operationId).
+func (c *GeneratedClient) ExplainJob(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExplainJobRequest(c.Server, id)
 	if err != nil {
 		return nil, err
 	}
@@ -2844,6 +3289,50 @@ func (c *GeneratedClient) ReleaseLease(ctx context.Context, token Token, body Re
 	return c.Client.Do(req)
 }
 
+// ListQueues How many jobs there are, and what happens to them
+//
+// For each channel and type that has jobs, by channel and then by type: how many jobs there
+// are in each state, since when the oldest ready one is ready, and how often jobs are
+// enqueued, started, finished and failed. The counts are exact, and cost the same however many
+// jobs there are. Jobs that were deleted are not counted.
+//
+// A rate is an average, in jobs a second, that forgets what is longer ago than its span, as a
+// load average does: what happened a span ago counts 1/e of what happens now. Rates begin at
+// 0 when the server starts.
+//
+// Corresponds with GET /v1/queues (the `ListQueues` operationId).
+func (c *GeneratedClient) ListQueues(ctx context.Context, params *ListQueuesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListQueuesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWorkers Who asks for jobs, and who holds them
+//
+// Every worker that asked for a job within the last hour, or that holds a lease, by name. All
+// that give no `worker` name are one. Those that have not asked for an hour, and hold nothing,
+// are forgotten; so are the oldest of more than 10,000. After a restart a worker is known
+// when it asks again.
+//
+// Corresponds with GET /v1/workers (the `ListWorkers` operationId).
+func (c *GeneratedClient) ListWorkers(ctx context.Context, params *ListWorkersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWorkersRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // NewGetHealthRequest constructs an http.Request for the GetHealth method
 func NewGetHealthRequest(server string) (*http.Request, error) {
 	var err error
@@ -2942,6 +3431,80 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetDemandRequest constructs an http.Request for the GetDemand method
+func NewGetDemandRequest(server string, params *GetDemandParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/demand")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "types", params.Types, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Channels != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channels", *params.Channels, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Labels != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "labels", *params.Labels, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -3629,6 +4192,40 @@ func NewUpdateJobRequestWithBody(server string, id JobId, params *UpdateJobParam
 	return req, nil
 }
 
+// NewListAttemptsRequest constructs an http.Request for the ListAttempts method
+func NewListAttemptsRequest(server string, id JobId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/attempts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCancelJobRequest calls the generic CancelJob builder with application/json body
 func NewCancelJobRequest(server string, id JobId, body CancelJobJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3733,6 +4330,40 @@ func NewDequeueJobRequestWithBody(server string, id JobId, params *DequeueJobPar
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewExplainJobRequest constructs an http.Request for the ExplainJob method
+func NewExplainJobRequest(server string, id JobId) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/%s/explain", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -4047,6 +4678,162 @@ func NewReleaseLeaseRequestWithBody(server string, token Token, contentType stri
 	return req, nil
 }
 
+// NewListQueuesRequest constructs an http.Request for the ListQueues method
+func NewListQueuesRequest(server string, params *ListQueuesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/queues")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Channel != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channel", *params.Channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListWorkersRequest constructs an http.Request for the ListWorkers method
+func NewListWorkersRequest(server string, params *ListWorkersParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/workers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *GeneratedClient) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -4122,6 +4909,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+
+	// GetDemandWithResponse How many ready jobs could a worker take now?
+	//
+	// For autoscalers: how many jobs a worker that asks for these types and channels could be
+	// handed at this moment. Without `labels` it costs the same however many there are.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/demand (the `GetDemand` operationId).
+	GetDemandWithResponse(ctx context.Context, params *GetDemandParams, reqEditors ...RequestEditorFn) (*GetDemandResponse, error)
 
 	// DequeueWithBodyWithResponse Wait for a job, and lease it
 	//
@@ -4407,6 +5204,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/jobs/{id} (the `UpdateJob` operationId).
 	UpdateJobWithResponse(ctx context.Context, id JobId, params *UpdateJobParams, body UpdateJobJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateJobResponse, error)
 
+	// ListAttemptsWithResponse Every lease that a job has had
+	//
+	// The first one first. The last one may be live: it has no `ended_at` then, and no `end`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/jobs/{id}/attempts (the `ListAttempts` operationId).
+	ListAttemptsWithResponse(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*ListAttemptsResponse, error)
+
 	// CancelJobWithBodyWithResponse Cancel a job
 	//
 	// Ends a job that is not over. A worker that is running it learns of it from the answer
@@ -4450,6 +5256,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
 	DequeueJobWithResponse(ctx context.Context, id JobId, params *DequeueJobParams, body DequeueJobJSONRequestBody, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error)
+
+	// ExplainJobWithResponse Why is this job not running?
+	//
+	// Says what the job waits for, as a word, as a sentence, and with what is behind it. Of a job
+	// that is running or over it says that.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/jobs/{id}/explain (the `ExplainJob` operationId).
+	ExplainJobWithResponse(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*ExplainJobResponse, error)
 
 	// RetryJobWithBodyWithResponse Run a job again that failed or was canceled
 	//
@@ -4632,6 +5448,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/leases/{token}/release (the `ReleaseLease` operationId).
 	ReleaseLeaseWithResponse(ctx context.Context, token Token, body ReleaseLeaseJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleaseLeaseResponse, error)
+
+	// ListQueuesWithResponse How many jobs there are, and what happens to them
+	//
+	// For each channel and type that has jobs, by channel and then by type: how many jobs there
+	// are in each state, since when the oldest ready one is ready, and how often jobs are
+	// enqueued, started, finished and failed. The counts are exact, and cost the same however many
+	// jobs there are. Jobs that were deleted are not counted.
+	//
+	// A rate is an average, in jobs a second, that forgets what is longer ago than its span, as a
+	// load average does: what happened a span ago counts 1/e of what happens now. Rates begin at
+	// 0 when the server starts.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/queues (the `ListQueues` operationId).
+	ListQueuesWithResponse(ctx context.Context, params *ListQueuesParams, reqEditors ...RequestEditorFn) (*ListQueuesResponse, error)
+
+	// ListWorkersWithResponse Who asks for jobs, and who holds them
+	//
+	// Every worker that asked for a job within the last hour, or that holds a lease, by name. All
+	// that give no `worker` name are one. Those that have not asked for an hour, and hold nothing,
+	// are forgotten; so are the oldest of more than 10,000. After a restart a worker is known
+	// when it asks again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/workers (the `ListWorkers` operationId).
+	ListWorkersWithResponse(ctx context.Context, params *ListWorkersParams, reqEditors ...RequestEditorFn) (*ListWorkersResponse, error)
 }
 
 // GetHealthResponseDefaultHeaders the declared response headers of an HTTP default response for GetHealth
@@ -4848,6 +5692,68 @@ func (r GetReadinessResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReadinessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetDemandResponseDefaultHeaders the declared response headers of an HTTP default response for GetDemand
+type GetDemandResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type GetDemandResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Demand
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetDemandResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetDemandResponse) GetJSON200() *Demand {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetDemandResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetDemandResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetDemandResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetDemandResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetDemandResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetDemandResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -5811,6 +6717,75 @@ func (r UpdateJobResponse) ContentType() string {
 	return ""
 }
 
+// ListAttemptsResponseDefaultHeaders the declared response headers of an HTTP default response for ListAttempts
+type ListAttemptsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListAttemptsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AttemptList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListAttemptsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAttemptsResponse) GetJSON200() *AttemptList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListAttemptsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListAttemptsResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAttemptsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAttemptsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAttemptsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAttemptsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAttemptsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CancelJobResponse200Headers the declared response headers of an HTTP 200 response for CancelJob
 type CancelJobResponse200Headers struct {
 	ETag string
@@ -6020,6 +6995,75 @@ func (r DequeueJobResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DequeueJobResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExplainJobResponseDefaultHeaders the declared response headers of an HTTP default response for ExplainJob
+type ExplainJobResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ExplainJobResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Explanation
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExplainJobResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExplainJobResponse) GetJSON200() *Explanation {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ExplainJobResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ExplainJobResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExplainJobResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExplainJobResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExplainJobResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExplainJobResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExplainJobResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6677,6 +7721,130 @@ func (r ReleaseLeaseResponse) ContentType() string {
 	return ""
 }
 
+// ListQueuesResponseDefaultHeaders the declared response headers of an HTTP default response for ListQueues
+type ListQueuesResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListQueuesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *QueueList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListQueuesResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListQueuesResponse) GetJSON200() *QueueList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListQueuesResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListQueuesResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListQueuesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListQueuesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListQueuesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListQueuesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListWorkersResponseDefaultHeaders the declared response headers of an HTTP default response for ListWorkers
+type ListWorkersResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type ListWorkersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WorkerList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListWorkersResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWorkersResponse) GetJSON200() *WorkerList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListWorkersResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListWorkersResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWorkersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWorkersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWorkersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWorkersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetHealthWithResponse Is the process alive?
 //
 // Returns a wrapper object for the known response body format(s).
@@ -6731,6 +7899,22 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseGetReadinessResponse(rsp)
+}
+
+// GetDemandWithResponse How many ready jobs could a worker take now?
+//
+// For autoscalers: how many jobs a worker that asks for these types and channels could be
+// handed at this moment. Without `labels` it costs the same however many there are.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/demand (the `GetDemand` operationId).
+func (c *ClientWithResponses) GetDemandWithResponse(ctx context.Context, params *GetDemandParams, reqEditors ...RequestEditorFn) (*GetDemandResponse, error) {
+	rsp, err := c.GetDemand(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetDemandResponse(rsp)
 }
 
 // DequeueWithBodyWithResponse Wait for a job, and lease it
@@ -7119,6 +8303,21 @@ func (c *ClientWithResponses) UpdateJobWithResponse(ctx context.Context, id JobI
 	return ParseUpdateJobResponse(rsp)
 }
 
+// ListAttemptsWithResponse Every lease that a job has had
+//
+// The first one first. The last one may be live: it has no `ended_at` then, and no `end`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/jobs/{id}/attempts (the `ListAttempts` operationId).
+func (c *ClientWithResponses) ListAttemptsWithResponse(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*ListAttemptsResponse, error) {
+	rsp, err := c.ListAttempts(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAttemptsResponse(rsp)
+}
+
 // CancelJobWithBodyWithResponse Cancel a job
 //
 // Ends a job that is not over. A worker that is running it learns of it from the answer
@@ -7185,6 +8384,22 @@ func (c *ClientWithResponses) DequeueJobWithResponse(ctx context.Context, id Job
 		return nil, err
 	}
 	return ParseDequeueJobResponse(rsp)
+}
+
+// ExplainJobWithResponse Why is this job not running?
+//
+// Says what the job waits for, as a word, as a sentence, and with what is behind it. Of a job
+// that is running or over it says that.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/jobs/{id}/explain (the `ExplainJob` operationId).
+func (c *ClientWithResponses) ExplainJobWithResponse(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*ExplainJobResponse, error) {
+	rsp, err := c.ExplainJob(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExplainJobResponse(rsp)
 }
 
 // RetryJobWithBodyWithResponse Run a job again that failed or was canceled
@@ -7447,6 +8662,46 @@ func (c *ClientWithResponses) ReleaseLeaseWithResponse(ctx context.Context, toke
 	return ParseReleaseLeaseResponse(rsp)
 }
 
+// ListQueuesWithResponse How many jobs there are, and what happens to them
+//
+// For each channel and type that has jobs, by channel and then by type: how many jobs there
+// are in each state, since when the oldest ready one is ready, and how often jobs are
+// enqueued, started, finished and failed. The counts are exact, and cost the same however many
+// jobs there are. Jobs that were deleted are not counted.
+//
+// A rate is an average, in jobs a second, that forgets what is longer ago than its span, as a
+// load average does: what happened a span ago counts 1/e of what happens now. Rates begin at
+// 0 when the server starts.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/queues (the `ListQueues` operationId).
+func (c *ClientWithResponses) ListQueuesWithResponse(ctx context.Context, params *ListQueuesParams, reqEditors ...RequestEditorFn) (*ListQueuesResponse, error) {
+	rsp, err := c.ListQueues(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListQueuesResponse(rsp)
+}
+
+// ListWorkersWithResponse Who asks for jobs, and who holds them
+//
+// Every worker that asked for a job within the last hour, or that holds a lease, by name. All
+// that give no `worker` name are one. Those that have not asked for an hour, and hold nothing,
+// are forgotten; so are the oldest of more than 10,000. After a restart a worker is known
+// when it asks again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/workers (the `ListWorkers` operationId).
+func (c *ClientWithResponses) ListWorkersWithResponse(ctx context.Context, params *ListWorkersParams, reqEditors ...RequestEditorFn) (*ListWorkersResponse, error) {
+	rsp, err := c.ListWorkers(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWorkersResponse(rsp)
+}
+
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
 func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7618,6 +8873,59 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 	switch {
 	case true:
 		var headers GetReadinessResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetDemandResponse parses an HTTP response from a GetDemandWithResponse call
+func ParseGetDemandResponse(rsp *http.Response) (*GetDemandResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetDemandResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Demand
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetDemandResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -8546,6 +9854,66 @@ func ParseUpdateJobResponse(rsp *http.Response) (*UpdateJobResponse, error) {
 	return response, nil
 }
 
+// ParseListAttemptsResponse parses an HTTP response from a ListAttemptsWithResponse call
+func ParseListAttemptsResponse(rsp *http.Response) (*ListAttemptsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAttemptsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AttemptList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListAttemptsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCancelJobResponse parses an HTTP response from a CancelJobWithResponse call
 func ParseCancelJobResponse(rsp *http.Response) (*CancelJobResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -8742,6 +10110,66 @@ func ParseDequeueJobResponse(rsp *http.Response) (*DequeueJobResponse, error) {
 		response.Headers409 = &headers
 	case true:
 		var headers DequeueJobResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExplainJobResponse parses an HTTP response from a ExplainJobWithResponse call
+func ParseExplainJobResponse(rsp *http.Response) (*ExplainJobResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExplainJobResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Explanation
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ExplainJobResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -9351,6 +10779,112 @@ func ParseReleaseLeaseResponse(rsp *http.Response) (*ReleaseLeaseResponse, error
 		response.Headers409 = &headers
 	case true:
 		var headers ReleaseLeaseResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListQueuesResponse parses an HTTP response from a ListQueuesWithResponse call
+func ParseListQueuesResponse(rsp *http.Response) (*ListQueuesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListQueuesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest QueueList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListQueuesResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListWorkersResponse parses an HTTP response from a ListWorkersWithResponse call
+func ParseListWorkersResponse(rsp *http.Response) (*ListWorkersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWorkersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WorkerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ListWorkersResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -210,7 +210,12 @@ type stub struct {
 	release   func(ctx context.Context, token uuid.UUID, delay time.Duration) (queue.State, error)
 	lease     func(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 	await     func(ctx context.Context, id uuid.UUID) (queue.Status, error)
+	queues    func(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)
 	readiness error
+}
+
+func (s *stub) Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error) {
+	return s.queues(ctx, listing)
 }
 
 func (s *stub) Enqueue(ctx context.Context, jobs []queue.NewJob) ([]queue.Enqueued, error) {

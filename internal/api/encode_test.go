@@ -102,6 +102,13 @@ func TestEncodersWriteEveryField(t *testing.T) {
 	require.JSONEq(t, want, string(list))
 	require.Len(t, list, len(want))
 
+	var attempts oapi.AttemptList
+	fill(t, reflect.ValueOf(&attempts).Elem(), &n)
+	require.JSONEq(t, reference(t, attempts), string(appendAttempts(nil, attempts.Attempts)))
+	var explanation oapi.Explanation
+	fill(t, reflect.ValueOf(&explanation).Elem(), &n)
+	require.JSONEq(t, reference(t, explanation), string(appendExplanation(nil, &explanation)))
+
 	for name := range jobFields() {
 		list, err := appendJobList(nil, []oapi.Job{job}, fieldSet{name: {}}, "")
 		require.NoError(t, err)

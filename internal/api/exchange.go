@@ -17,7 +17,7 @@ import (
 func (a *API) DequeueBatch(ctx context.Context, request oapi.DequeueBatchRequestObject) (oapi.DequeueBatchResponseObject, error) {
 	body := request.Body
 	wanted, err := wantedBy(ctx, &oapi.DequeueRequest{
-		Types: body.Types, Channels: body.Channels, Worker: body.Worker, WaitSeconds: body.WaitSeconds,
+		Types: body.Types, Channels: body.Channels, Worker: body.Worker, Labels: body.Labels, WaitSeconds: body.WaitSeconds,
 	})
 	if err != nil {
 		return nil, err

@@ -49,6 +49,9 @@ func wantedBy(ctx context.Context, body *oapi.DequeueRequest) (queue.DequeueRequ
 		}
 	}
 	wanted := queue.DequeueRequest{Types: body.Types, Worker: textOf(body.Worker), Once: termsOf(ctx).once()}
+	if body.Labels != nil {
+		wanted.Labels = *body.Labels
+	}
 	if body.Channels != nil {
 		if len(*body.Channels) == 0 {
 			return queue.DequeueRequest{}, invalid("channels", "must name at least one channel, or be left out")

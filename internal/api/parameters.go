@@ -37,7 +37,13 @@ type parameter struct {
 
 // operations are those that have any of it, by method and Echo's way of writing the path.
 func operations() map[string]operation {
+	names := parameter{check: checkNames}
 	return map[string]operation{
+		"GET /v1/queues": {name: "listQueues", query: map[string]parameter{
+			"type": names, "channel": names, "limit": {check: checkLimit}, "cursor": {check: checkedLater},
+		}},
+		"GET /v1/workers":           {name: "listWorkers", query: map[string]parameter{"limit": {check: checkLimit}, "cursor": {check: checkedLater}}},
+		"GET /v1/demand":            {name: "getDemand", query: map[string]parameter{"types": names, "channels": names, "labels": names}},
 		"POST /v1/jobs":             {name: "createJob", idempotent: true, traced: true},
 		"POST /v1/jobs/batch":       {name: "createJobs", idempotent: true, traced: true},
 		"POST /v1/dequeue":          {name: "dequeue", idempotent: true},
@@ -46,7 +52,7 @@ func operations() map[string]operation {
 		"PATCH /v1/jobs/:id":        {name: "updateJob", conditional: true},
 		"GET /v1/jobs/:id":          {name: "getJob", cached: true, query: map[string]parameter{"wait_seconds": {check: checkWait}}},
 		"GET /v1/jobs": {name: "listJobs", query: map[string]parameter{
-			"state": {check: checkStates}, "type": {check: checkNames}, "channel": {check: checkNames},
+			"state": {check: checkStates}, "type": names, "channel": names,
 			"label": {check: checkLabel, repeats: true}, "queued_from": {check: checkTime}, "queued_before": {check: checkTime},
 			"order": {check: checkOrder}, "fields": {check: checkFields}, "limit": {check: checkLimit}, "cursor": {check: checkCursor},
 		}},
@@ -154,6 +160,9 @@ func checkFields(name, value string) error {
 	_, err := fieldsOf(name, value)
 	return err
 }
+
+// checkedLater is for what only the handler can check.
+func checkedLater(string, string) error { return nil }
 
 func checkCursor(name, value string) error {
 	_, err := cursorOf(name, value)

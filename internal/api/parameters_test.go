@@ -18,7 +18,7 @@ func TestParametersAreThoseOfTheContract(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, &stub{}, api.Options{})
 	bad := map[string]string{
-		"type": ",", "channel": ",", "label": "", "queued_from": "x", "queued_before": "x", "order": "x", "fields": "x",
+		"types": ",", "channels": ",", "labels": ",", "type": ",", "channel": ",", "label": "", "queued_from": "x", "queued_before": "x", "order": "x", "fields": "x",
 		"state": "x", "limit": "x", "cursor": "x", "wait_seconds": "x", "Idempotency-Key": "a b", "If-Match": "x", "If-None-Match": "x",
 	}
 	seen := make(map[string]bool)

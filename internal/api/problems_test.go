@@ -142,6 +142,9 @@ func TestCatalogueAndContractAgree(t *testing.T) {
 		require.Contains(t, contract.Contract(), "`"+code+"`", "the contract does not mention the code")
 	}
 	notCodes := []string{queue.ReasonHeartbeatLost, queue.ReasonDependencyFailed, queue.ReasonDependenciesTooLarge, "exit-code"}
+	for _, reason := range []queue.Reason{queue.ReasonNotYet, queue.ReasonInLine, queue.ReasonNoWorker} {
+		notCodes = append(notCodes, string(reason))
+	}
 	for _, match := range regexp.MustCompile("`([a-z]+(?:-[a-z]+)+)`").FindAllStringSubmatch(contract.Contract(), -1) {
 		require.Contains(t, append(codes, notCodes...), match[1], "the contract mentions an unknown code")
 	}

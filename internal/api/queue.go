@@ -79,6 +79,23 @@ type Queue interface {
 	// the call.
 	ListJobs(ctx context.Context, listing queue.Listing) (queue.Page, error)
 
+	// Attempts returns the leases that a job has had, in their order. ErrNotExist.
+	Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error)
+
+	// Explain says why a job is not running, or what else it does. ErrNotExist.
+	Explain(ctx context.Context, id uuid.UUID) (queue.Explanation, error)
+
+	// Queues returns a page of the lanes that have jobs, with exact counts, at a cost that does
+	// not grow with the jobs. *InvalidError.
+	Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)
+
+	// Demand returns how many ready jobs a worker could take now. *InvalidError.
+	Demand(ctx context.Context, demand queue.Demand) (queue.DemandAnswer, error)
+
+	// Workers returns a page of those who asked for jobs within queue.WorkerMemory, or hold
+	// leases.
+	Workers(ctx context.Context, listing queue.WorkerListing) (queue.WorkerPage, error)
+
 	// Ready returns nil if the queue can take calls, else ErrUnavailable. It does not block.
 	Ready(ctx context.Context) error
 }

@@ -93,7 +93,9 @@ type DequeueRequest struct {
 	Types    []string // at least one
 	Channels []string // none is DefaultChannel alone
 	Worker   string   // a name for people, may be empty
-	Once     Once
+	// Labels are how the worker describes itself, for those who look at Workers.
+	Labels map[string]string
+	Once   Once
 }
 
 // Lanes returns every lane that the request looks in, each once.

@@ -20,6 +20,24 @@ const (
 	EndTimedOut                // its run took too long
 )
 
+// String returns the name of the end on the wire.
+func (e End) String() string {
+	switch e {
+	case EndReported:
+		return "reported"
+	case EndLost:
+		return "lost"
+	case EndReleased:
+		return "released"
+	case EndCanceled:
+		return "canceled"
+	case EndTimedOut:
+		return "timed-out"
+	default:
+		return "invalid"
+	}
+}
+
 // EndedLease is what is remembered of a lease that is over, for as long as its job is kept:
 // it lets a report that is repeated, because its answer was lost, be answered the same.
 type EndedLease struct {

@@ -248,6 +248,9 @@ func (r DequeueRequest) Validate() error {
 			Reason: fmt.Sprintf("and types make %d pairs of one of each; at most %d are allowed", n, MaxLanes),
 		}
 	}
+	if err := ValidateLabels(r.Labels); err != nil {
+		return err
+	}
 	return ValidateWorker(r.Worker)
 }
 

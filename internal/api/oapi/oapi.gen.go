@@ -18,6 +18,69 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AttemptEnd.
+const (
+	EndCanceled AttemptEnd = "canceled"
+	EndLost     AttemptEnd = "lost"
+	EndReleased AttemptEnd = "released"
+	EndReported AttemptEnd = "reported"
+	EndTimedOut AttemptEnd = "timed-out"
+)
+
+// Valid indicates whether the value is a known member of the AttemptEnd enum.
+func (e AttemptEnd) Valid() bool {
+	switch e {
+	case EndCanceled:
+		return true
+	case EndLost:
+		return true
+	case EndReleased:
+		return true
+	case EndReported:
+		return true
+	case EndTimedOut:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExplanationReason.
+const (
+	ExplanationReasonDependencies ExplanationReason = "dependencies"
+	ExplanationReasonExpired      ExplanationReason = "expired"
+	ExplanationReasonInLine       ExplanationReason = "in-line"
+	ExplanationReasonNoWorker     ExplanationReason = "no-worker"
+	ExplanationReasonNotYet       ExplanationReason = "not-yet"
+	ExplanationReasonOver         ExplanationReason = "over"
+	ExplanationReasonRetry        ExplanationReason = "retry"
+	ExplanationReasonRunning      ExplanationReason = "running"
+)
+
+// Valid indicates whether the value is a known member of the ExplanationReason enum.
+func (e ExplanationReason) Valid() bool {
+	switch e {
+	case ExplanationReasonDependencies:
+		return true
+	case ExplanationReasonExpired:
+		return true
+	case ExplanationReasonInLine:
+		return true
+	case ExplanationReasonNoWorker:
+		return true
+	case ExplanationReasonNotYet:
+		return true
+	case ExplanationReasonOver:
+		return true
+	case ExplanationReasonRetry:
+		return true
+	case ExplanationReasonRunning:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -120,6 +183,55 @@ func (e ListJobsParamsOrder) Valid() bool {
 	}
 }
 
+// Askers The workers that asked for jobs of its type and channel within the last hour.
+type Askers struct {
+	// Asked How many there are.
+	Asked int `json:"asked"`
+
+	// LastAskedAt When one of them asked last. Absent if none has.
+	LastAskedAt *time.Time `json:"last_asked_at,omitempty"`
+
+	// Waiting How many of their requests wait for a job now.
+	Waiting int `json:"waiting"`
+}
+
+// Attempt defines model for Attempt.
+type Attempt struct {
+	// Attempt 1 for the first lease of the job.
+	Attempt int64 `json:"attempt"`
+
+	// End How it ended: the worker reported an outcome; it went silent; it gave the job back; the
+	// job was canceled; the run took longer than `timeout_seconds`.
+	End *AttemptEnd `json:"end,omitempty"`
+
+	// EndedAt Absent while the lease is live, as `end` and `state` are.
+	EndedAt *time.Time `json:"ended_at,omitempty"`
+
+	// Error Why the run failed, if it did. Of an error that the job went on after, `details` longer
+	// than 4 KiB are left out.
+	Error     *JobError `json:"error,omitempty"`
+	StartedAt time.Time `json:"started_at"`
+
+	// State The state that the job was in then.
+	State *JobState `json:"state,omitempty"`
+
+	// Worker Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
+	// without control characters.
+	//
+	//
+	// Example: rack4-host12
+	Worker *WorkerName `json:"worker,omitempty"`
+}
+
+// AttemptEnd How it ended: the worker reported an outcome; it went silent; it gave the job back; the
+// job was canceled; the run took longer than `timeout_seconds`.
+type AttemptEnd string
+
+// AttemptList defines model for AttemptList.
+type AttemptList struct {
+	Attempts []Attempt `json:"attempts"`
+}
+
 // Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
 // never see the jobs of another. Written like a type.
 //
@@ -151,6 +263,13 @@ type CreatedJob struct {
 // CreatedJobs defines model for CreatedJobs.
 type CreatedJobs struct {
 	Jobs []CreatedJob `json:"jobs"`
+}
+
+// Demand defines model for Demand.
+type Demand struct {
+	// Exact Whether that is all. If not, there may be more.
+	Exact bool  `json:"exact"`
+	Ready int64 `json:"ready"`
 }
 
 // Dependency defines model for Dependency.
@@ -201,6 +320,9 @@ type DequeueBatchRequest struct {
 	// Finish Reports on leases, each on another one, in any order.
 	Finish *[]LeaseReport `json:"finish,omitempty"`
 
+	// Labels How the worker describes itself, for those who look at `/v1/workers`.
+	Labels *Labels `json:"labels,omitempty"`
+
 	// Max How many leases are wanted at most.
 	Max int `json:"max"`
 
@@ -237,6 +359,9 @@ type DequeueRequest struct {
 	// Finish The worker's report on its last lease.
 	Finish *LeaseReport `json:"finish,omitempty"`
 
+	// Labels How the worker describes itself, for those who look at `/v1/workers`.
+	Labels *Labels `json:"labels,omitempty"`
+
 	// Types The types of job the worker can run, at most 64.
 	Types []JobType `json:"types"`
 
@@ -271,6 +396,59 @@ type ErrorDescription struct {
 	// Title Example: The lease is over
 	Title string `json:"title"`
 }
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Ahead How many ready jobs of its type and channel stand before it. 10,000 may be more.
+	Ahead *int `json:"ahead,omitempty"`
+
+	// ExpiresAt When it fails if nobody has begun it.
+	ExpiresAt   *time.Time         `json:"expires_at,omitempty"`
+	Id          openapi_types.UUID `json:"id"`
+	LastAttempt *Attempt           `json:"last_attempt,omitempty"`
+
+	// LastHeartbeatAt When that worker was last heard of.
+	LastHeartbeatAt *time.Time `json:"last_heartbeat_at,omitempty"`
+
+	// Open How many of those there are.
+	Open *int `json:"open,omitempty"`
+
+	// OpenDependencies The first 100 of the jobs that it waits for.
+	OpenDependencies *[]openapi_types.UUID `json:"open_dependencies,omitempty"`
+
+	// Reason `dependencies`: it waits for jobs that it depends on. `not-yet`: its `run_at` has not
+	// come. `retry`: it waits for its next attempt. `in-line`: it is ready, and waits for its
+	// turn. `no-worker`: it is ready, and no worker asked for its type and channel within the
+	// last hour. `expired`: it is about to fail. `running` and `over` are what they say.
+	Reason ExplanationReason `json:"reason"`
+
+	// Sentence The same for people.
+	//
+	// Example: It is ready, and 3 jobs stand before it in line. 2 workers asked for type resize in channel default within the last hour, the last one 1s ago.
+	Sentence string `json:"sentence"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State JobState `json:"state"`
+
+	// WaitsUntil When it may run, if that is later.
+	WaitsUntil *time.Time `json:"waits_until,omitempty"`
+
+	// Worker Who runs it.
+	Worker *WorkerName `json:"worker,omitempty"`
+
+	// Workers The workers that asked for jobs of its type and channel within the last hour.
+	Workers *Askers `json:"workers,omitempty"`
+}
+
+// ExplanationReason `dependencies`: it waits for jobs that it depends on. `not-yet`: its `run_at` has not
+// come. `retry`: it waits for its next attempt. `in-line`: it is ready, and waits for its
+// turn. `no-worker`: it is ready, and no worker asked for its type and channel within the
+// last hour. `expired`: it is about to fail. `running` and `over` are what they say.
+type ExplanationReason string
 
 // FailRequest defines model for FailRequest.
 type FailRequest struct {
@@ -333,6 +511,29 @@ type HeartbeatsAnswer struct {
 // HeartbeatsRequest defines model for HeartbeatsRequest.
 type HeartbeatsRequest struct {
 	Heartbeats []LeaseHeartbeat `json:"heartbeats"`
+}
+
+// HeldLease defines model for HeldLease.
+type HeldLease struct {
+	Attempt int64 `json:"attempt"`
+
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel Channel `json:"channel"`
+
+	// Id The id of the job.
+	Id        openapi_types.UUID `json:"id"`
+	StartedAt time.Time          `json:"started_at"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type JobType `json:"type"`
 }
 
 // ItemCode The `code` of the problem that the single call would have been answered with.
@@ -1080,6 +1281,59 @@ type Progress struct {
 	Percent *float64 `json:"percent,omitempty"`
 }
 
+// QueueInfo defines model for QueueInfo.
+type QueueInfo struct {
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel Channel `json:"channel"`
+
+	// Counts How many jobs there are in each state.
+	Counts StateCounts `json:"counts"`
+
+	// EnqueuedPerSecond A rate over 1, 5 and 15 minutes.
+	EnqueuedPerSecond Rates `json:"enqueued_per_second"`
+
+	// FailedPerSecond A rate over 1, 5 and 15 minutes.
+	FailedPerSecond Rates `json:"failed_per_second"`
+
+	// FinishedPerSecond A rate over 1, 5 and 15 minutes.
+	FinishedPerSecond Rates `json:"finished_per_second"`
+
+	// OldestReadySeconds How long the job has been ready that was enqueued first of those that are `pending`:
+	// since then, or since its `run_at` if that is later. Absent if none is.
+	OldestReadySeconds *float64 `json:"oldest_ready_seconds,omitempty"`
+
+	// StartedPerSecond A rate over 1, 5 and 15 minutes.
+	StartedPerSecond Rates `json:"started_per_second"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type JobType `json:"type"`
+}
+
+// QueueList defines model for QueueList.
+type QueueList struct {
+	// NextCursor The `cursor` of the next page. Absent if this was the last one.
+	NextCursor *string     `json:"next_cursor,omitempty"`
+	Queues     []QueueInfo `json:"queues"`
+
+	// Total The sum over everything that was asked for, on whatever page.
+	Total StateCounts `json:"total"`
+}
+
+// Rates A rate over 1, 5 and 15 minutes.
+type Rates struct {
+	M1  float64 `json:"m1"`
+	M15 float64 `json:"m15"`
+	M5  float64 `json:"m5"`
+}
+
 // ReleaseRequest defines model for ReleaseRequest.
 type ReleaseRequest struct {
 	DelaySeconds *float64 `json:"delay_seconds,omitempty"`
@@ -1120,10 +1374,62 @@ type RetryPolicy struct {
 // that was canceled cancels it. `all_finished`: it runs whatever became of them.
 type RunIf string
 
+// StateCounts How many jobs there are in each state.
+type StateCounts struct {
+	Blocked   int64 `json:"blocked"`
+	Canceled  int64 `json:"canceled"`
+	Failed    int64 `json:"failed"`
+	Finished  int64 `json:"finished"`
+	Pending   int64 `json:"pending"`
+	Running   int64 `json:"running"`
+	Scheduled int64 `json:"scheduled"`
+}
+
 // TraceParent A W3C trace context, handed to the worker as it is.
 //
 // Example: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
 type TraceParent = string
+
+// WorkerInfo defines model for WorkerInfo.
+type WorkerInfo struct {
+	// Channels Where it looked last.
+	Channels *[]Channel `json:"channels,omitempty"`
+
+	// FirstAskedAt When it asked first, as far as is remembered. Absent if it has not, since the server was started.
+	FirstAskedAt *time.Time `json:"first_asked_at,omitempty"`
+
+	// Held How many leases it holds.
+	Held int `json:"held"`
+
+	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
+	// with at most 64 bytes; a value is text of at most 256 bytes without control characters.
+	//
+	//
+	// Example: {"customer":"42","team":"print"}
+	Labels *Labels `json:"labels,omitempty"`
+
+	// LastAskedAt When it asked last.
+	LastAskedAt *time.Time `json:"last_asked_at,omitempty"`
+
+	// Leases The oldest of them, 100 at most, without their tokens.
+	Leases []HeldLease `json:"leases"`
+
+	// Types What it asked for last.
+	Types *[]JobType `json:"types,omitempty"`
+
+	// Waiting How many of its requests wait for a job now.
+	Waiting int `json:"waiting"`
+
+	// Worker The name that it gives; empty for all that give none.
+	Worker string `json:"worker"`
+}
+
+// WorkerList defines model for WorkerList.
+type WorkerList struct {
+	// NextCursor The `cursor` of the next page. Absent if this was the last one.
+	NextCursor *string      `json:"next_cursor,omitempty"`
+	Workers    []WorkerInfo `json:"workers"`
+}
 
 // WorkerName Who is asking, for people who look at the job. Not a credential. At most 128 bytes,
 // without control characters.
@@ -1169,6 +1475,20 @@ type UnprocessableContent = Problem
 
 // UnsupportedMediaType An error, as RFC 9457 has it.
 type UnsupportedMediaType = Problem
+
+// GetDemandParams defines parameters for GetDemand.
+type GetDemandParams struct {
+	// Types The types that the worker can run, separated by commas, 64 at most.
+	Types string `form:"types" json:"types"`
+
+	// Channels The channels it looks in, separated by commas, 64 at most, and at most 256 pairs of a
+	// type and a channel; `default` alone when left out.
+	Channels *string `form:"channels,omitempty" json:"channels,omitempty"`
+
+	// Labels Only jobs that have all of these labels, separated by commas, each its name or
+	// `name=value`. Looking at jobs for their labels ends after 10,000 of them.
+	Labels *string `form:"labels,omitempty" json:"labels,omitempty"`
+}
 
 // DequeueParams defines parameters for Dequeue.
 type DequeueParams struct {
@@ -1301,6 +1621,31 @@ type DequeueJobParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListQueuesParams defines parameters for ListQueues.
+type ListQueuesParams struct {
+	// Type Only these types, separated by commas, 64 at most.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+
+	// Channel Only these channels, separated by commas, 64 at most.
+	Channel *string `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Limit How many entries a page has at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. The rest of the query must be as it was, but for
+	// `limit`.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListWorkersParams defines parameters for ListWorkers.
+type ListWorkersParams struct {
+	// Limit How many entries a page has at most.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // DequeueJSONRequestBody defines body for Dequeue for application/json ContentType.
 type DequeueJSONRequestBody = DequeueRequest
 
@@ -1357,6 +1702,9 @@ type ServerInterface interface {
 	// GetReadiness Can the server take requests?
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// GetDemand How many ready jobs could a worker take now?
+	// (GET /v1/demand)
+	GetDemand(ctx echo.Context, params GetDemandParams) error
 	// Dequeue Wait for a job, and lease it
 	// (POST /v1/dequeue)
 	Dequeue(ctx echo.Context, params DequeueParams) error
@@ -1390,12 +1738,18 @@ type ServerInterface interface {
 	// UpdateJob Change a job that waits
 	// (PATCH /v1/jobs/{id})
 	UpdateJob(ctx echo.Context, id JobId, params UpdateJobParams) error
+	// ListAttempts Every lease that a job has had
+	// (GET /v1/jobs/{id}/attempts)
+	ListAttempts(ctx echo.Context, id JobId) error
 	// CancelJob Cancel a job
 	// (POST /v1/jobs/{id}/cancel)
 	CancelJob(ctx echo.Context, id JobId) error
 	// DequeueJob Lease this very job
 	// (POST /v1/jobs/{id}/dequeue)
 	DequeueJob(ctx echo.Context, id JobId, params DequeueJobParams) error
+	// ExplainJob Why is this job not running?
+	// (GET /v1/jobs/{id}/explain)
+	ExplainJob(ctx echo.Context, id JobId) error
 	// RetryJob Run a job again that failed or was canceled
 	// (POST /v1/jobs/{id}/retry)
 	RetryJob(ctx echo.Context, id JobId) error
@@ -1417,6 +1771,12 @@ type ServerInterface interface {
 	// ReleaseLease Give the job back
 	// (POST /v1/leases/{token}/release)
 	ReleaseLease(ctx echo.Context, token Token) error
+	// ListQueues How many jobs there are, and what happens to them
+	// (GET /v1/queues)
+	ListQueues(ctx echo.Context, params ListQueuesParams) error
+	// ListWorkers Who asks for jobs, and who holds them
+	// (GET /v1/workers)
+	ListWorkers(ctx echo.Context, params ListWorkersParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -1457,6 +1817,38 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// GetDemand converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDemand(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetDemandParams
+	// ------------- Required query parameter "types" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "types", ctx.QueryParams(), &params.Types, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter types: %s", err))
+	}
+
+	// ------------- Optional query parameter "channels" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channels", ctx.QueryParams(), &params.Channels, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channels: %s", err))
+	}
+
+	// ------------- Optional query parameter "labels" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "labels", ctx.QueryParams(), &params.Labels, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter labels: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDemand(ctx, params)
 	return err
 }
 
@@ -1815,6 +2207,22 @@ func (w *ServerInterfaceWrapper) UpdateJob(ctx echo.Context) error {
 	return err
 }
 
+// ListAttempts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAttempts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id JobId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAttempts(ctx, id)
+	return err
+}
+
 // CancelJob converts echo context to params.
 func (w *ServerInterfaceWrapper) CancelJob(ctx echo.Context) error {
 	var err error
@@ -1864,6 +2272,22 @@ func (w *ServerInterfaceWrapper) DequeueJob(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.DequeueJob(ctx, id, params)
+	return err
+}
+
+// ExplainJob converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id JobId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainJob(ctx, id)
 	return err
 }
 
@@ -1972,6 +2396,70 @@ func (w *ServerInterfaceWrapper) ReleaseLease(ctx echo.Context) error {
 	return err
 }
 
+// ListQueues converts echo context to params.
+func (w *ServerInterfaceWrapper) ListQueues(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListQueuesParams
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "channel" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "channel", ctx.QueryParams(), &params.Channel, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListQueues(ctx, params)
+	return err
+}
+
+// ListWorkers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWorkers(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWorkersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWorkers(ctx, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -2028,6 +2516,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/jobs/:id", wrapper.UpdateJob, options.OperationMiddlewares["updateJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:id/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:id/retry", wrapper.RetryJob, options.OperationMiddlewares["retryJob"]...)
+	router.GET(options.BaseURL+"/v1/jobs/:id/attempts", wrapper.ListAttempts, options.OperationMiddlewares["listAttempts"]...)
+	router.GET(options.BaseURL+"/v1/jobs/:id/explain", wrapper.ExplainJob, options.OperationMiddlewares["explainJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/:id/dequeue", wrapper.DequeueJob, options.OperationMiddlewares["dequeueJob"]...)
 	router.POST(options.BaseURL+"/v1/dequeue", wrapper.Dequeue, options.OperationMiddlewares["dequeue"]...)
 	router.POST(options.BaseURL+"/v1/dequeue/batch", wrapper.DequeueBatch, options.OperationMiddlewares["dequeueBatch"]...)
@@ -2037,6 +2527,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/leases/:token/finish", wrapper.FinishLease, options.OperationMiddlewares["finishLease"]...)
 	router.POST(options.BaseURL+"/v1/leases/:token/fail", wrapper.FailLease, options.OperationMiddlewares["failLease"]...)
 	router.POST(options.BaseURL+"/v1/leases/:token/release", wrapper.ReleaseLease, options.OperationMiddlewares["releaseLease"]...)
+	router.GET(options.BaseURL+"/v1/queues", wrapper.ListQueues, options.OperationMiddlewares["listQueues"]...)
+	router.GET(options.BaseURL+"/v1/workers", wrapper.ListWorkers, options.OperationMiddlewares["listWorkers"]...)
+	router.GET(options.BaseURL+"/v1/demand", wrapper.GetDemand, options.OperationMiddlewares["getDemand"]...)
 	router.GET(options.BaseURL+"/v1/errors", wrapper.ListErrors, options.OperationMiddlewares["listErrors"]...)
 	router.GET(options.BaseURL+"/v1/errors/:code", wrapper.GetError, options.OperationMiddlewares["getError"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
@@ -2245,6 +2738,65 @@ type GetReadinessdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadinessdefaultApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDemandRequestObject struct {
+	Params GetDemandParams
+}
+
+type GetDemandResponseObject interface {
+	VisitGetDemandResponse(w http.ResponseWriter) error
+}
+
+type GetDemand200JSONResponse Demand
+
+func (response GetDemand200JSONResponse) VisitGetDemandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDemand400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetDemand400ApplicationProblemPlusJSONResponse) VisitGetDemandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDemanddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response GetDemanddefaultApplicationProblemPlusJSONResponse) VisitGetDemandResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3429,6 +3981,81 @@ func (response UpdateJobdefaultApplicationProblemPlusJSONResponse) VisitUpdateJo
 	return err
 }
 
+type ListAttemptsRequestObject struct {
+	Id JobId `json:"id"`
+}
+
+type ListAttemptsResponseObject interface {
+	VisitListAttemptsResponse(w http.ResponseWriter) error
+}
+
+type ListAttempts200JSONResponse AttemptList
+
+func (response ListAttempts200JSONResponse) VisitListAttemptsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAttempts400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAttempts400ApplicationProblemPlusJSONResponse) VisitListAttemptsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAttempts404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListAttempts404ApplicationProblemPlusJSONResponse) VisitListAttemptsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAttemptsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response ListAttemptsdefaultApplicationProblemPlusJSONResponse) VisitListAttemptsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelJobRequestObject struct {
 	Id   JobId `json:"id"`
 	Body *CancelJobJSONRequestBody
@@ -3695,6 +4322,81 @@ type DequeueJobdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DequeueJobdefaultApplicationProblemPlusJSONResponse) VisitDequeueJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainJobRequestObject struct {
+	Id JobId `json:"id"`
+}
+
+type ExplainJobResponseObject interface {
+	VisitExplainJobResponse(w http.ResponseWriter) error
+}
+
+type ExplainJob200JSONResponse Explanation
+
+func (response ExplainJob200JSONResponse) VisitExplainJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainJob400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainJob400ApplicationProblemPlusJSONResponse) VisitExplainJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainJob404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ExplainJob404ApplicationProblemPlusJSONResponse) VisitExplainJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainJobdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response ExplainJobdefaultApplicationProblemPlusJSONResponse) VisitExplainJobResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4537,6 +5239,124 @@ func (response ReleaseLeasedefaultApplicationProblemPlusJSONResponse) VisitRelea
 	return err
 }
 
+type ListQueuesRequestObject struct {
+	Params ListQueuesParams
+}
+
+type ListQueuesResponseObject interface {
+	VisitListQueuesResponse(w http.ResponseWriter) error
+}
+
+type ListQueues200JSONResponse QueueList
+
+func (response ListQueues200JSONResponse) VisitListQueuesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListQueues400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListQueues400ApplicationProblemPlusJSONResponse) VisitListQueuesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListQueuesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response ListQueuesdefaultApplicationProblemPlusJSONResponse) VisitListQueuesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWorkersRequestObject struct {
+	Params ListWorkersParams
+}
+
+type ListWorkersResponseObject interface {
+	VisitListWorkersResponse(w http.ResponseWriter) error
+}
+
+type ListWorkers200JSONResponse WorkerList
+
+func (response ListWorkers200JSONResponse) VisitListWorkersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWorkers400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListWorkers400ApplicationProblemPlusJSONResponse) VisitListWorkersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWorkersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response ListWorkersdefaultApplicationProblemPlusJSONResponse) VisitListWorkersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetHealth Is the process alive?
@@ -4551,6 +5371,9 @@ type StrictServerInterface interface {
 	// GetReadiness Can the server take requests?
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// GetDemand How many ready jobs could a worker take now?
+	// (GET /v1/demand)
+	GetDemand(ctx context.Context, request GetDemandRequestObject) (GetDemandResponseObject, error)
 	// Dequeue Wait for a job, and lease it
 	// (POST /v1/dequeue)
 	Dequeue(ctx context.Context, request DequeueRequestObject) (DequeueResponseObject, error)
@@ -4584,12 +5407,18 @@ type StrictServerInterface interface {
 	// UpdateJob Change a job that waits
 	// (PATCH /v1/jobs/{id})
 	UpdateJob(ctx context.Context, request UpdateJobRequestObject) (UpdateJobResponseObject, error)
+	// ListAttempts Every lease that a job has had
+	// (GET /v1/jobs/{id}/attempts)
+	ListAttempts(ctx context.Context, request ListAttemptsRequestObject) (ListAttemptsResponseObject, error)
 	// CancelJob Cancel a job
 	// (POST /v1/jobs/{id}/cancel)
 	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
 	// DequeueJob Lease this very job
 	// (POST /v1/jobs/{id}/dequeue)
 	DequeueJob(ctx context.Context, request DequeueJobRequestObject) (DequeueJobResponseObject, error)
+	// ExplainJob Why is this job not running?
+	// (GET /v1/jobs/{id}/explain)
+	ExplainJob(ctx context.Context, request ExplainJobRequestObject) (ExplainJobResponseObject, error)
 	// RetryJob Run a job again that failed or was canceled
 	// (POST /v1/jobs/{id}/retry)
 	RetryJob(ctx context.Context, request RetryJobRequestObject) (RetryJobResponseObject, error)
@@ -4611,6 +5440,12 @@ type StrictServerInterface interface {
 	// ReleaseLease Give the job back
 	// (POST /v1/leases/{token}/release)
 	ReleaseLease(ctx context.Context, request ReleaseLeaseRequestObject) (ReleaseLeaseResponseObject, error)
+	// ListQueues How many jobs there are, and what happens to them
+	// (GET /v1/queues)
+	ListQueues(ctx context.Context, request ListQueuesRequestObject) (ListQueuesResponseObject, error)
+	// ListWorkers Who asks for jobs, and who holds them
+	// (GET /v1/workers)
+	ListWorkers(ctx context.Context, request ListWorkersRequestObject) (ListWorkersResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -4711,6 +5546,31 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDemand operation middleware
+func (sh *strictHandler) GetDemand(ctx echo.Context, params GetDemandParams) error {
+	var request GetDemandRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDemand(ctx.Request().Context(), request.(GetDemandRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDemand")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDemandResponseObject); ok {
+		return validResponse.VisitGetDemandResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5128,6 +5988,31 @@ func (sh *strictHandler) UpdateJob(ctx echo.Context, id JobId, params UpdateJobP
 	return nil
 }
 
+// ListAttempts operation middleware
+func (sh *strictHandler) ListAttempts(ctx echo.Context, id JobId) error {
+	var request ListAttemptsRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAttempts(ctx.Request().Context(), request.(ListAttemptsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAttempts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAttemptsResponseObject); ok {
+		return validResponse.VisitListAttemptsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CancelJob operation middleware
 func (sh *strictHandler) CancelJob(ctx echo.Context, id JobId) error {
 	var request CancelJobRequestObject
@@ -5225,6 +6110,31 @@ func (sh *strictHandler) DequeueJob(ctx echo.Context, id JobId, params DequeueJo
 		return err
 	} else if validResponse, ok := response.(DequeueJobResponseObject); ok {
 		return validResponse.VisitDequeueJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainJob operation middleware
+func (sh *strictHandler) ExplainJob(ctx echo.Context, id JobId) error {
+	var request ExplainJobRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainJob(ctx.Request().Context(), request.(ExplainJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainJobResponseObject); ok {
+		return validResponse.VisitExplainJobResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5548,6 +6458,56 @@ func (sh *strictHandler) ReleaseLease(ctx echo.Context, token Token) error {
 		return err
 	} else if validResponse, ok := response.(ReleaseLeaseResponseObject); ok {
 		return validResponse.VisitReleaseLeaseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListQueues operation middleware
+func (sh *strictHandler) ListQueues(ctx echo.Context, params ListQueuesParams) error {
+	var request ListQueuesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListQueues(ctx.Request().Context(), request.(ListQueuesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListQueues")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListQueuesResponseObject); ok {
+		return validResponse.VisitListQueuesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListWorkers operation middleware
+func (sh *strictHandler) ListWorkers(ctx echo.Context, params ListWorkersParams) error {
+	var request ListWorkersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWorkers(ctx.Request().Context(), request.(ListWorkersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWorkers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWorkersResponseObject); ok {
+		return validResponse.VisitListWorkersResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -165,7 +165,7 @@ func (s *Store) auditRecords(t queuetest.TB, c *contents) {
 	t.Helper()
 	require.Len(t, c.records, len(c.jobs))
 	unique := 0
-	counted := make(map[queue.Lane]*counts)
+	counted := make(map[queue.Lane]*queue.Counts)
 	for id, j := range c.jobs {
 		r, ok := c.records[id]
 		require.True(t, ok, "job %s has no record", id)
@@ -181,7 +181,7 @@ func (s *Store) auditRecords(t queuetest.TB, c *contents) {
 		require.Equal(t, r.deleted, c.hidden[id])
 		if !r.deleted {
 			if counted[j.Lane()] == nil {
-				counted[j.Lane()] = new(counts)
+				counted[j.Lane()] = new(queue.Counts)
 			}
 			counted[j.Lane()][r.State]++
 		}

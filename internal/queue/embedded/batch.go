@@ -25,6 +25,10 @@ func (s *Store) DequeueBatch(ctx context.Context, request queue.BatchRequest) (q
 		return queue.BatchAnswer{}, err
 	}
 	defer s.dequeues.Done()
+	if !request.ReportOnly {
+		answered := s.roster.asked(&request.DequeueRequest, s.clock())
+		defer answered()
+	}
 	end, err := s.underWay.begin(request.Once)
 	if err != nil {
 		return queue.BatchAnswer{}, err

@@ -20,6 +20,8 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 		return queue.Lease{}, err
 	}
 	defer s.dequeues.Done()
+	answered := s.roster.asked(&request, s.clock())
+	defer answered()
 	end, err := s.underWay.begin(request.Once)
 	if err != nil {
 		return queue.Lease{}, err

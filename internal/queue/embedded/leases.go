@@ -34,7 +34,10 @@ func (s *Store) loadLeases() error {
 			s.log.Error(err, "a running job cannot be read; its lease is passed over", "job", id.String())
 			return true, nil
 		}
-		l := &lease{token: r.Token, jobID: id, place: binary.BigEndian.Uint64(key[1:]), record: r, beat: now, heartbeatTimeout: r.heartbeatTimeout}
+		l := &lease{
+			token: r.Token, jobID: id, place: binary.BigEndian.Uint64(key[1:]), record: r,
+			worker: r.Worker, attempt: r.Attempt, started: r.Started, beat: now, heartbeatTimeout: r.heartbeatTimeout,
+		}
 		if r.timeout > 0 {
 			l.deadline = r.Started.Add(r.timeout)
 		}

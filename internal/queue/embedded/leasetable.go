@@ -16,7 +16,10 @@ type lease struct {
 	token    uuid.UUID
 	jobID    uuid.UUID
 	lane     queue.Lane
-	place    uint64    // the job's place in line, to put it back there
+	place    uint64 // the job's place in line, to put it back there
+	worker   string // who holds it
+	attempt  uint64
+	started  time.Time
 	record   record    // the job's; guarded by Store.mu
 	deadline time.Time // when the run has taken too long; zero for never
 	// heartbeatTimeout is the job's own; 0 leaves it to the server.
@@ -177,4 +180,27 @@ func (d *deadlines) Pop() any {
 	(*d)[last] = nil
 	*d = (*d)[:last]
 	return l
+}
+
+// held adds the leases to those who hold them.
+func (t *leaseTable) held(workers map[string]queue.Worker) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.byToken {
+		w := workers[l.worker]
+		w.Name = l.worker
+		w.HeldAll++
+		w.Held = append(w.Held, queue.HeldLease{JobID: l.jobID, Lane: l.lane, Attempt: l.attempt, Started: l.started})
+		workers[l.worker] = w
+	}
+}
+
+// lastBeat returns when a lease was last heard of; zero if there is no such lease.
+func (t *leaseTable) lastBeat(token uuid.UUID) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.byToken[token]; l != nil {
+		return l.beat
+	}
+	return time.Time{}
 }

@@ -118,6 +118,7 @@ func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 	}
 	l := &lease{
 		token: token, jobID: j.id, lane: j.lane, place: j.place, record: j.record,
+		worker: next.Worker, attempt: next.Attempt, started: next.Started,
 		beat: c.clock, heartbeatTimeout: j.record.heartbeatTimeout,
 	}
 	if j.record.timeout > 0 {

@@ -77,6 +77,7 @@ type Store struct {
 	closing  <-chan struct{} // closed when nobody should wait any more
 	endWaits func()          // closes closing
 	leases   leaseTable
+	roster   roster
 	line     wait.Line[claimant, grant]
 	changed  wait.Watch[uuid.UUID] // jobs
 	due      dueIndex

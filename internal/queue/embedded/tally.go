@@ -1,7 +1,10 @@
 package embedded
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -12,9 +15,6 @@ import (
 // two. 0 is none.
 type laneNumber uint32
 
-// counts has how many jobs are in each state.
-type counts [queue.Canceled + 1]int64
-
 // tally is what is known of all the jobs of one lane. It is in memory, and a change of it is
 // written to its c key with what it counts, so that it is exact after a crash without counting
 // anything again. What jobs are running is known when the store is open, and which others are
@@ -22,16 +22,18 @@ type counts [queue.Canceled + 1]int64
 type tally struct {
 	lane   queue.Lane
 	number laneNumber
-	counts counts // guarded by Store.mu
+	counts queue.Counts // guarded by Store.mu
 	// by is guarded by Store.mu: what the change that is being made adds to counts.
-	by      counts
-	touched bool // guarded by Store.mu; the change has by in its tallied
+	by       queue.Counts
+	happened happened // guarded by Store.mu; by the same change
+	touched  bool     // guarded by Store.mu; the change has by in its tallied
+	meters   meters   // guarded by Store.mu; since the store was opened
 }
 
 func (t *tally) encode(buffer []byte) []byte {
 	e := encoder(buffer)
 	e.uint(uint64(t.number))
-	e.uint(uint64(t.counts.total()))
+	e.uint(uint64(t.counts.Total()))
 	for _, state := range storedCounts() {
 		e.uint(uint64(t.counts[state]))
 	}
@@ -41,13 +43,6 @@ func (t *tally) encode(buffer []byte) []byte {
 // storedCounts are the states of which a c key has the numbers, after that of all jobs.
 func storedCounts() [5]queue.State {
 	return [...]queue.State{queue.Scheduled, queue.Blocked, queue.Finished, queue.Failed, queue.Canceled}
-}
-
-func (n *counts) total() (total int64) {
-	for _, of := range n {
-		total += of
-	}
-	return total
 }
 
 // decodeTally returns the tally as if no job were running: those are Pending.
@@ -71,10 +66,13 @@ type tallies struct {
 	byLane   map[queue.Lane]*tally
 	byNumber map[laneNumber]*tally
 	newest   laneNumber // no lane has a greater one
+	sorted   []*tally   // by channel and then by type
 }
 
 func (t *tallies) add(lane *tally) {
 	t.byLane[lane.lane] = lane
+	at, _ := t.find(lane.lane)
+	t.sorted = slices.Insert(t.sorted, at, lane)
 	t.byNumber[lane.number] = lane
 	t.newest = max(t.newest, lane.number)
 }
@@ -82,6 +80,18 @@ func (t *tallies) add(lane *tally) {
 func (t *tallies) remove(lane *tally) {
 	delete(t.byLane, lane.lane)
 	delete(t.byNumber, lane.number)
+	if at, found := t.find(lane.lane); found {
+		t.sorted = slices.Delete(t.sorted, at, at+1)
+	}
+}
+
+// find returns where a lane is, or would be, among the sorted ones.
+func (t *tallies) find(lane queue.Lane) (at int, found bool) {
+	return slices.BinarySearchFunc(t.sorted, lane, func(t *tally, lane queue.Lane) int { return compareLanes(t.lane, lane) })
+}
+
+func compareLanes(a, b queue.Lane) int {
+	return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Type, b.Type))
 }
 
 // loadTallies reads the counts of all lanes.
@@ -136,6 +146,7 @@ func (c *change) count(r *record) {
 		return // its lane could not be read; the audit tells
 	}
 	c.tally(t)
+	t.happened.note(r.counted, state)
 	t.by[r.counted]--
 	t.by[state]++
 	t.by[0] = 0 // what is not counted
@@ -146,18 +157,18 @@ func (c *change) count(r *record) {
 // with the whole store.
 func (c *change) writeTallies() {
 	for _, t := range c.tallied {
-		stored := t.by[queue.Pending]+t.by[queue.Running] != 0 || t.counts == (counts{})
+		stored := t.by[queue.Pending]+t.by[queue.Running] != 0 || t.counts == (queue.Counts{})
 		for state, n := range t.by {
 			t.counts[state] += n
 			stored = stored || n != 0 && state != int(queue.Pending) && state != int(queue.Running)
 		}
-		t.by = counts{}
-		t.touched = false
+		t.meters.add(&t.happened, c.clock)
+		t.by, t.happened, t.touched = queue.Counts{}, happened{}, false
 		if !stored {
 			continue
 		}
 		key := laneKey(c.key[:0], prefixTally, t.lane)
-		if t.counts == (counts{}) {
+		if t.counts == (queue.Counts{}) {
 			// Its number may be given to another lane, since no job has it any more.
 			c.delete(key)
 			c.store.tallies.remove(t)
@@ -171,8 +182,8 @@ func (c *change) writeTallies() {
 // forgetTallies undoes what a change has counted that is not made.
 func (c *change) forgetTallies() {
 	for _, t := range c.tallied {
-		t.by, t.touched = counts{}, false
-		if t.counts == (counts{}) {
+		t.by, t.happened, t.touched = queue.Counts{}, happened{}, false
+		if t.counts == (queue.Counts{}) {
 			c.store.tallies.remove(t)
 		}
 	}

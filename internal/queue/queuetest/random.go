@@ -169,6 +169,7 @@ func (w *walk) restart(r *rapid.T) {
 }
 
 func (w *walk) compareAll(r *rapid.T) {
+	w.requireCounts(r)
 	for _, id := range w.model.order {
 		got, err := w.Queue().JobStatus(w.ctx, id)
 		if w.model.find(id) == nil {
@@ -183,6 +184,28 @@ func (w *walk) compareAll(r *rapid.T) {
 		w.requireVersion(r, got, job.Labels)
 		w.requireAttempts(r, &got)
 	}
+}
+
+// requireCounts requires that every job is counted, in its lane and its state.
+func (w *walk) requireCounts(r *rapid.T) {
+	r.Helper()
+	want := make(map[queue.Lane]queue.Counts)
+	for _, id := range w.model.order {
+		if j := w.model.find(id); j != nil {
+			counts := want[j.job.Lane()]
+			counts[j.state]++
+			want[j.job.Lane()] = counts
+		}
+	}
+	page, err := w.Queue().Queues(w.ctx, queue.LaneListing{Limit: queue.MaxPage})
+	require.NoError(r, err)
+	got := make(map[queue.Lane]queue.Counts)
+	for i := range page.Queues {
+		q := &page.Queues[i]
+		got[q.Lane] = q.Counts
+		require.Equal(r, q.Counts[queue.Pending] > 0, !q.OldestReady.IsZero())
+	}
+	require.Equal(r, want, got)
 }
 
 // requireAttempts requires that each lease that the job had is told of, once.

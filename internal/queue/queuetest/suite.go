@@ -55,6 +55,14 @@ type Queue interface {
 	Prune(ctx context.Context, before time.Time) (done bool, err error)
 	// Attempts returns the leases that a job has had, in their order. ErrNotExist.
 	Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error)
+	// Queues returns a page of the lanes that have jobs, with exact counts.
+	Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)
+	// Demand returns how many ready jobs a worker could take now.
+	Demand(ctx context.Context, demand queue.Demand) (queue.DemandAnswer, error)
+	// Workers returns a page of those who asked for jobs within queue.WorkerMemory, or hold leases.
+	Workers(ctx context.Context, listing queue.WorkerListing) (queue.WorkerPage, error)
+	// Explain says why a job is not running. ErrNotExist.
+	Explain(ctx context.Context, id uuid.UUID) (queue.Explanation, error)
 	// Await blocks until a job is over or ctx ends, and returns its status.
 	Await(ctx context.Context, id uuid.UUID) (queue.Status, error)
 	// AwaitChange blocks until a job has another version or ctx ends, and returns its status.
@@ -132,6 +140,10 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Progress", progressTests},
 		{"Attempts", attemptTests},
 		{"Await", awaitTests},
+		{"Queues", queuesTests},
+		{"Demand", demandTests},
+		{"Workers", workersTests},
+		{"Explain", explainTests},
 		{"Restart", restartTests},
 		{"Concurrency", concurrencyTests},
 		{"Storm", stormTests},

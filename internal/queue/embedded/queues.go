@@ -1,0 +1,155 @@
+package embedded
+
+import (
+	"context"
+	"time"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// queuesAtOnce is how many lanes are looked at before somebody else may have the mutex.
+const queuesAtOnce = 256
+
+// Queues returns a page of the lanes that have jobs. It reads nothing but, of each lane of the
+// page, which of its ready jobs was enqueued first.
+func (s *Store) Queues(_ context.Context, listing queue.LaneListing) (queue.LanePage, error) {
+	if err := listing.Validate(); err != nil {
+		return queue.LanePage{}, err
+	}
+	if err := s.enter(); err != nil {
+		return queue.LanePage{}, err
+	}
+	defer s.leave()
+	page, fronts := s.queues(&listing)
+	for i := range page.Queues {
+		since, err := s.readySince(&fronts[i])
+		if err != nil {
+			return queue.LanePage{}, s.answer(err)
+		}
+		page.Queues[i].OldestReady = since
+	}
+	return page, s.answer(nil)
+}
+
+func (s *Store) queues(listing *queue.LaneListing) (page queue.LanePage, fronts []front) {
+	filter := queue.Filter{Types: listing.Types, Channels: listing.Channels}
+	now := s.clock()
+	page.Now = storedTime(now)
+	var last queue.Lane
+	for more := true; more; {
+		func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			// Lanes may have come and gone since.
+			from, found := s.tallies.find(last)
+			if found {
+				from++
+			}
+			some := s.tallies.sorted[from:]
+			if more = len(some) > queuesAtOnce; more {
+				some = some[:queuesAtOnce]
+			}
+			for _, t := range some {
+				last = t.lane
+				if !filter.MatchesLane(t.lane) {
+					continue
+				}
+				page.Total.Add(&t.counts)
+				if compareLanes(t.lane, listing.After) <= 0 {
+					continue
+				}
+				if len(page.Queues) == listing.Limit {
+					page.More = true
+					continue
+				}
+				page.Queues = append(page.Queues, queue.LaneInfo{
+					Lane: t.lane, Counts: t.counts,
+					Enqueued: t.meters.enqueued.read(now), Started: t.meters.started.read(now),
+					Finished: t.meters.finished.read(now), Failed: t.meters.failed.read(now),
+				})
+				fronts = append(fronts, s.frontOf(t.lane))
+			}
+		}()
+	}
+	return page, fronts
+}
+
+// front is where the ready jobs of a lane begin: the first one of each priority, of those that
+// are in memory, and where to look for the others.
+type front struct {
+	lane   queue.Lane
+	firsts []readyJob
+	next   position // look from there on, if more is set
+	more   bool
+}
+
+// frontOf returns the front of a lane. s.mu is held.
+func (s *Store) frontOf(name queue.Lane) front {
+	f := front{lane: name}
+	l := s.lanes[name]
+	if l == nil {
+		return f
+	}
+	for i := range l.window {
+		if last := len(f.firsts) - 1; last < 0 || f.firsts[last].at.rank != l.window[i].at.rank {
+			f.firsts = append(f.firsts, l.window[i])
+		}
+	}
+	f.more = l.more
+	f.next = position{rank: l.end.rank, place: l.end.place + 1}
+	if last := len(f.firsts) - 1; last >= 0 && f.firsts[last].at.rank == l.end.rank {
+		f.next = position{rank: l.end.rank + 1} // of that rank the first one is known
+	}
+	return f
+}
+
+// readySince returns since when the job has been ready that was enqueued first; zero if there is
+// none. It leaps from priority to priority.
+func (s *Store) readySince(f *front) (time.Time, error) {
+	var (
+		oldest readyJob
+		found  bool
+	)
+	consider := func(j readyJob) {
+		if !found || j.at.place < oldest.at.place {
+			oldest, found = j, true
+		}
+	}
+	for _, j := range f.firsts {
+		consider(j)
+	}
+	if f.more {
+		end := after(laneKey(nil, prefixReady, f.lane))
+		k, err := s.openCursor(readyKey(nil, f.lane, f.next), end)
+		if err != nil {
+			return time.Time{}, err
+		}
+		for more := true; more && err == nil; {
+			more = false
+			err = k.scan(readyKey(nil, f.lane, f.next), end, func(key, value []byte) (bool, error) {
+				_, at, ok := laneOfReadyKey(key)
+				id, _, err := decodeReady(value)
+				if !ok || err != nil {
+					return true, nil // the audit tells
+				}
+				consider(readyJob{at: at, id: id})
+				f.next, more = position{rank: at.rank + 1}, at.rank < 2*queue.MaxPriority
+				return false, nil
+			})
+		}
+		if err := k.close(err); err != nil {
+			return time.Time{}, err
+		}
+	}
+	if !found {
+		return time.Time{}, nil
+	}
+	r, err := s.readRecord(oldest.id)
+	if isDamage(err) {
+		return time.Time{}, nil // it is not ready any more, or nobody can run it
+	}
+	if r.RunAt.After(r.Queued) {
+		return r.RunAt, err
+	}
+	return r.Queued, err
+}
