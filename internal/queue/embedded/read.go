@@ -12,18 +12,21 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
+// reader reads a store: as it is, or as it was when a snapshot of it was taken.
+type reader struct{ from pebble.Reader }
+
 // get returns a copy of a key's value.
-func (s *Store) get(key []byte) (value []byte, found bool, err error) {
-	found, err = s.view(key, func(v []byte) error {
-		value = append([]byte(nil), v...)
+func (v reader) get(key []byte) (value []byte, found bool, err error) {
+	found, err = v.view(key, func(found []byte) error {
+		value = append([]byte(nil), found...)
 		return nil
 	})
 	return value, found, err
 }
 
 // view calls use with a key's value, which is valid only until use returns.
-func (s *Store) view(key []byte, use func([]byte) error) (found bool, err error) {
-	value, closer, err := s.db.Get(key)
+func (v reader) view(key []byte, use func([]byte) error) (found bool, err error) {
+	value, closer, err := v.from.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return false, nil
 	}
@@ -46,8 +49,8 @@ func readError(err error) error {
 }
 
 // readJob returns what was given at Enqueue; withArgs false leaves Args nil. ErrNotExist.
-func (s *Store) readJob(id uuid.UUID, withArgs bool) (j job, err error) {
-	found, err := s.view(idKey(nil, prefixJob, id), func(value []byte) error {
+func (v reader) readJob(id uuid.UUID, withArgs bool) (j job, err error) {
+	found, err := v.view(idKey(nil, prefixJob, id), func(value []byte) error {
 		j, err = decodeJob(id, value, withArgs)
 		return err
 	})
@@ -59,21 +62,21 @@ func (s *Store) readJob(id uuid.UUID, withArgs bool) (j job, err error) {
 
 // readRecord returns the job's record as it was committed last. ErrNotExist, also if the job was
 // deleted.
-func (s *Store) readRecord(id uuid.UUID) (record, error) { return hidden(s.readKept(id)) }
+func (v reader) readRecord(id uuid.UUID) (record, error) { return hidden(v.readKept(id)) }
 
 // readKept is readRecord, but for a job that was deleted and that is still needed returns its
 // record.
-func (s *Store) readKept(id uuid.UUID) (record, error) {
-	r, err := s.readStoredRecord(id)
+func (v reader) readKept(id uuid.UUID) (record, error) {
+	r, err := v.readStoredRecord(id)
 	if !errors.Is(err, queue.ErrNotExist) {
 		return r, err
 	}
-	j, err := s.readJob(id, false)
+	j, err := v.readJob(id, false)
 	if err != nil {
 		return record{}, err
 	}
 	var queued time.Time
-	_, err = s.view(readyKey(nil, j.Lane(), positionOf(j.Priority, j.place)), func(value []byte) (err error) {
+	_, err = v.view(readyKey(nil, j.Lane(), positionOf(j.Priority, j.place)), func(value []byte) (err error) {
 		_, queued, err = decodeReady(value)
 		return err
 	})
@@ -85,12 +88,12 @@ func (s *Store) readKept(id uuid.UUID) (record, error) {
 	}
 	// Something has happened to it, perhaps since the first look: then it has an s key now,
 	// and keeps it.
-	r, err = s.readStoredRecord(id)
+	r, err = v.readStoredRecord(id)
 	return r, mustExist(err)
 }
 
-func (s *Store) readStoredRecord(id uuid.UUID) (r record, err error) {
-	found, err := s.view(idKey(nil, prefixRecord, id), func(value []byte) error {
+func (v reader) readStoredRecord(id uuid.UUID) (r record, err error) {
+	found, err := v.view(idKey(nil, prefixRecord, id), func(value []byte) error {
 		r, err = decodeRecord(id, value)
 		return err
 	})
@@ -101,8 +104,8 @@ func (s *Store) readStoredRecord(id uuid.UUID) (r record, err error) {
 }
 
 // readOutcome returns the job's outcome; an empty one if it has none.
-func (s *Store) readOutcome(id uuid.UUID) (o queue.Outcome, err error) {
-	_, err = s.view(idKey(nil, prefixOutcome, id), func(value []byte) error {
+func (v reader) readOutcome(id uuid.UUID) (o queue.Outcome, err error) {
+	_, err = v.view(idKey(nil, prefixOutcome, id), func(value []byte) error {
 		o, err = decodeOutcome(id, value)
 		return err
 	})
@@ -111,8 +114,8 @@ func (s *Store) readOutcome(id uuid.UUID) (o queue.Outcome, err error) {
 
 // readEndedLease returns what is remembered of a lease that is over. ErrNotExist if no lease
 // ever had the token.
-func (s *Store) readEndedLease(token uuid.UUID) (l queue.EndedLease, err error) {
-	found, err := s.view(idKey(nil, prefixEndedLease, token), func(value []byte) error {
+func (v reader) readEndedLease(token uuid.UUID) (l queue.EndedLease, err error) {
+	found, err := v.view(idKey(nil, prefixEndedLease, token), func(value []byte) error {
 		l, err = decodeEndedLease(value)
 		return err
 	})
@@ -124,8 +127,8 @@ func (s *Store) readEndedLease(token uuid.UUID) (l queue.EndedLease, err error) 
 
 // scan calls use with the keys and values from lower up to, not including, upper, in order,
 // until use returns false or an error. Keys and values are valid only until use returns.
-func (s *Store) scan(lower, upper []byte, use func(key, value []byte) (bool, error)) (err error) {
-	k, err := s.openCursor(lower, upper)
+func (v reader) scan(lower, upper []byte, use func(key, value []byte) (bool, error)) (err error) {
+	k, err := v.openCursor(lower, upper)
 	if err != nil {
 		return err
 	}
@@ -138,8 +141,8 @@ func (s *Store) scan(lower, upper []byte, use func(key, value []byte) (bool, err
 type cursor struct{ it *pebble.Iterator }
 
 // openCursor opens a cursor for ranges from lower up to upper. The caller must close it.
-func (s *Store) openCursor(lower, upper []byte) (cursor, error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+func (v reader) openCursor(lower, upper []byte) (cursor, error) {
+	it, err := v.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return cursor{}, readError(err)
 	}

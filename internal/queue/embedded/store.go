@@ -30,6 +30,9 @@ const (
 	sequenceStride = 1 << 16
 )
 
+// formatOfPebble is named, so that a new Pebble does not change stores in passing.
+const formatOfPebble = pebble.FormatValueSeparation
+
 // limits are the sizes that a test may want to be small.
 type limits struct {
 	// settleStep is how many dependents one change tells, so that a big graph does not keep
@@ -68,6 +71,7 @@ type Options struct {
 
 // Store is a queue in one directory, or in memory. It implements queue.JobQueue.
 type Store struct {
+	reader   // of db
 	db       *pebble.DB
 	lock     *pebble.Lock
 	log      queue.SimpleLogger
@@ -143,13 +147,9 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 	if err := fs.MkdirAll(directory, 0o700); err != nil {
 		return nil, fmt.Errorf("make the store's directory: %w", err)
 	}
-	lock, err := pebble.LockDirectory(directory, fs)
-	switch {
-	case err == nil:
-	case errors.Is(err, unix.EAGAIN), strings.Contains(err.Error(), "lock held by current process"):
-		return nil, fmt.Errorf("lock %s: %w", directory, ErrInUse)
-	default:
-		return nil, fmt.Errorf("lock the store's directory %s: %w", directory, err)
+	lock, err := lockDirectory(fs, directory)
+	if err != nil {
+		return nil, err
 	}
 	if limits.logAhead > 0 {
 		fs = logFS{FS: fs, ahead: limits.logAhead}
@@ -169,6 +169,7 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		return nil, errors.Join(err, lock.Close())
 	}
 	s := &Store{
+		reader:  reader{db},
 		db:      db,
 		lock:    lock,
 		log:     options.Logger,
@@ -197,14 +198,26 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 	return s, nil
 }
 
+// lockDirectory keeps others from opening a store. ErrInUse.
+func lockDirectory(fs vfs.FS, directory string) (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(directory, fs)
+	switch {
+	case err == nil:
+		return lock, nil
+	case errors.Is(err, unix.EAGAIN), strings.Contains(err.Error(), "lock held by current process"):
+		return nil, fmt.Errorf("lock %s: %w", directory, ErrInUse)
+	default:
+		return nil, fmt.Errorf("lock the store's directory %s: %w", directory, err)
+	}
+}
+
 func openPebble(fs vfs.FS, directory string, lock *pebble.Lock, logger *pebbleLogger) (*pebble.DB, error) {
 	cache := pebble.NewCache(cacheSize)
 	defer cache.Unref() // the DB holds it from here on
 	db, err := pebble.Open(directory, &pebble.Options{
-		Cache: cache,
-		FS:    fs,
-		// Named, so that a new Pebble does not change stores in passing.
-		FormatMajorVersion: pebble.FormatValueSeparation,
+		Cache:              cache,
+		FS:                 fs,
+		FormatMajorVersion: formatOfPebble,
 		EventListener: &pebble.EventListener{
 			// Pebble's own way would be to end the process; but damage concerns the reads
 			// that meet it, which return it.
@@ -250,24 +263,22 @@ func (s *Store) load() error {
 }
 
 func (s *Store) loadFormat() error {
-	value, found, err := s.get([]byte(keyFormat))
-	switch {
-	case err != nil:
+	_, found, err := s.get([]byte(keyFormat))
+	if err != nil {
 		return fmt.Errorf("read the store's format: %w", err)
-	case !found:
-		group, err := s.commit(func(c *change) error {
-			c.set(append(c.key[:0], keyFormat...), append(c.value[:0], formatVersion))
-			return nil
-		})
-		if err == nil {
-			err = s.durable(group)
-		}
-		if err != nil {
-			return fmt.Errorf("write the store's format: %w", err)
-		}
+	}
+	if found {
+		return s.checkFormat()
+	}
+	group, err := s.commit(func(c *change) error {
+		c.set(append(c.key[:0], keyFormat...), append(c.value[:0], formatVersion))
 		return nil
-	case len(value) != 1 || value[0] != formatVersion:
-		return fmt.Errorf("the store has format %x; this version of the server reads format %d only", value, formatVersion)
+	})
+	if err == nil {
+		err = s.durable(group)
+	}
+	if err != nil {
+		return fmt.Errorf("write the store's format: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,69 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// AuditDirectory audits a store that nobody has open, without changing anything in it. ErrInUse.
+func AuditDirectory(ctx context.Context, directory string) (queue.Audit, error) {
+	return auditDirectory(ctx, vfs.Default, directory)
+}
+
+func auditDirectory(ctx context.Context, files vfs.FS, directory string) (a queue.Audit, err error) {
+	desc, err := pebble.Peek(directory, files)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && !desc.Exists:
+		return a, fmt.Errorf("there is no store in %s", directory)
+	case err != nil:
+		return a, fmt.Errorf("look for a store in %s: %w", directory, err)
+	}
+	lock, err := lockDirectory(files, directory)
+	if err != nil {
+		return a, err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	db, err := pebble.Open(directory, &pebble.Options{
+		FS: files, ReadOnly: true, Lock: lock, FormatMajorVersion: formatOfPebble, Logger: silent{},
+	})
+	if err != nil {
+		return a, fmt.Errorf("open the store in %s: %w", directory, err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	from := reader{db}
+	if err := from.checkFormat(); err != nil {
+		return a, err
+	}
+	return auditAll(ctx, from)
+}
+
+// checkFormat returns an error if the store has another format than this version reads.
+func (v reader) checkFormat() error {
+	value, _, err := v.get([]byte(keyFormat))
+	if err != nil {
+		return fmt.Errorf("read the store's format: %w", err)
+	}
+	if len(value) != 1 || value[0] != formatVersion {
+		return fmt.Errorf("the store has format %x; this version of the server reads format %d only", value, formatVersion)
+	}
+	return nil
+}
+
+// silent is told what Pebble tells of its housekeeping. What it cannot do it returns as well.
+type silent struct{}
+
+// Infof implements pebble.Logger, as do the others.
+func (silent) Infof(string, ...any) {}
+
+// Errorf drops what it is told.
+func (silent) Errorf(string, ...any) {}
+
+// Fatalf ends the process: Pebble relies on it.
+func (silent) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
