@@ -234,6 +234,22 @@ type AttemptList struct {
 	Attempts []Attempt `json:"attempts"`
 }
 
+// Backup defines model for Backup.
+type Backup struct {
+	// Bytes The size of its files. Those that it shares with the store need no room until the store drops them.
+	Bytes int64 `json:"bytes"`
+
+	// Name The name of its directory beneath `--backup-dir`.
+	Name string `json:"name"`
+}
+
+// BackupRequest defines model for BackupRequest.
+type BackupRequest struct {
+	// Name What the backup's directory is to be called. When left out, the time in UTC, such as
+	// `20261117T093000.123456Z`.
+	Name *string `json:"name,omitempty"`
+}
+
 // Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
 // never see the jobs of another. Written like a type.
 //
@@ -1648,6 +1664,9 @@ type ListWorkersParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// CreateBackupJSONRequestBody defines body for CreateBackup for application/json ContentType.
+type CreateBackupJSONRequestBody = BackupRequest
+
 // DequeueJSONRequestBody defines body for Dequeue for application/json ContentType.
 type DequeueJSONRequestBody = DequeueRequest
 
@@ -1787,6 +1806,40 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateBackupWithBody Copy the store
+	//
+	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
+	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
+	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
+	// error there is none.
+	//
+	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
+	// backup end then, at no cost to their jobs, which wait for other workers: those that held
+	// them work for the original, and their tokens are answered with `lease-lost` or
+	// `lease-not-found`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/admin/backup (the `CreateBackup` operationId).
+	CreateBackupWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateBackup Copy the store
+	//
+	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
+	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
+	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
+	// error there is none.
+	//
+	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
+	// backup end then, at no cost to their jobs, which wait for other workers: those that held
+	// them work for the original, and their tokens are answered with `lease-lost` or
+	// `lease-not-found`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/admin/backup (the `CreateBackup` operationId).
+	CreateBackup(ctx context.Context, body CreateBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetDemand How many ready jobs could a worker take now?
 	//
@@ -2388,6 +2441,60 @@ func (c *GeneratedClient) GetOpenAPIYAML(ctx context.Context, reqEditors ...Requ
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *GeneratedClient) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateBackupWithBody Copy the store
+//
+// Copies the store as it is at one moment, while it is used, into a new directory beneath the
+// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
+// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
+// error there is none.
+//
+// To restore it, start a server with `--store` on a copy of that directory. The leases of the
+// backup end then, at no cost to their jobs, which wait for other workers: those that held
+// them work for the original, and their tokens are answered with `lease-lost` or
+// `lease-not-found`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/admin/backup (the `CreateBackup` operationId).
+func (c *GeneratedClient) CreateBackupWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateBackupRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateBackup Copy the store
+//
+// Copies the store as it is at one moment, while it is used, into a new directory beneath the
+// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
+// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
+// error there is none.
+//
+// To restore it, start a server with `--store` on a copy of that directory. The leases of the
+// backup end then, at no cost to their jobs, which wait for other workers: those that held
+// them work for the original, and their tokens are answered with `lease-lost` or
+// `lease-not-found`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/admin/backup (the `CreateBackup` operationId).
+func (c *GeneratedClient) CreateBackup(ctx context.Context, body CreateBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateBackupRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3437,6 +3544,46 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewCreateBackupRequest calls the generic CreateBackup builder with application/json body
+func NewCreateBackupRequest(server string, body CreateBackupJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateBackupRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateBackupRequestWithBody constructs an http.Request for the CreateBackup method, with any body, and a specified content type
+func NewCreateBackupRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/backup")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -4910,6 +5057,40 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 
+	// CreateBackupWithBodyWithResponse Copy the store
+	//
+	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
+	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
+	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
+	// error there is none.
+	//
+	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
+	// backup end then, at no cost to their jobs, which wait for other workers: those that held
+	// them work for the original, and their tokens are answered with `lease-lost` or
+	// `lease-not-found`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/backup (the `CreateBackup` operationId).
+	CreateBackupWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateBackupResponse, error)
+
+	// CreateBackupWithResponse Copy the store
+	//
+	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
+	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
+	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
+	// error there is none.
+	//
+	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
+	// backup end then, at no cost to their jobs, which wait for other workers: those that held
+	// them work for the original, and their tokens are answered with `lease-lost` or
+	// `lease-not-found`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/admin/backup (the `CreateBackup` operationId).
+	CreateBackupWithResponse(ctx context.Context, body CreateBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateBackupResponse, error)
+
 	// GetDemandWithResponse How many ready jobs could a worker take now?
 	//
 	// For autoscalers: how many jobs a worker that asks for these types and channels could be
@@ -5692,6 +5873,103 @@ func (r GetReadinessResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReadinessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateBackupResponse409Headers the declared response headers of an HTTP 409 response for CreateBackup
+type CreateBackupResponse409Headers struct {
+	RetryAfter *int
+}
+
+// CreateBackupResponseDefaultHeaders the declared response headers of an HTTP default response for CreateBackup
+type CreateBackupResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type CreateBackupResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Backup
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Conflict
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateBackupResponse409Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateBackupResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateBackupResponse) GetJSON201() *Backup {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateBackupResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateBackupResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateBackupResponse) GetApplicationproblemJSON409() *Conflict {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateBackupResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateBackupResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateBackupResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateBackupResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateBackupResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateBackupResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateBackupResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7901,6 +8179,52 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// CreateBackupWithBodyWithResponse Copy the store
+//
+// Copies the store as it is at one moment, while it is used, into a new directory beneath the
+// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
+// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
+// error there is none.
+//
+// To restore it, start a server with `--store` on a copy of that directory. The leases of the
+// backup end then, at no cost to their jobs, which wait for other workers: those that held
+// them work for the original, and their tokens are answered with `lease-lost` or
+// `lease-not-found`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/backup (the `CreateBackup` operationId).
+func (c *ClientWithResponses) CreateBackupWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateBackupResponse, error) {
+	rsp, err := c.CreateBackupWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateBackupResponse(rsp)
+}
+
+// CreateBackupWithResponse Copy the store
+//
+// Copies the store as it is at one moment, while it is used, into a new directory beneath the
+// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
+// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
+// error there is none.
+//
+// To restore it, start a server with `--store` on a copy of that directory. The leases of the
+// backup end then, at no cost to their jobs, which wait for other workers: those that held
+// them work for the original, and their tokens are answered with `lease-lost` or
+// `lease-not-found`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/admin/backup (the `CreateBackup` operationId).
+func (c *ClientWithResponses) CreateBackupWithResponse(ctx context.Context, body CreateBackupJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateBackupResponse, error) {
+	rsp, err := c.CreateBackup(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateBackupResponse(rsp)
+}
+
 // GetDemandWithResponse How many ready jobs could a worker take now?
 //
 // For autoscalers: how many jobs a worker that asks for these types and channels could be
@@ -8873,6 +9197,97 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 	switch {
 	case true:
 		var headers GetReadinessResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateBackupResponse parses an HTTP response from a CreateBackupWithResponse call
+func ParseCreateBackupResponse(rsp *http.Response) (*CreateBackupResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateBackupResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Backup
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Conflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 409:
+		var headers CreateBackupResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers409 = &headers
+	case true:
+		var headers CreateBackupResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

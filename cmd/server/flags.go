@@ -12,7 +12,7 @@ import (
 func program(stdout, stderr io.Writer) cli.Program {
 	return cli.Program{
 		Name:        "longshore-server",
-		Description: "Longshore is a job queue for workers that are somewhere else. This is its server.",
+		Description: "Longshore is a job queue for workers that are somewhere else. This is its server. longshore-server audit --help tells how to audit a store.",
 		Stdout:      stdout,
 		Stderr:      stderr,
 	}
@@ -32,6 +32,7 @@ type flags struct {
 	MaxResultBytes   int64         `default:"1048576" help:"The longest result, partial result, or details of an error, in bytes."`
 	IdempotencyTTL   time.Duration `default:"24h" help:"How long calls with an Idempotency-Key are remembered."`
 	Retention        time.Duration `default:"168h" help:"How long a job is kept that is over; 0 for ever."`
+	BackupDir        string        `placeholder:"DIR" help:"Directory that backups are made in, by POST /v1/admin/backup. None are made unless it is given."`
 	ShutdownTimeout  time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel         string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat        string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

@@ -15,8 +15,16 @@ import (
 	"github.com/longshore-queue/longshore/internal/logging"
 )
 
-// run runs a server until ctx ends or the server fails, and returns the process's exit code.
+// run does what the arguments say, and returns the process's exit code.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == commandAudit {
+		return runAudit(ctx, args[1:], env, stdout, stderr)
+	}
+	return runServer(ctx, args, env, stdout, stderr)
+}
+
+// runServer runs a server until ctx ends or the server fails, and returns the exit code.
+func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	program := program(stdout, stderr)
 	var f flags
 	if code, ok := program.Parse(&f, args, env); !ok {
@@ -39,6 +47,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		MaxResultBytes:   f.MaxResultBytes,
 		IdempotencyTTL:   f.IdempotencyTTL,
 		Retention:        f.Retention,
+		BackupDir:        f.BackupDir,
 		Logger:           log,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {

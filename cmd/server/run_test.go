@@ -66,6 +66,12 @@ func TestBadUsage(t *testing.T) {
 		{nil, []string{"LONGSHORE_LISTEN=:http"}, "--listen"},
 		{[]string{"--store="}, nil, "--store"},
 		{nil, []string{"LONGSHORE_MAX_WAIT=-5s"}, "--max-wait"},
+		{[]string{"--retention=-1h"}, nil, "--retention"},
+		{[]string{"--store=memory", "--backup-dir=b"}, nil, "--backup-dir"},
+		{[]string{"audit", "argument"}, nil, "argument"},
+		{[]string{"audit", "--listen=:1"}, nil, "--listen"},
+		{[]string{"audit", "--store="}, nil, "--store"},
+		{[]string{"audit", "--store=memory"}, nil, "--store"},
 		{nil, []string{"LONGSHORE_REAP_INTERVAL=often"}, "--reap-interval"},
 	} {
 		t.Run(strings.Join(append(c.args, c.env...), " "), func(t *testing.T) {
@@ -77,7 +83,7 @@ func TestBadUsage(t *testing.T) {
 			stop() // a server that runs in spite of it ends at once
 			require.Equal(t, cli.ExitUsage, run(ctx, c.args, env, &stdout, &stderr), stderr.String())
 			require.NoDirExists(t, store)
-			require.Contains(t, stderr.String(), "longshore-server: ")
+			require.Regexp(t, `^longshore-server( audit)?: `, stderr.String())
 			require.Contains(t, stderr.String(), c.named)
 			require.Empty(t, stdout.String())
 		})
@@ -99,7 +105,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	help := strings.Join(strings.Fields(stdout.String()), " ")
 	for _, flag := range []string{
 		"listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
-		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "shutdown-timeout", "log-level", "log-format",
+		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "shutdown-timeout", "log-level", "log-format",
 	} {
 		require.Contains(t, help, "--"+flag)
 		require.Contains(t, help, "($LONGSHORE_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))+")")
@@ -133,14 +139,14 @@ func TestFlagsAndVariables(t *testing.T) {
 		"LONGSHORE_LISTEN=:1", "LONGSHORE_STORE=memory", "LONGSHORE_HEARTBEAT_TIMEOUT=1s",
 		"LONGSHORE_REAP_INTERVAL=2s", "LONGSHORE_MAX_RETRIES=3", "LONGSHORE_MAX_WAIT=4s",
 		"LONGSHORE_MAX_BODY_BYTES=5", "LONGSHORE_MAX_BATCH_BYTES=7", "LONGSHORE_MAX_ARGS_BYTES=8",
-		"LONGSHORE_MAX_RESULT_BYTES=9", "LONGSHORE_IDEMPOTENCY_TTL=10s", "LONGSHORE_RETENTION=11s", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
+		"LONGSHORE_MAX_RESULT_BYTES=9", "LONGSHORE_IDEMPOTENCY_TTL=10s", "LONGSHORE_BACKUP_DIR=/b", "LONGSHORE_RETENTION=11s", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
 		"LONGSHORE_LOG_FORMAT=text", "LONGSHORE_VERSION=true", "LONGSHORE_UNKNOWN=1", "PATH=/bin",
 	}
 	fromEnv := parse(t, nil, env)
 	want := flags{
 		Listen: ":1", Store: "memory", HeartbeatTimeout: time.Second, ReapInterval: 2 * time.Second,
 		MaxRetries: 3, MaxWait: 4 * time.Second, MaxBodyBytes: 5, MaxBatchBytes: 7,
-		MaxArgsBytes: 8, MaxResultBytes: 9, IdempotencyTTL: 10 * time.Second, Retention: 11 * time.Second, ShutdownTimeout: 6 * time.Second,
+		MaxArgsBytes: 8, MaxResultBytes: 9, IdempotencyTTL: 10 * time.Second, Retention: 11 * time.Second, BackupDir: "/b", ShutdownTimeout: 6 * time.Second,
 		LogLevel: "debug", LogFormat: "text",
 	}
 	require.Equal(t, want, fromEnv)

@@ -14,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // Defaults of Options.
@@ -60,6 +61,9 @@ type Options struct {
 	// each 64 KiB of it. The http.Server should have a WriteTimeout too, of any length: it
 	// takes back the deadline of one answer before the next request is read.
 	WriteTimeout time.Duration
+	// Backup makes a backup of that name; nil if none can be made. queue.ErrBackupExists,
+	// queue.ErrBackupUnderWay.
+	Backup func(ctx context.Context, name string) (queue.Backup, error)
 	// Stopping ends when the server begins to shut down. Whoever waits is answered then,
 	// nobody is made to wait any more, and no more leases are granted by waiting.
 	Stopping context.Context
@@ -81,8 +85,8 @@ type API struct {
 }
 
 // New returns an API in front of the queue. It starts nothing.
-func New(queue Queue, options Options) (*API, error) {
-	if queue == nil {
+func New(q Queue, options Options) (*API, error) {
+	if q == nil {
 		return nil, errors.New("api: a queue is required")
 	}
 	if err := options.complete(); err != nil {
@@ -98,7 +102,7 @@ func New(queue Queue, options Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{
-		queue: queue, options: options, sizes: sizes, producer: producer, log: options.Logger,
+		queue: q, options: options, sizes: sizes, producer: producer, log: options.Logger,
 		document: loadDocument(), catalogue: newCatalogue(), operations: operations(), routes: make(map[string]string),
 	}
 

@@ -5,6 +5,9 @@ import "net/http"
 // The stable codes of problem documents.
 const (
 	codeAlreadyReported      = "already-reported"
+	codeBackupExists         = "backup-exists"
+	codeBackupUnderWay       = "backup-under-way"
+	codeBackupsDisabled      = "backups-disabled"
 	codeBodyTooLarge         = "body-too-large"
 	codeDependencyNotFound   = "dependency-not-found"
 	codeDependencyFailed     = "dependency-not-succeeded"
@@ -49,6 +52,18 @@ func kinds() []kind {
 			codeAlreadyReported, http.StatusConflict, "The lease was reported on before",
 			"The worker reported another outcome under this token before, and that one was kept. The same report again would have been answered as the first time.",
 			"another outcome was reported under this token before; that one was kept",
+		}, {
+			codeBackupExists, http.StatusConflict, "There is a backup of that name",
+			"There is something of that name in the server's --backup-dir already. It was left as it is. Choose another name, or give none.",
+			"there is a backup of that name; choose another one",
+		}, {
+			codeBackupUnderWay, http.StatusConflict, "Another backup is being made",
+			"The server makes one backup at a time. Try again when that one is done.",
+			"another backup is being made; try again when it is done",
+		}, {
+			codeBackupsDisabled, http.StatusForbidden, "The server makes no backups",
+			"The server was started without --backup-dir, the directory that backups are made in. Nothing was done.",
+			"the server was started without --backup-dir",
 		}, {
 			codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
 			"The body is longer than the server's --max-body-bytes, or --max-batch-bytes for a batch. Keep large data elsewhere and send a reference to it, or create fewer jobs in one call.",

@@ -34,6 +34,8 @@ func causes() []cause {
 		{queue.ErrNotFailed, codeJobNotFailed, codeJobNotFailed},
 		{queue.ErrNotOver, codeJobNotOver, codeJobNotOver},
 		{queue.ErrDeleted, codeJobDeleted, codeJobDeleted},
+		{queue.ErrBackupExists, codeBackupExists, codeBackupExists},
+		{queue.ErrBackupUnderWay, codeBackupUnderWay, codeBackupUnderWay},
 		{queue.ErrDependencyFailed, codeDependencyFailed, codeDependencyFailed},
 		{queue.ErrUniqueKeyTaken, codeUniqueKeyTaken, codeUniqueKeyTaken},
 		{queue.ErrKeyReused, codeKeyReused, codeKeyReused},

@@ -64,6 +64,8 @@ func TestSentinels(t *testing.T) {
 		"ErrLeaseLost":        {queue.ErrLeaseLost, want{409, "lease-lost"}, want{409, "lease-lost"}},
 		"ErrAlreadyReported":  {queue.ErrAlreadyReported, want{409, "already-reported"}, want{409, "already-reported"}},
 		"ErrChanged":          {queue.ErrChanged, want{412, "job-changed"}, want{412, "job-changed"}},
+		"ErrBackupExists":     {queue.ErrBackupExists, want{409, "backup-exists"}, want{409, "backup-exists"}},
+		"ErrBackupUnderWay":   {queue.ErrBackupUnderWay, want{409, "backup-under-way"}, want{409, "backup-under-way"}},
 		"ErrNotOver":          {queue.ErrNotOver, want{409, "job-not-over"}, want{409, "job-not-over"}},
 		"ErrDeleted":          {queue.ErrDeleted, want{409, "job-deleted"}, want{409, "job-deleted"}},
 		"ErrNotFailed":        {queue.ErrNotFailed, want{409, "job-not-failed"}, want{409, "job-not-failed"}},

@@ -106,6 +106,7 @@ func (a *App) Start() (err error) {
 		MaxBatchBytes:    a.options.MaxBatchBytes,
 		MaxArgsBytes:     a.options.MaxArgsBytes,
 		MaxResultBytes:   a.options.MaxResultBytes,
+		Backup:           a.backup(),
 		Stopping:         stopping,
 	})
 	if err != nil {

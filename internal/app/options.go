@@ -44,6 +44,9 @@ type Options struct {
 	MaxResultBytes int64
 	// IdempotencyTTL is how long calls with an idempotency key are remembered.
 	IdempotencyTTL time.Duration
+	// BackupDir is the directory that backups are made in; "" for none. A store that is InMemory
+	// has none.
+	BackupDir string
 	// Retention is how long a job that is over is kept; 0 for ever.
 	Retention time.Duration
 	// Logger gets everything; nil for nobody.
@@ -82,6 +85,9 @@ func (o Options) validate() error {
 		if d.value <= 0 {
 			return &OptionError{d.option, fmt.Sprintf("must be more than 0, not %s", d.value)}
 		}
+	}
+	if o.BackupDir != "" && o.Store == InMemory {
+		return &OptionError{"BackupDir", "makes no sense with a store that is kept in memory"}
 	}
 	if o.Retention < 0 {
 		return &OptionError{"Retention", fmt.Sprintf("must not be negative: %s", o.Retention)}

@@ -1,11 +1,15 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/logging"
+	"github.com/longshore-queue/longshore/internal/queue"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
 	"github.com/longshore-queue/longshore/internal/reaper"
 )
@@ -15,6 +19,7 @@ type store interface {
 	api.Queue
 	reaper.Queue
 	reaper.Store
+	Backup(ctx context.Context, directory string) (bytes int64, err error)
 	// Close ends the engine, and everybody who waits for it. Calls that come later are
 	// answered with queue.ErrUnavailable.
 	Close() error
@@ -34,6 +39,21 @@ func (a *App) openStore() (store, error) {
 		return nil, fmt.Errorf("open the store in %s: %w", a.options.Store, err)
 	}
 	return s, nil
+}
+
+// backup makes backups; nil if there is no place for them.
+func (a *App) backup() func(ctx context.Context, name string) (queue.Backup, error) {
+	directory := a.options.BackupDir
+	if directory == "" {
+		return nil
+	}
+	return func(ctx context.Context, name string) (queue.Backup, error) {
+		if err := os.MkdirAll(directory, 0o700); err != nil {
+			return queue.Backup{}, fmt.Errorf("make the directory of backups: %w", err)
+		}
+		bytes, err := a.store.Backup(ctx, filepath.Join(directory, name))
+		return queue.Backup{Name: name, Bytes: bytes}, err
+	}
 }
 
 // openEngine opens the engine at a path, which may be InMemory.

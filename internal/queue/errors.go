@@ -44,6 +44,10 @@ var (
 	ErrKeyReused = errors.New("idempotency key was used for another call")
 	// ErrKeyInUse: the call with the same idempotency key is still under way.
 	ErrKeyInUse = errors.New("call with the same idempotency key is under way")
+	// ErrBackupExists: there is a backup of that name.
+	ErrBackupExists = errors.New("there is a backup of that name")
+	// ErrBackupUnderWay: another backup is being made.
+	ErrBackupUnderWay = errors.New("another backup is being made")
 	// ErrUnavailable: the store is closed or has failed; the outcome of a call that got this
 	// error is unknown.
 	ErrUnavailable = errors.New("queue is not available")

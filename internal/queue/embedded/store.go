@@ -73,6 +73,7 @@ type Options struct {
 type Store struct {
 	reader   // of db
 	db       *pebble.DB
+	fs       vfs.FS
 	lock     *pebble.Lock
 	log      queue.SimpleLogger
 	clock    func() time.Time
@@ -86,6 +87,7 @@ type Store struct {
 	changed  wait.Watch[uuid.UUID] // jobs
 	due      dueIndex
 	pruning  pruning
+	backing  sync.Mutex // held while a backup is made
 	underWay callsUnderWay
 	onceTTL  time.Duration
 
@@ -171,6 +173,7 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 	s := &Store{
 		reader:  reader{db},
 		db:      db,
+		fs:      fs,
 		lock:    lock,
 		log:     options.Logger,
 		clock:   options.Clock,
@@ -190,6 +193,9 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 	s.syncer = newSyncer(func() error { return db.LogData(nil, pebble.Sync) }, failure.down, failure.fail)
 	s.syncer.start()
 	err = s.load()
+	if err == nil {
+		err = s.endLeasesOfBackup(directory)
+	}
 	if err != nil {
 		close(s.timekeeperDone) // a store of another format must not be written to
 		return nil, errors.Join(err, s.Close())
