@@ -705,6 +705,37 @@ type JobError struct {
 	Reason string `json:"reason"`
 }
 
+// JobEvent What a job is after a change, in `/v1/events`.
+type JobEvent struct {
+	At      time.Time `json:"at"`
+	Attempt int64     `json:"attempt"`
+
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel Channel            `json:"channel"`
+	Id      openapi_types.UUID `json:"id"`
+
+	// State `scheduled`: waits for `run_at`. `blocked`: dependencies are not over. `pending`: ready,
+	// waiting for a worker. `running`: leased. `finished`, `failed`, `canceled`: over.
+	//
+	//
+	// Example: pending
+	State JobState `json:"state"`
+
+	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
+	// digits or `. _ : / @ + -`, the first a letter or a digit.
+	//
+	//
+	// Example: resize
+	Type JobType `json:"type"`
+
+	// Version What the job's `ETag` has between its quotes.
+	Version int64 `json:"version"`
+}
+
 // JobList defines model for JobList.
 type JobList struct {
 	Jobs []ListedJob `json:"jobs"`
@@ -1142,6 +1173,12 @@ type ListedJob struct {
 	Worker *WorkerName `json:"worker,omitempty"`
 }
 
+// MissedEvents Some events are lost to the reader, in `/v1/events`.
+type MissedEvents struct {
+	// UpTo How many at most, whatever they were about. Absent if the server does not know.
+	UpTo *int64 `json:"up_to,omitempty"`
+}
+
 // Need defines model for Need.
 type Need struct {
 	// If What the other job must have come to. `succeeded`: it finished; one that failed
@@ -1530,6 +1567,21 @@ type DequeueBatchParams struct {
 	// not used it. The same key under another path is another key. Other headers do not
 	// matter: a repeated call may have another `traceparent`, of which only the first counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// Channel Only jobs in one of these channels, separated by commas, 64 at most.
+	Channel *string `form:"channel,omitempty" json:"channel,omitempty"`
+
+	// Type Only jobs of one of these types, separated by commas, 64 at most.
+	Type *string `form:"type,omitempty" json:"type,omitempty"`
+
+	// Id Only these jobs, separated by commas, 100 at most.
+	Id *string `form:"id,omitempty" json:"id,omitempty"`
+
+	// LastEventID The `id` of the last event that the client has seen.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
 // ListJobsParams defines parameters for ListJobs.
@@ -1952,6 +2004,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/errors/{code} (the `GetError` operationId).
 	GetError(ctx context.Context, code string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamEvents Watch jobs change
+	//
+	// A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+	// that does not end until one side ends it. It begins with what happens after the request, or,
+	// with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
+	// connects again.
+	//
+	// | event | data | when |
+	// |---|---|---|
+	// | `job` | a `JobEvent` | a job was created or has changed, as it is then |
+	// | `deleted` | a `JobEvent` | a job was deleted, as it was |
+	// | `missed` | a `MissedEvents` | some events before the next one are lost to this reader: it read too slowly, or comes back too late, or from before a restart of the server. Look at the jobs themselves, and read on |
+	//
+	// The server keeps the newest 65,536 events, in memory. A job that changes more than once at
+	// the same moment may be told of once. Events are sent when what they tell of is on disk. A
+	// comment is sent every 15 s when there is nothing to tell. HEAD is not answered here.
+	//
+	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
+	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs List jobs
 	//
@@ -2677,6 +2749,36 @@ func (c *GeneratedClient) ListErrors(ctx context.Context, reqEditors ...RequestE
 // Corresponds with GET /v1/errors/{code} (the `GetError` operationId).
 func (c *GeneratedClient) GetError(ctx context.Context, code string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetErrorRequest(c.Server, code)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamEvents Watch jobs change
+//
+// A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+// that does not end until one side ends it. It begins with what happens after the request, or,
+// with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
+// connects again.
+//
+// | event | data | when |
+// |---|---|---|
+// | `job` | a `JobEvent` | a job was created or has changed, as it is then |
+// | `deleted` | a `JobEvent` | a job was deleted, as it was |
+// | `missed` | a `MissedEvents` | some events before the next one are lost to this reader: it read too slowly, or comes back too late, or from before a restart of the server. Look at the jobs themselves, and read on |
+//
+// The server keeps the newest 65,536 events, in memory. A job that changes more than once at
+// the same moment may be told of once. Events are sent when what they tell of is on disk. A
+// comment is sent every 15 s when there is nothing to tell. HEAD is not answered here.
+//
+// Corresponds with GET /v1/events (the `StreamEvents` operationId).
+func (c *GeneratedClient) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3828,6 +3930,99 @@ func NewGetErrorRequest(server string, code string) (*http.Request, error) {
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStreamEventsRequest constructs an http.Request for the StreamEvents method
+func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Channel != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "channel", *params.Channel, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Id != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "id", *params.Id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
 	}
 
 	return req, nil
@@ -5209,6 +5404,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/errors/{code} (the `GetError` operationId).
 	GetErrorWithResponse(ctx context.Context, code string, reqEditors ...RequestEditorFn) (*GetErrorResponse, error)
 
+	// StreamEventsWithResponse Watch jobs change
+	//
+	// A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+	// that does not end until one side ends it. It begins with what happens after the request, or,
+	// with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
+	// connects again.
+	//
+	// | event | data | when |
+	// |---|---|---|
+	// | `job` | a `JobEvent` | a job was created or has changed, as it is then |
+	// | `deleted` | a `JobEvent` | a job was deleted, as it was |
+	// | `missed` | a `MissedEvents` | some events before the next one are lost to this reader: it read too slowly, or comes back too late, or from before a restart of the server. Look at the jobs themselves, and read on |
+	//
+	// The server keeps the newest 65,536 events, in memory. A job that changes more than once at
+	// the same moment may be told of once. Events are sent when what they tell of is on disk. A
+	// comment is sent every 15 s when there is nothing to tell. HEAD is not answered here.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
+	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
+
 	// ListJobsWithResponse List jobs
 	//
 	// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
@@ -6357,6 +6574,61 @@ func (r GetErrorResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetErrorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StreamEventsResponseDefaultHeaders the declared response headers of an HTTP default response for StreamEvents
+type StreamEventsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type StreamEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *StreamEventsResponseDefaultHeaders
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8385,6 +8657,34 @@ func (c *ClientWithResponses) GetErrorWithResponse(ctx context.Context, code str
 	return ParseGetErrorResponse(rsp)
 }
 
+// StreamEventsWithResponse Watch jobs change
+//
+// A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+// that does not end until one side ends it. It begins with what happens after the request, or,
+// with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
+// connects again.
+//
+// | event | data | when |
+// |---|---|---|
+// | `job` | a `JobEvent` | a job was created or has changed, as it is then |
+// | `deleted` | a `JobEvent` | a job was deleted, as it was |
+// | `missed` | a `MissedEvents` | some events before the next one are lost to this reader: it read too slowly, or comes back too late, or from before a restart of the server. Look at the jobs themselves, and read on |
+//
+// The server keeps the newest 65,536 events, in memory. A job that changes more than once at
+// the same moment may be told of once. Events are sent when what they tell of is on disk. A
+// comment is sent every 15 s when there is nothing to tell. HEAD is not answered here.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events (the `StreamEvents` operationId).
+func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error) {
+	rsp, err := c.StreamEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamEventsResponse(rsp)
+}
+
 // ListJobsWithResponse List jobs
 //
 // The newest first, or the oldest. With `state=failed` these are the dead letters: look at
@@ -9642,6 +9942,52 @@ func ParseGetErrorResponse(rsp *http.Response) (*GetErrorResponse, error) {
 	switch {
 	case true:
 		var headers GetErrorResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
+func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers StreamEventsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

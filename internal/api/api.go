@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -81,6 +82,7 @@ type API struct {
 	catalogue  catalogue
 	operations map[string]operation
 	answers    sync.Pool         // of *jobAnswer
+	readers    atomic.Int64      // of events
 	routes     map[string]string // from Echo's way of writing a route to the contract's
 }
 
@@ -124,8 +126,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHT
 // heads makes every GET a HEAD too. net/http drops the body of its answer.
 type heads struct{ *echo.Echo }
 
-// GET adds both routes.
+// GET adds both routes, but one for what has no end.
 func (h heads) GET(path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) *echo.Route {
+	if path == eventsPath {
+		return h.Echo.GET(path, handler, middleware...)
+	}
 	h.HEAD(path, handler, middleware...)
 	return h.Echo.GET(path, handler, middleware...)
 }

@@ -211,7 +211,18 @@ type stub struct {
 	lease     func(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 	await     func(ctx context.Context, id uuid.UUID) (queue.Status, error)
 	queues    func(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)
+	position  queue.EventPosition
+	events    func(ctx context.Context, filter queue.EventFilter, after queue.EventPosition, most int) (queue.Events, error)
 	readiness error
+}
+
+func (s *stub) EventPosition() queue.EventPosition { return s.position }
+
+func (s *stub) ReadEvents(ctx context.Context, filter queue.EventFilter, after queue.EventPosition, most int) (queue.Events, error) {
+	if s.events == nil {
+		return queue.Events{}, queue.ErrUnavailable // the stream has begun; it can only end
+	}
+	return s.events(ctx, filter, after, most)
 }
 
 func (s *stub) Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error) {

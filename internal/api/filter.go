@@ -3,6 +3,8 @@ package api
 import (
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/longshore-queue/longshore/internal/api/oapi"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -64,6 +66,22 @@ func namesOf(parameter, text string) ([]string, error) {
 		seen[name] = struct{}{}
 	}
 	return names, nil
+}
+
+// idsOf reads ids that are separated by commas.
+func idsOf(parameter, text string) ([]uuid.UUID, error) {
+	names, err := namesOf(parameter, text)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]uuid.UUID, len(names))
+	for i, name := range names {
+		var ok bool
+		if ids[i], ok = parseUUID(name); !ok {
+			return nil, invalid(parameter, "must be UUIDs of 36 characters, separated by commas")
+		}
+	}
+	return ids, nil
 }
 
 // stateSet has the bit 1<<s for each state s.

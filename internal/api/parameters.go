@@ -39,6 +39,7 @@ type parameter struct {
 func operations() map[string]operation {
 	names := parameter{check: checkNames}
 	return map[string]operation{
+		"GET /v1/events": {name: "streamEvents", query: map[string]parameter{"channel": names, "type": names, "id": {check: checkIDs}}},
 		"GET /v1/queues": {name: "listQueues", query: map[string]parameter{
 			"type": names, "channel": names, "limit": {check: checkLimit}, "cursor": {check: checkedLater},
 		}},
@@ -132,6 +133,11 @@ func checkStates(name, value string) error {
 
 func checkNames(name, value string) error {
 	_, err := namesOf(name, value)
+	return err
+}
+
+func checkIDs(name, value string) error {
+	_, err := idsOf(name, value)
 	return err
 }
 

@@ -19,7 +19,7 @@ func TestParametersAreThoseOfTheContract(t *testing.T) {
 	e := newEdge(t, &stub{}, api.Options{})
 	bad := map[string]string{
 		"types": ",", "channels": ",", "labels": ",", "type": ",", "channel": ",", "label": "", "queued_from": "x", "queued_before": "x", "order": "x", "fields": "x",
-		"state": "x", "limit": "x", "cursor": "x", "wait_seconds": "x", "Idempotency-Key": "a b", "If-Match": "x", "If-None-Match": "x",
+		"state": "x", "limit": "x", "cursor": "x", "wait_seconds": "x", "Idempotency-Key": "a b", "If-Match": "x", "If-None-Match": "x", "Last-Event-ID": "x",
 	}
 	seen := make(map[string]bool)
 	for path, item := range e.doc.Paths.Map() {

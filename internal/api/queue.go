@@ -96,6 +96,14 @@ type Queue interface {
 	// leases.
 	Workers(ctx context.Context, listing queue.WorkerListing) (queue.WorkerPage, error)
 
+	// EventPosition returns the position after all events so far.
+	EventPosition() queue.EventPosition
+
+	// ReadEvents blocks until there are events after a position that the filter means, and returns
+	// some of them, all of which are durable; none if ctx ends. A position of another epoch has
+	// missed what happened since. *InvalidError.
+	ReadEvents(ctx context.Context, filter queue.EventFilter, after queue.EventPosition, most int) (queue.Events, error)
+
 	// Ready returns nil if the queue can take calls, else ErrUnavailable. It does not block.
 	Ready(ctx context.Context) error
 }

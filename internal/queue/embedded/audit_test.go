@@ -71,7 +71,8 @@ func (s *Store) readContents(t queuetest.TB) *contents {
 		require.NoError(t, err)
 		lane, at, _ := laneOfReadyKey(key)
 		if !queued.IsZero() {
-			require.NotContains(t, c.records, id, "a job that has a record is not as it was enqueued")
+			_, stored := c.records[id]
+			require.False(t, stored, "job %s has a record, and is not as it was enqueued", id)
 			c.records[id] = enqueuedRecord(c.jobs[id].number, queued, at.priority())
 		}
 		c.inLane[lane] = append(c.inLane[lane], readyJob{at: at, id: id})

@@ -41,6 +41,7 @@ type change struct {
 	settlements []settlement
 	unique      map[string]struct{}    // u keys that a retry has set
 	purged      map[uuid.UUID]struct{} // jobs that are deleted
+	forgotten   []forgottenJob         // jobs that nobody finds any more
 	// lookups is where a change that reads many records reads them; nil for others.
 	lookups *cursor
 	// edges are d keys that a retry has set, which it may meet again; nil where none does.
@@ -60,6 +61,13 @@ type change struct {
 // changedRecord is a job's record as the change makes it.
 type changedRecord struct {
 	id     uuid.UUID
+	record record
+}
+
+// forgottenJob is a job that the change deletes.
+type forgottenJob struct {
+	id     uuid.UUID
+	lane   queue.Lane
 	record record
 }
 
@@ -211,6 +219,7 @@ func (c *change) remember() {
 	for _, tell := range c.then {
 		tell()
 	}
+	c.tellEvents()
 }
 
 // The methods that follow build the batch, which copies its keys and values, so that all of

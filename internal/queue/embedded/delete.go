@@ -186,6 +186,7 @@ func (c *change) forget(id uuid.UUID, r *record) error {
 	}
 	r.deleted = true
 	r.endedToken = uuid.Nil
+	c.forgotten = append(c.forgotten, forgottenJob{id: id, lane: c.laneOf(r), record: *r})
 	return nil
 }
 

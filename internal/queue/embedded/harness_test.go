@@ -46,7 +46,16 @@ type harness struct {
 }
 
 // smallLimits make small graphs and short backlogs meet every limit.
-func smallLimits() limits { return limits{settleStep: 3, windowRefill: 2, logAhead: 300} }
+func smallLimits() limits {
+	return limits{settleStep: 3, windowRefill: 2, logAhead: 300, eventsKept: 1000}
+}
+
+// onDiskLimits are those of a server, but that fewer events are kept: a test has to exceed them.
+func onDiskLimits() limits {
+	l := defaultLimits()
+	l.eventsKept = 4000
+	return l
+}
 
 func newHarness(t queuetest.TB, fs vfs.FS, directory string, limits limits) *harness {
 	t.Helper()
@@ -115,7 +124,7 @@ func TestOnDisk(t *testing.T) {
 	root := t.TempDir()
 	var stores atomic.Int64
 	queuetest.Test(t, func(t queuetest.TB) queuetest.Harness {
-		return newHarness(t, vfs.Default, filepath.Join(root, fmt.Sprint(stores.Add(1))), defaultLimits())
+		return newHarness(t, vfs.Default, filepath.Join(root, fmt.Sprint(stores.Add(1))), onDiskLimits())
 	})
 }
 

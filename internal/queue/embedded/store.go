@@ -43,9 +43,13 @@ type limits struct {
 	windowRefill int
 	// logAhead is how far log files are filled ahead; 0 for not at all.
 	logAhead int
+	// eventsKept is how many events are kept for those who read slowly, or come back.
+	eventsKept int
 }
 
-func defaultLimits() limits { return limits{settleStep: 256, windowRefill: 256, logAhead: logAhead} }
+func defaultLimits() limits {
+	return limits{settleStep: 256, windowRefill: 256, logAhead: logAhead, eventsKept: 1 << 16}
+}
 
 // DefaultIdempotencyTTL is how long calls with an idempotency key are remembered.
 const DefaultIdempotencyTTL = 24 * time.Hour
@@ -83,6 +87,8 @@ type Store struct {
 	endWaits func()          // closes closing
 	leases   leaseTable
 	roster   roster
+	events   *wait.Feed[queue.Event, eventKey]
+	epoch    uint64 // of the events
 	line     wait.Line[claimant, grant]
 	changed  wait.Watch[uuid.UUID] // jobs
 	due      dueIndex
@@ -174,6 +180,8 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		reader:  reader{db},
 		db:      db,
 		fs:      fs,
+		events:  wait.NewFeed[queue.Event, eventKey](limits.eventsKept),
+		epoch:   newEpoch(options.Clock()),
 		lock:    lock,
 		log:     options.Logger,
 		clock:   options.Clock,

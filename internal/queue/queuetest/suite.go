@@ -63,6 +63,11 @@ type Queue interface {
 	Workers(ctx context.Context, listing queue.WorkerListing) (queue.WorkerPage, error)
 	// Explain says why a job is not running. ErrNotExist.
 	Explain(ctx context.Context, id uuid.UUID) (queue.Explanation, error)
+	// EventPosition returns the position after all events so far.
+	EventPosition() queue.EventPosition
+	// ReadEvents blocks until there are events after a position that the filter means, and returns
+	// some of them; none if ctx ends. A position of another epoch has missed what happened since.
+	ReadEvents(ctx context.Context, filter queue.EventFilter, after queue.EventPosition, most int) (queue.Events, error)
 	// Await blocks until a job is over or ctx ends, and returns its status.
 	Await(ctx context.Context, id uuid.UUID) (queue.Status, error)
 	// AwaitChange blocks until a job has another version or ctx ends, and returns its status.
@@ -140,6 +145,7 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Progress", progressTests},
 		{"Attempts", attemptTests},
 		{"Await", awaitTests},
+		{"Events", eventTests},
 		{"Queues", queuesTests},
 		{"Demand", demandTests},
 		{"Workers", workersTests},
