@@ -736,6 +736,24 @@ type JobEvent struct {
 	Version int64 `json:"version"`
 }
 
+// JobFilter Which jobs are meant; those for which all of it holds. At least one member.
+type JobFilter struct {
+	Channels *[]Channel `json:"channels,omitempty"`
+
+	// Labels Labels that a job must have, all of them, each its name or `name=value`.
+	Labels *[]string `json:"labels,omitempty"`
+
+	// QueuedBefore Created before that time.
+	QueuedBefore *time.Time `json:"queued_before,omitempty"`
+
+	// QueuedFrom Created at that time or later.
+	QueuedFrom *time.Time `json:"queued_from,omitempty"`
+
+	// States In one of these states, which must be some that the call can change. All of those when left out.
+	States *[]JobState `json:"states,omitempty"`
+	Types  *[]JobType  `json:"types,omitempty"`
+}
+
 // JobList defines model for JobList.
 type JobList struct {
 	Jobs []ListedJob `json:"jobs"`
@@ -1171,6 +1189,36 @@ type ListedJob struct {
 
 	// Worker The name that the newest lease's worker gave.
 	Worker *WorkerName `json:"worker,omitempty"`
+}
+
+// ManyJobs defines model for ManyJobs.
+type ManyJobs struct {
+	// All Means every job; instead of a filter, so that nobody means that by mistake.
+	All *bool `json:"all,omitempty"`
+
+	// Cursor The `next_cursor` of the call before. The `filter` must be as it was.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// DryRun Only count.
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// Filter Which jobs are meant; those for which all of it holds. At least one member.
+	Filter *JobFilter `json:"filter,omitempty"`
+
+	// Limit Stop, with a `next_cursor`, when so many jobs were matched. No bound when left out.
+	Limit *int `json:"limit,omitempty"`
+}
+
+// ManyJobsAnswer defines model for ManyJobsAnswer.
+type ManyJobsAnswer struct {
+	// Changed How many of them were changed.
+	Changed int64 `json:"changed"`
+
+	// Matched How many jobs the filter meant, of those that this call has come to.
+	Matched int64 `json:"matched"`
+
+	// NextCursor Where to go on. Absent when all jobs were looked at.
+	NextCursor *string `json:"next_cursor,omitempty"`
 }
 
 // MissedEvents Some events are lost to the reader, in `/v1/events`.
@@ -1731,6 +1779,15 @@ type CreateJobJSONRequestBody = NewJob
 // CreateJobsJSONRequestBody defines body for CreateJobs for application/json ContentType.
 type CreateJobsJSONRequestBody = NewJobs
 
+// CancelJobsJSONRequestBody defines body for CancelJobs for application/json ContentType.
+type CancelJobsJSONRequestBody = ManyJobs
+
+// DeleteJobsJSONRequestBody defines body for DeleteJobs for application/json ContentType.
+type DeleteJobsJSONRequestBody = ManyJobs
+
+// RetryJobsJSONRequestBody defines body for RetryJobs for application/json ContentType.
+type RetryJobsJSONRequestBody = ManyJobs
+
 // WaitForJobsJSONRequestBody defines body for WaitForJobs for application/json ContentType.
 type WaitForJobsJSONRequestBody = JobsWait
 
@@ -2116,6 +2173,100 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
 	CreateJobs(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelJobsWithBody Cancel many jobs
+	//
+	// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/jobs/cancel (the `CancelJobs` operationId).
+	CancelJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelJobs Cancel many jobs
+	//
+	// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/jobs/cancel (the `CancelJobs` operationId).
+	CancelJobs(ctx context.Context, body CancelJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteJobsWithBody Delete many jobs
+	//
+	// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/jobs/delete (the `DeleteJobs` operationId).
+	DeleteJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteJobs Delete many jobs
+	//
+	// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/jobs/delete (the `DeleteJobs` operationId).
+	DeleteJobs(ctx context.Context, body DeleteJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryJobsWithBody Retry many jobs
+	//
+	// Begins a new generation of every job that the filter means and that `failed` or was
+	// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
+	// or of its `unique_key`, is passed over: `changed` does not count it.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/jobs/retry (the `RetryJobs` operationId).
+	RetryJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryJobs Retry many jobs
+	//
+	// Begins a new generation of every job that the filter means and that `failed` or was
+	// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
+	// or of its `unique_key`, is passed over: `changed` does not count it.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/jobs/retry (the `RetryJobs` operationId).
+	RetryJobs(ctx context.Context, body RetryJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// WaitForJobsWithBody Wait until many jobs are over
 	//
@@ -2921,6 +3072,160 @@ func (c *GeneratedClient) CreateJobsWithBody(ctx context.Context, params *Create
 // Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
 func (c *GeneratedClient) CreateJobs(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateJobsRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelJobsWithBody Cancel many jobs
+//
+// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/jobs/cancel (the `CancelJobs` operationId).
+func (c *GeneratedClient) CancelJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelJobsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelJobs Cancel many jobs
+//
+// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/jobs/cancel (the `CancelJobs` operationId).
+func (c *GeneratedClient) CancelJobs(ctx context.Context, body CancelJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelJobsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteJobsWithBody Delete many jobs
+//
+// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/jobs/delete (the `DeleteJobs` operationId).
+func (c *GeneratedClient) DeleteJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteJobsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteJobs Delete many jobs
+//
+// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/jobs/delete (the `DeleteJobs` operationId).
+func (c *GeneratedClient) DeleteJobs(ctx context.Context, body DeleteJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteJobsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryJobsWithBody Retry many jobs
+//
+// Begins a new generation of every job that the filter means and that `failed` or was
+// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
+// or of its `unique_key`, is passed over: `changed` does not count it.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/jobs/retry (the `RetryJobs` operationId).
+func (c *GeneratedClient) RetryJobsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryJobsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryJobs Retry many jobs
+//
+// Begins a new generation of every job that the filter means and that `failed` or was
+// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
+// or of its `unique_key`, is passed over: `changed` does not count it.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/jobs/retry (the `RetryJobs` operationId).
+func (c *GeneratedClient) RetryJobs(ctx context.Context, body RetryJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryJobsRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4322,6 +4627,126 @@ func NewCreateJobsRequestWithBody(server string, params *CreateJobsParams, conte
 	return req, nil
 }
 
+// NewCancelJobsRequest calls the generic CancelJobs builder with application/json body
+func NewCancelJobsRequest(server string, body CancelJobsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelJobsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCancelJobsRequestWithBody constructs an http.Request for the CancelJobs method, with any body, and a specified content type
+func NewCancelJobsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/cancel")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteJobsRequest calls the generic DeleteJobs builder with application/json body
+func NewDeleteJobsRequest(server string, body DeleteJobsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewDeleteJobsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewDeleteJobsRequestWithBody constructs an http.Request for the DeleteJobs method, with any body, and a specified content type
+func NewDeleteJobsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/delete")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRetryJobsRequest calls the generic RetryJobs builder with application/json body
+func NewRetryJobsRequest(server string, body RetryJobsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRetryJobsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRetryJobsRequestWithBody constructs an http.Request for the RetryJobs method, with any body, and a specified content type
+func NewRetryJobsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/jobs/retry")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewWaitForJobsRequest calls the generic WaitForJobs builder with application/json body
 func NewWaitForJobsRequest(server string, body WaitForJobsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5519,6 +5944,100 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/jobs/batch (the `CreateJobs` operationId).
 	CreateJobsWithResponse(ctx context.Context, params *CreateJobsParams, body CreateJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateJobsResponse, error)
+
+	// CancelJobsWithBodyWithResponse Cancel many jobs
+	//
+	// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/cancel (the `CancelJobs` operationId).
+	CancelJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelJobsResponse, error)
+
+	// CancelJobsWithResponse Cancel many jobs
+	//
+	// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/cancel (the `CancelJobs` operationId).
+	CancelJobsWithResponse(ctx context.Context, body CancelJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelJobsResponse, error)
+
+	// DeleteJobsWithBodyWithResponse Delete many jobs
+	//
+	// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/delete (the `DeleteJobs` operationId).
+	DeleteJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteJobsResponse, error)
+
+	// DeleteJobsWithResponse Delete many jobs
+	//
+	// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/delete (the `DeleteJobs` operationId).
+	DeleteJobsWithResponse(ctx context.Context, body DeleteJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteJobsResponse, error)
+
+	// RetryJobsWithBodyWithResponse Retry many jobs
+	//
+	// Begins a new generation of every job that the filter means and that `failed` or was
+	// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
+	// or of its `unique_key`, is passed over: `changed` does not count it.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/retry (the `RetryJobs` operationId).
+	RetryJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryJobsResponse, error)
+
+	// RetryJobsWithResponse Retry many jobs
+	//
+	// Begins a new generation of every job that the filter means and that `failed` or was
+	// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
+	// or of its `unique_key`, is passed over: `changed` does not count it.
+	//
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+	// short, can be sent again: what it has done already is not done twice. Jobs that are created
+	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/jobs/retry (the `RetryJobs` operationId).
+	RetryJobsWithResponse(ctx context.Context, body RetryJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryJobsResponse, error)
 
 	// WaitForJobsWithBodyWithResponse Wait until many jobs are over
 	//
@@ -6908,6 +7427,234 @@ func (r CreateJobsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelJobsResponseDefaultHeaders the declared response headers of an HTTP default response for CancelJobs
+type CancelJobsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type CancelJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ManyJobsAnswer
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CancelJobsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelJobsResponse) GetJSON200() *ManyJobsAnswer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CancelJobsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CancelJobsResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CancelJobsResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelJobsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteJobsResponseDefaultHeaders the declared response headers of an HTTP default response for DeleteJobs
+type DeleteJobsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type DeleteJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ManyJobsAnswer
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DeleteJobsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteJobsResponse) GetJSON200() *ManyJobsAnswer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteJobsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r DeleteJobsResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r DeleteJobsResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteJobsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteJobsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryJobsResponseDefaultHeaders the declared response headers of an HTTP default response for RetryJobs
+type RetryJobsResponseDefaultHeaders struct {
+	RetryAfter *int
+}
+
+type RetryJobsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ManyJobsAnswer
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *BadRequest
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *TooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Error
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RetryJobsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetryJobsResponse) GetJSON200() *ManyJobsAnswer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetryJobsResponse) GetApplicationproblemJSON400() *BadRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RetryJobsResponse) GetApplicationproblemJSON413() *TooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RetryJobsResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RetryJobsResponse) GetApplicationproblemJSONDefault() *Error {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryJobsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryJobsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryJobsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryJobsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8809,6 +9556,136 @@ func (c *ClientWithResponses) CreateJobsWithResponse(ctx context.Context, params
 	return ParseCreateJobsResponse(rsp)
 }
 
+// CancelJobsWithBodyWithResponse Cancel many jobs
+//
+// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/cancel (the `CancelJobs` operationId).
+func (c *ClientWithResponses) CancelJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelJobsResponse, error) {
+	rsp, err := c.CancelJobsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelJobsResponse(rsp)
+}
+
+// CancelJobsWithResponse Cancel many jobs
+//
+// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/cancel (the `CancelJobs` operationId).
+func (c *ClientWithResponses) CancelJobsWithResponse(ctx context.Context, body CancelJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelJobsResponse, error) {
+	rsp, err := c.CancelJobs(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelJobsResponse(rsp)
+}
+
+// DeleteJobsWithBodyWithResponse Delete many jobs
+//
+// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/delete (the `DeleteJobs` operationId).
+func (c *ClientWithResponses) DeleteJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteJobsResponse, error) {
+	rsp, err := c.DeleteJobsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteJobsResponse(rsp)
+}
+
+// DeleteJobsWithResponse Delete many jobs
+//
+// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/delete (the `DeleteJobs` operationId).
+func (c *ClientWithResponses) DeleteJobsWithResponse(ctx context.Context, body DeleteJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteJobsResponse, error) {
+	rsp, err := c.DeleteJobs(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteJobsResponse(rsp)
+}
+
+// RetryJobsWithBodyWithResponse Retry many jobs
+//
+// Begins a new generation of every job that the filter means and that `failed` or was
+// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
+// or of its `unique_key`, is passed over: `changed` does not count it.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/retry (the `RetryJobs` operationId).
+func (c *ClientWithResponses) RetryJobsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RetryJobsResponse, error) {
+	rsp, err := c.RetryJobsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryJobsResponse(rsp)
+}
+
+// RetryJobsWithResponse Retry many jobs
+//
+// Begins a new generation of every job that the filter means and that `failed` or was
+// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
+// or of its `unique_key`, is passed over: `changed` does not count it.
+//
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
+// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
+// short, can be sent again: what it has done already is not done twice. Jobs that are created
+// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/jobs/retry (the `RetryJobs` operationId).
+func (c *ClientWithResponses) RetryJobsWithResponse(ctx context.Context, body RetryJobsJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryJobsResponse, error) {
+	rsp, err := c.RetryJobs(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryJobsResponse(rsp)
+}
+
 // WaitForJobsWithBodyWithResponse Wait until many jobs are over
 //
 // Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
@@ -10264,6 +11141,207 @@ func ParseCreateJobsResponse(rsp *http.Response) (*CreateJobsResponse, error) {
 		response.Headers409 = &headers
 	case true:
 		var headers CreateJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelJobsResponse parses an HTTP response from a CancelJobsWithResponse call
+func ParseCancelJobsResponse(rsp *http.Response) (*CancelJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ManyJobsAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers CancelJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteJobsResponse parses an HTTP response from a DeleteJobsWithResponse call
+func ParseDeleteJobsResponse(rsp *http.Response) (*DeleteJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ManyJobsAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers DeleteJobsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryJobsResponse parses an HTTP response from a RetryJobsWithResponse call
+func ParseRetryJobsResponse(rsp *http.Response) (*RetryJobsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryJobsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ManyJobsAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RetryJobsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -75,6 +75,7 @@ func newBodies(options Options) (*bodies, error) {
 		{oapi.NewJobs{}, options.MaxBatchBytes},
 		{oapi.JobUpdate{}, usual},
 		{oapi.JobsWait{}, usual},
+		{oapi.ManyJobs{}, usual},
 		{oapi.BackupRequest{}, usual},
 		{oapi.DequeueRequest{}, withReport},
 		{oapi.DequeueBatchRequest{}, options.MaxBatchBytes},

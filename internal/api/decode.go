@@ -49,6 +49,10 @@ func most(name string) int {
 		return queue.MaxDependencies
 	case "types":
 		return queue.MaxTypes
+	case "labels":
+		return queue.MaxLabels
+	case "states":
+		return len(queue.States())
 	case "channels":
 		return queue.MaxChannels
 	case "finish", "heartbeats":

@@ -71,6 +71,14 @@ type Queue interface {
 	// are not over are handed its result all the same. ErrNotExist, ErrNotOver.
 	DeleteJob(ctx context.Context, id uuid.UUID) error
 
+	// CancelJobs cancels those of at most queue.MaxStep jobs that are not over, in one change, and
+	// returns how many that were.
+	CancelJobs(ctx context.Context, ids []uuid.UUID) (changed int, err error)
+
+	// DeleteJobs deletes those of at most queue.MaxStep jobs that are over, in one change, and
+	// returns how many that were.
+	DeleteJobs(ctx context.Context, ids []uuid.UUID) (changed int, err error)
+
 	// UpdateJob changes a job that waits, as Record.Update says. ErrNotExist, ErrNotPending,
 	// ErrChanged, *InvalidError.
 	UpdateJob(ctx context.Context, id uuid.UUID, update queue.Update) error

@@ -11,6 +11,9 @@ import (
 // MaxPage is how many jobs one page of a list may have.
 const MaxPage = 1000
 
+// MaxStep is how many jobs are canceled or deleted in one change.
+const MaxStep = 256
+
 // Filter says which jobs are meant: those of which all of it holds. The zero Filter means every
 // job.
 type Filter struct {

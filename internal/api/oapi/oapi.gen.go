@@ -734,6 +734,24 @@ type JobEvent struct {
 	Version int64 `json:"version"`
 }
 
+// JobFilter Which jobs are meant; those for which all of it holds. At least one member.
+type JobFilter struct {
+	Channels *[]Channel `json:"channels,omitempty"`
+
+	// Labels Labels that a job must have, all of them, each its name or `name=value`.
+	Labels *[]string `json:"labels,omitempty"`
+
+	// QueuedBefore Created before that time.
+	QueuedBefore *time.Time `json:"queued_before,omitempty"`
+
+	// QueuedFrom Created at that time or later.
+	QueuedFrom *time.Time `json:"queued_from,omitempty"`
+
+	// States In one of these states, which must be some that the call can change. All of those when left out.
+	States *[]JobState `json:"states,omitempty"`
+	Types  *[]JobType  `json:"types,omitempty"`
+}
+
 // JobList defines model for JobList.
 type JobList struct {
 	Jobs []ListedJob `json:"jobs"`
@@ -1169,6 +1187,36 @@ type ListedJob struct {
 
 	// Worker The name that the newest lease's worker gave.
 	Worker *WorkerName `json:"worker,omitempty"`
+}
+
+// ManyJobs defines model for ManyJobs.
+type ManyJobs struct {
+	// All Means every job; instead of a filter, so that nobody means that by mistake.
+	All *bool `json:"all,omitempty"`
+
+	// Cursor The `next_cursor` of the call before. The `filter` must be as it was.
+	Cursor *string `json:"cursor,omitempty"`
+
+	// DryRun Only count.
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// Filter Which jobs are meant; those for which all of it holds. At least one member.
+	Filter *JobFilter `json:"filter,omitempty"`
+
+	// Limit Stop, with a `next_cursor`, when so many jobs were matched. No bound when left out.
+	Limit *int `json:"limit,omitempty"`
+}
+
+// ManyJobsAnswer defines model for ManyJobsAnswer.
+type ManyJobsAnswer struct {
+	// Changed How many of them were changed.
+	Changed int64 `json:"changed"`
+
+	// Matched How many jobs the filter meant, of those that this call has come to.
+	Matched int64 `json:"matched"`
+
+	// NextCursor Where to go on. Absent when all jobs were looked at.
+	NextCursor *string `json:"next_cursor,omitempty"`
 }
 
 // MissedEvents Some events are lost to the reader, in `/v1/events`.
@@ -1729,6 +1777,15 @@ type CreateJobJSONRequestBody = NewJob
 // CreateJobsJSONRequestBody defines body for CreateJobs for application/json ContentType.
 type CreateJobsJSONRequestBody = NewJobs
 
+// CancelJobsJSONRequestBody defines body for CancelJobs for application/json ContentType.
+type CancelJobsJSONRequestBody = ManyJobs
+
+// DeleteJobsJSONRequestBody defines body for DeleteJobs for application/json ContentType.
+type DeleteJobsJSONRequestBody = ManyJobs
+
+// RetryJobsJSONRequestBody defines body for RetryJobs for application/json ContentType.
+type RetryJobsJSONRequestBody = ManyJobs
+
 // WaitForJobsJSONRequestBody defines body for WaitForJobs for application/json ContentType.
 type WaitForJobsJSONRequestBody = JobsWait
 
@@ -1803,6 +1860,15 @@ type ServerInterface interface {
 	// CreateJobs Create many jobs, or a graph of them
 	// (POST /v1/jobs/batch)
 	CreateJobs(ctx echo.Context, params CreateJobsParams) error
+	// CancelJobs Cancel many jobs
+	// (POST /v1/jobs/cancel)
+	CancelJobs(ctx echo.Context) error
+	// DeleteJobs Delete many jobs
+	// (POST /v1/jobs/delete)
+	DeleteJobs(ctx echo.Context) error
+	// RetryJobs Retry many jobs
+	// (POST /v1/jobs/retry)
+	RetryJobs(ctx echo.Context) error
 	// WaitForJobs Wait until many jobs are over
 	// (POST /v1/jobs/wait)
 	WaitForJobs(ctx echo.Context) error
@@ -2239,6 +2305,33 @@ func (w *ServerInterfaceWrapper) CreateJobs(ctx echo.Context) error {
 	return err
 }
 
+// CancelJobs converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelJobs(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelJobs(ctx)
+	return err
+}
+
+// DeleteJobs converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteJobs(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteJobs(ctx)
+	return err
+}
+
+// RetryJobs converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryJobs(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryJobs(ctx)
+	return err
+}
+
 // WaitForJobs converts echo context to params.
 func (w *ServerInterfaceWrapper) WaitForJobs(ctx echo.Context) error {
 	var err error
@@ -2645,6 +2738,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
 	router.POST(options.BaseURL+"/v1/jobs", wrapper.CreateJob, options.OperationMiddlewares["createJob"]...)
 	router.POST(options.BaseURL+"/v1/jobs/batch", wrapper.CreateJobs, options.OperationMiddlewares["createJobs"]...)
+	router.POST(options.BaseURL+"/v1/jobs/cancel", wrapper.CancelJobs, options.OperationMiddlewares["cancelJobs"]...)
+	router.POST(options.BaseURL+"/v1/jobs/retry", wrapper.RetryJobs, options.OperationMiddlewares["retryJobs"]...)
+	router.POST(options.BaseURL+"/v1/jobs/delete", wrapper.DeleteJobs, options.OperationMiddlewares["deleteJobs"]...)
 	router.POST(options.BaseURL+"/v1/jobs/wait", wrapper.WaitForJobs, options.OperationMiddlewares["waitForJobs"]...)
 	router.DELETE(options.BaseURL+"/v1/jobs/:id", wrapper.DeleteJob, options.OperationMiddlewares["deleteJob"]...)
 	router.GET(options.BaseURL+"/v1/jobs/:id", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
@@ -3873,6 +3969,279 @@ type CreateJobsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateJobsdefaultApplicationProblemPlusJSONResponse) VisitCreateJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobsRequestObject struct {
+	Body *CancelJobsJSONRequestBody
+}
+
+type CancelJobsResponseObject interface {
+	VisitCancelJobsResponse(w http.ResponseWriter) error
+}
+
+type CancelJobs200JSONResponse ManyJobsAnswer
+
+func (response CancelJobs200JSONResponse) VisitCancelJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobs400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJobs400ApplicationProblemPlusJSONResponse) VisitCancelJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobs413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJobs413ApplicationProblemPlusJSONResponse) VisitCancelJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobs415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJobs415ApplicationProblemPlusJSONResponse) VisitCancelJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response CancelJobsdefaultApplicationProblemPlusJSONResponse) VisitCancelJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJobsRequestObject struct {
+	Body *DeleteJobsJSONRequestBody
+}
+
+type DeleteJobsResponseObject interface {
+	VisitDeleteJobsResponse(w http.ResponseWriter) error
+}
+
+type DeleteJobs200JSONResponse ManyJobsAnswer
+
+func (response DeleteJobs200JSONResponse) VisitDeleteJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJobs400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJobs400ApplicationProblemPlusJSONResponse) VisitDeleteJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJobs413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJobs413ApplicationProblemPlusJSONResponse) VisitDeleteJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJobs415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJobs415ApplicationProblemPlusJSONResponse) VisitDeleteJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJobsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteJobsdefaultApplicationProblemPlusJSONResponse) VisitDeleteJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobsRequestObject struct {
+	Body *RetryJobsJSONRequestBody
+}
+
+type RetryJobsResponseObject interface {
+	VisitRetryJobsResponse(w http.ResponseWriter) error
+}
+
+type RetryJobs200JSONResponse ManyJobsAnswer
+
+func (response RetryJobs200JSONResponse) VisitRetryJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobs400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJobs400ApplicationProblemPlusJSONResponse) VisitRetryJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobs413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJobs413ApplicationProblemPlusJSONResponse) VisitRetryJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobs415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJobs415ApplicationProblemPlusJSONResponse) VisitRetryJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	Headers    ErrorResponseHeaders
+	StatusCode int
+}
+
+func (response RetryJobsdefaultApplicationProblemPlusJSONResponse) VisitRetryJobsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5750,6 +6119,15 @@ type StrictServerInterface interface {
 	// CreateJobs Create many jobs, or a graph of them
 	// (POST /v1/jobs/batch)
 	CreateJobs(ctx context.Context, request CreateJobsRequestObject) (CreateJobsResponseObject, error)
+	// CancelJobs Cancel many jobs
+	// (POST /v1/jobs/cancel)
+	CancelJobs(ctx context.Context, request CancelJobsRequestObject) (CancelJobsResponseObject, error)
+	// DeleteJobs Delete many jobs
+	// (POST /v1/jobs/delete)
+	DeleteJobs(ctx context.Context, request DeleteJobsRequestObject) (DeleteJobsResponseObject, error)
+	// RetryJobs Retry many jobs
+	// (POST /v1/jobs/retry)
+	RetryJobs(ctx context.Context, request RetryJobsRequestObject) (RetryJobsResponseObject, error)
 	// WaitForJobs Wait until many jobs are over
 	// (POST /v1/jobs/wait)
 	WaitForJobs(ctx context.Context, request WaitForJobsRequestObject) (WaitForJobsResponseObject, error)
@@ -6265,6 +6643,144 @@ func (sh *strictHandler) CreateJobs(ctx echo.Context, params CreateJobsParams) e
 		return err
 	} else if validResponse, ok := response.(CreateJobsResponseObject); ok {
 		return validResponse.VisitCreateJobsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelJobs operation middleware
+func (sh *strictHandler) CancelJobs(ctx echo.Context) error {
+	var request CancelJobsRequestObject
+
+	var body CancelJobsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelJobs(ctx.Request().Context(), request.(CancelJobsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelJobs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelJobsResponseObject); ok {
+		return validResponse.VisitCancelJobsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteJobs operation middleware
+func (sh *strictHandler) DeleteJobs(ctx echo.Context) error {
+	var request DeleteJobsRequestObject
+
+	var body DeleteJobsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteJobs(ctx.Request().Context(), request.(DeleteJobsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteJobs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteJobsResponseObject); ok {
+		return validResponse.VisitDeleteJobsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryJobs operation middleware
+func (sh *strictHandler) RetryJobs(ctx echo.Context) error {
+	var request RetryJobsRequestObject
+
+	var body RetryJobsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryJobs(ctx.Request().Context(), request.(RetryJobsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryJobs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryJobsResponseObject); ok {
+		return validResponse.VisitRetryJobsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

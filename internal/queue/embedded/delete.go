@@ -90,6 +90,9 @@ func (c *change) unlink(id uuid.UUID, r *record, place uint64) (found links, err
 		if err != nil && !isDamage(err) {
 			return false, err
 		}
+		if err == nil && other.deleted {
+			return true, nil // its edges are gone, perhaps by this very change
+		}
 		if err == nil && !c.isOver(d.id, &other) {
 			found.needed = true
 			return false, nil

@@ -171,23 +171,29 @@ func (s *Store) CancelJob(_ context.Context, id uuid.UUID) error {
 	}
 	defer s.leave()
 	return s.settle(func(c *change) error {
-		before, err := c.readRecord(id)
-		if err != nil {
-			return err
-		}
-		r := before
-		if r.Record, err = before.Cancel(c.now); err != nil || before.State.Over() {
-			return err
-		}
-		if before.State != queue.Running {
-			return c.finish(id, &before, r, nil)
-		}
-		l := s.leases.get(before.Token)
-		if l == nil {
-			return fmt.Errorf("the lease of job %s: %w", id, queue.ErrDamaged)
-		}
-		return c.settleLease(l, r, queue.EndedLease{End: queue.EndCanceled}, nil)
+		_, err := c.cancel(id)
+		return err
 	})
+}
+
+// cancel cancels a job, and tells whether that has changed it. ErrNotExist, ErrNotRunning.
+func (c *change) cancel(id uuid.UUID) (changed bool, err error) {
+	before, err := c.readRecord(id)
+	if err != nil {
+		return false, err
+	}
+	r := before
+	if r.Record, err = before.Cancel(c.now); err != nil || before.State.Over() {
+		return false, err
+	}
+	if before.State != queue.Running {
+		return true, c.finish(id, &before, r, nil)
+	}
+	l := c.store.leases.get(before.Token)
+	if l == nil {
+		return false, fmt.Errorf("the lease of job %s: %w", id, queue.ErrDamaged)
+	}
+	return true, c.settleLease(l, r, queue.EndedLease{End: queue.EndCanceled}, nil)
 }
 
 // finish ends a job that was as before says and is as r says, with an outcome if it has one.

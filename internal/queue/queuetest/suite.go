@@ -50,6 +50,10 @@ type Queue interface {
 	// DeleteJob deletes a job that is over: nobody finds it any more. Dependents that are not over
 	// are handed its result all the same. ErrNotExist, ErrNotOver.
 	DeleteJob(ctx context.Context, id uuid.UUID) error
+	// CancelJobs cancels those of the jobs that are not over, in one change, and returns how many.
+	CancelJobs(ctx context.Context, ids []uuid.UUID) (changed int, err error)
+	// DeleteJobs deletes those of the jobs that are over, in one change, and returns how many.
+	DeleteJobs(ctx context.Context, ids []uuid.UUID) (changed int, err error)
 	// Prune makes a step of deleting what was over before a time and what nobody who is not over
 	// depends on. It tells whether it has come to the end.
 	Prune(ctx context.Context, before time.Time) (done bool, err error)
@@ -139,6 +143,7 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Cancel", cancelTests},
 		{"Delete", deleteTests},
 		{"Prune", pruneTests},
+		{"Many", manyTests},
 		{"Dependencies", dependencyTests},
 		{"Graph", graphTests},
 		{"Heartbeats", heartbeatTests},
