@@ -1,4 +1,5 @@
-// Package reaper takes back the leases of workers that went silent.
+// Package reaper takes back the leases of workers that went silent, and has jobs deleted that were
+// over for long enough.
 //
 // It decides when to look and what to ask for, and nothing else: which leases are silent, by
 // the server's timeout or by one that a job has of its own, and what becomes of their jobs, is
