@@ -17,7 +17,7 @@ import (
 type fillCommand struct {
 	Store string `required:"true"`
 	Jobs  int    `required:"true"`
-	Kind  string `default:"pending" enum:"pending,finished"`
+	Kind  string `default:"pending" enum:"pending,finished,lanes"`
 }
 
 // fillBatch is how many jobs are added at once.
@@ -39,6 +39,12 @@ func (f *fillCommand) Run(ctx context.Context, out output) (err error) {
 		batch := make([]queue.NewJob, min(left, fillBatch))
 		for i := range batch {
 			batch[i] = queue.NewJob{Type: jobs.Type, Args: source.Args()}
+			if i%10 == 0 {
+				batch[i].Labels = map[string]string{"tenth": ""}
+			}
+			if f.Kind == "lanes" {
+				batch[i].Channel, batch[i].Type = fmt.Sprint("channel-", (left+i)/100), fmt.Sprint("type-", (left+i)%100)
+			}
 		}
 		enqueued, err := store.Enqueue(ctx, batch)
 		if err != nil {

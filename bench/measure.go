@@ -23,13 +23,16 @@ const product = "github.com/longshore-queue/longshore"
 
 // measureCommand measures.
 type measureCommand struct {
-	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune. All unless given."`
+	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune, questions, readers. All unless given."`
 	Duration         time.Duration `default:"2s" help:"How long to measure each system in each round."`
 	WarmUp           time.Duration `default:"500ms" help:"How long to warm up before that."`
 	Repeat           int           `default:"5" help:"How many rounds."`
 	Connections      int           `default:"64" help:"How many connections are kept busy."`
 	Backlog          int           `default:"1000000" help:"How many pending jobs make a backlog."`
 	Finished         int           `default:"1000000" help:"How many finished jobs are pruned."`
+	Many             int           `default:"10000000" help:"How many pending jobs there are beside questions."`
+	Lanes            int           `default:"10000" help:"How many pairs of channel and type are counted."`
+	Readers          int           `default:"1000" help:"How many read events."`
 	Cycles           int64         `default:"100000" help:"How many full cycles a queue is put through beside its backlog."`
 	Batch            int           `default:"1000" help:"How many jobs are in a batch."`
 	BatchConnections int           `default:"4" help:"How many connections add batches."`
@@ -55,8 +58,8 @@ func (m *measureCommand) Validate() error {
 	if m.Duration <= 0 || m.WarmUp < 0 {
 		return errors.New("--duration must be more than 0, and --warm-up not negative")
 	}
-	if m.Repeat < 1 || m.Connections < 1 || m.Backlog < 1 || m.Finished < 1 || m.Cycles < 2 {
-		return errors.New("--repeat, --connections, --backlog and --finished must be at least 1, and --cycles 2")
+	if m.Repeat < 1 || m.Connections < 1 || m.Backlog < 1 || m.Finished < 1 || m.Many < 1 || m.Lanes < 1 || m.Readers < 1 || m.Cycles < 2 {
+		return errors.New("--repeat, --connections, --backlog, --finished, --many, --lanes and --readers must be at least 1, and --cycles 2")
 	}
 	if m.Batch < 1 || m.Batch > workload.MostJobs || m.BatchConnections < 1 {
 		return fmt.Errorf("--batch must be 1 to %d, and --batch-connections at least 1", workload.MostJobs)
@@ -92,7 +95,7 @@ func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
 	b := &workload.Bench{
 		Server: server, Self: self, Work: work,
 		Connections: m.Connections, Duration: m.Duration, WarmUp: m.WarmUp, Repeat: m.Repeat,
-		LogLevel: m.LogLevel, Backlog: m.Backlog, Finished: m.Finished, Cycles: m.Cycles, Profile: m.Profile,
+		LogLevel: m.LogLevel, Backlog: m.Backlog, Finished: m.Finished, Many: m.Many, Lanes: m.Lanes, Readers: m.Readers, Cycles: m.Cycles, Profile: m.Profile,
 		Batch: m.Batch, BatchConnections: m.BatchConnections, Graph: m.Graph, Drains: m.Drains,
 		Figures: new(report.Figures),
 		Say:     func(format string, arguments ...any) { _, _ = fmt.Fprintf(out.stderr, format+"\n", arguments...) },
@@ -127,6 +130,9 @@ func (m *measureCommand) describe() *report.Run {
 			"connections":       strconv.Itoa(m.Connections),
 			"backlog":           strconv.Itoa(m.Backlog),
 			"finished":          strconv.Itoa(m.Finished),
+			"many":              strconv.Itoa(m.Many),
+			"lanes":             strconv.Itoa(m.Lanes),
+			"readers":           strconv.Itoa(m.Readers),
 			"cycles":            strconv.FormatInt(m.Cycles, 10),
 			"batch":             strconv.Itoa(m.Batch),
 			"batch_connections": strconv.Itoa(m.BatchConnections),

@@ -30,6 +30,9 @@ type Bench struct {
 	LogLevel    string
 	Backlog     int   // pending jobs
 	Finished    int   // jobs that are pruned
+	Many        int   // pending jobs that questions are asked beside
+	Lanes       int   // pairs of channel and type that have jobs
+	Readers     int   // of events
 	Cycles      int64 // that memory is measured after
 	Batch       int   // jobs in a batch
 	// BatchConnections is how many connections add batches.
@@ -59,6 +62,8 @@ func All() []Workload {
 		{"graph", graph},
 		{"backlog", backlog},
 		{"prune", prune},
+		{"questions", questions},
+		{"readers", readers},
 	}
 }
 
