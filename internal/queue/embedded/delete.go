@@ -23,7 +23,7 @@ func (s *Store) DeleteJob(_ context.Context, id uuid.UUID) error {
 		if err != nil {
 			return err
 		}
-		return c.deleteJob(id, &r)
+		return c.deleteJob(id, &r, s.limits.settleStep)
 	})
 	if err != nil {
 		return s.answer(err)
@@ -31,13 +31,13 @@ func (s *Store) DeleteJob(_ context.Context, id uuid.UUID) error {
 	return s.durable(group)
 }
 
-// deleteJob purges a job that is over, or hides it while that cannot be done at once.
-// queue.ErrNotOver.
-func (c *change) deleteJob(id uuid.UUID, r *record) error {
+// deleteJob purges a job that is over, or hides it while that cannot be done at once, because
+// somebody needs it or it has more than so many dependents. queue.ErrNotOver.
+func (c *change) deleteJob(id uuid.UUID, r *record, dependents int) error {
 	if !c.isOver(id, r) {
 		return queue.ErrNotOver
 	}
-	links, err := c.unlink(id, r, 0)
+	links, err := c.unlink(id, r, 0, dependents)
 	if err != nil {
 		return err
 	}
@@ -69,12 +69,12 @@ type linked struct {
 
 // unlink looks at a bounded number of the dependents of a job that is over, after a place. It
 // changes nothing.
-func (c *change) unlink(id uuid.UUID, r *record, place uint64) (found links, err error) {
+func (c *change) unlink(id uuid.UUID, r *record, place uint64, most int) (found links, err error) {
 	s := c.store
 	var jobType string
 	found.next = place
 	err = s.scan(dependentKey(nil, id, place+1), after(idKey(nil, prefixDependent, id)), func(key, value []byte) (bool, error) {
-		if len(found.dependents) == s.limits.settleStep {
+		if len(found.dependents) == most {
 			found.more = true
 			return false, nil
 		}

@@ -47,7 +47,7 @@ type harness struct {
 
 // smallLimits make small graphs and short backlogs meet every limit.
 func smallLimits() limits {
-	return limits{settleStep: 3, windowRefill: 2, logAhead: 300, eventsKept: 1000}
+	return limits{settleStep: 3, unlinkStep: 2, windowRefill: 2, logAhead: 300, eventsKept: 1000}
 }
 
 // onDiskLimits are those of a server, but that fewer events are kept: a test has to exceed them.

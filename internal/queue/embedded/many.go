@@ -44,7 +44,7 @@ func (s *Store) DeleteJobs(_ context.Context, ids []uuid.UUID) (changed int, err
 			if err != nil {
 				return false, err
 			}
-			return true, c.deleteJob(id, &r)
+			return true, c.deleteJob(id, &r, s.limits.unlinkStep)
 		})
 		return err
 	})

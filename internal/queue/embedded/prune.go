@@ -121,7 +121,7 @@ func (c *change) pruneAll(found []uuid.UUID, before time.Time) error {
 		if err != nil {
 			return err
 		}
-		links, err := c.unlink(id, &r, 0)
+		links, err := c.unlink(id, &r, 0, c.store.limits.unlinkStep)
 		switch {
 		case err != nil:
 			return err
@@ -167,7 +167,7 @@ func (s *Store) purgeOne(id uuid.UUID) error {
 			if err != nil {
 				return err
 			}
-			links, err := c.unlink(id, &r, place)
+			links, err := c.unlink(id, &r, place, s.limits.settleStep)
 			switch {
 			case err != nil || links.needed:
 				return err

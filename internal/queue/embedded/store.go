@@ -38,6 +38,9 @@ type limits struct {
 	// settleStep is how many dependents one change tells, so that a big graph does not keep
 	// every other caller waiting for the mutex.
 	settleStep int
+	// unlinkStep is how many dependents a job may have to be purged at once with others. One that
+	// has more is hidden, and purged by itself later.
+	unlinkStep int
 	// windowRefill is how many ready jobs of a lane are read from disk at once, at most.
 	// Twice as many are kept in memory, at most.
 	windowRefill int
@@ -48,7 +51,7 @@ type limits struct {
 }
 
 func defaultLimits() limits {
-	return limits{settleStep: 256, windowRefill: 256, logAhead: logAhead, eventsKept: 1 << 16}
+	return limits{settleStep: 256, unlinkStep: 16, windowRefill: 256, logAhead: logAhead, eventsKept: 1 << 16}
 }
 
 // DefaultIdempotencyTTL is how long calls with an idempotency key are remembered.
