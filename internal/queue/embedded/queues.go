@@ -21,14 +21,24 @@ func (s *Store) Queues(_ context.Context, listing queue.LaneListing) (queue.Lane
 	}
 	defer s.leave()
 	page, fronts := s.queues(&listing)
-	for i := range page.Queues {
-		since, err := s.readySince(&fronts[i])
-		if err != nil {
-			return queue.LanePage{}, s.answer(err)
-		}
-		page.Queues[i].OldestReady = since
+	if err := s.findOldest(page.Queues, fronts); err != nil {
+		return queue.LanePage{}, s.answer(err)
 	}
 	return page, s.answer(nil)
+}
+
+// findOldest fills in since when the oldest ready job of each lane is ready.
+func (s *Store) findOldest(lanes []queue.LaneInfo, fronts []front) error {
+	ready, err := s.openCursor([]byte{prefixReady}, []byte{prefixReady + 1})
+	if err != nil {
+		return err
+	}
+	for i := range lanes {
+		if lanes[i].OldestReady, err = s.readySince(ready, &fronts[i]); err != nil {
+			break
+		}
+	}
+	return ready.close(err)
 }
 
 func (s *Store) queues(listing *queue.LaneListing) (page queue.LanePage, fronts []front) {
@@ -105,44 +115,38 @@ func (s *Store) frontOf(name queue.Lane) front {
 
 // readySince returns since when the job has been ready that was enqueued first; zero if there is
 // none. It leaps from priority to priority.
-func (s *Store) readySince(f *front) (time.Time, error) {
+func (s *Store) readySince(ready cursor, f *front) (time.Time, error) {
 	var (
 		oldest readyJob
 		found  bool
+		queued time.Time // of the oldest, if its entry tells
 	)
-	consider := func(j readyJob) {
+	consider := func(j readyJob, at time.Time) {
 		if !found || j.at.place < oldest.at.place {
-			oldest, found = j, true
+			oldest, queued, found = j, at, true
 		}
 	}
 	for _, j := range f.firsts {
-		consider(j)
+		consider(j, time.Time{})
 	}
-	if f.more {
-		end := after(laneKey(nil, prefixReady, f.lane))
-		k, err := s.openCursor(readyKey(nil, f.lane, f.next), end)
+	for more := f.more; more; {
+		more = false
+		err := ready.scan(readyKey(nil, f.lane, f.next), after(laneKey(nil, prefixReady, f.lane)), func(key, value []byte) (bool, error) {
+			_, at, ok := laneOfReadyKey(key)
+			id, queued, err := decodeReady(value)
+			if !ok || err != nil {
+				return true, nil // the audit tells
+			}
+			consider(readyJob{at: at, id: id}, queued)
+			f.next, more = position{rank: at.rank + 1}, at.rank < 2*queue.MaxPriority
+			return false, nil
+		})
 		if err != nil {
 			return time.Time{}, err
 		}
-		for more := true; more && err == nil; {
-			more = false
-			err = k.scan(readyKey(nil, f.lane, f.next), end, func(key, value []byte) (bool, error) {
-				_, at, ok := laneOfReadyKey(key)
-				id, _, err := decodeReady(value)
-				if !ok || err != nil {
-					return true, nil // the audit tells
-				}
-				consider(readyJob{at: at, id: id})
-				f.next, more = position{rank: at.rank + 1}, at.rank < 2*queue.MaxPriority
-				return false, nil
-			})
-		}
-		if err := k.close(err); err != nil {
-			return time.Time{}, err
-		}
 	}
-	if !found {
-		return time.Time{}, nil
+	if !found || !queued.IsZero() {
+		return queued, nil
 	}
 	r, err := s.readRecord(oldest.id)
 	if isDamage(err) {
