@@ -26,7 +26,7 @@ func (s *Store) DequeueBatch(ctx context.Context, request queue.BatchRequest) (q
 	}
 	defer s.dequeues.Done()
 	if !request.ReportOnly {
-		answered := s.roster.asked(&request.DequeueRequest, s.clock())
+		answered := s.roster.Asked(&request.DequeueRequest, s.now())
 		defer answered()
 	}
 	end, err := s.underWay.begin(request.Once)

@@ -20,7 +20,7 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 		return queue.Lease{}, err
 	}
 	defer s.dequeues.Done()
-	answered := s.roster.asked(&request, s.clock())
+	answered := s.roster.Asked(&request, s.now())
 	defer answered()
 	end, err := s.underWay.begin(request.Once)
 	if err != nil {

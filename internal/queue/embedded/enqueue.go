@@ -77,7 +77,7 @@ type enqueuing struct {
 func (e *enqueuing) run() error {
 	for i := range e.places {
 		e.places[i] = e.nextPlace()
-		e.ids[i] = newID(e.now, e.places[i])
+		e.ids[i] = queue.NewID(e.now, e.places[i])
 	}
 	if len(e.jobs) > 1 {
 		e.meetAgain()

@@ -77,7 +77,7 @@ func (s *Store) explainOpen(e *queue.Explanation) error {
 
 // explainLine counts who stands before a job, and who asks for it.
 func (s *Store) explainLine(e *queue.Explanation, own position) error {
-	e.Askers = s.roster.asking(e.Lane, s.clock())
+	e.Askers = s.roster.Asking(e.Lane, s.now())
 	return s.scanReady(e.Lane, func(at position, _ uuid.UUID) (bool, error) {
 		if at.compare(own) >= 0 || e.Ahead == queue.MaxAhead {
 			return false, nil

@@ -123,10 +123,10 @@ func (l *lister) walk(ctx context.Context) (err error) {
 func (l *lister) bounds() (lower, upper []byte) {
 	lower, upper = []byte{l.prefix}, []byte{l.prefix + 1}
 	if from := l.listing.QueuedFrom; !from.IsZero() {
-		lower = idKey(nil, l.prefix, firstID(wholeMicros(from)))
+		lower = idKey(nil, l.prefix, queue.FirstID(wholeMicros(from)))
 	}
 	if before := l.listing.QueuedBefore; !before.IsZero() {
-		upper = idKey(nil, l.prefix, firstID(wholeMicros(before)))
+		upper = idKey(nil, l.prefix, queue.FirstID(wholeMicros(before)))
 	}
 	if l.listing.After == uuid.Nil {
 		return lower, upper

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 const (
@@ -63,7 +65,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (done bool, err err
 // no others.
 func (s *Store) findOld(from []byte, before time.Time) (found []uuid.UUID, next []byte, err error) {
 	looked := 0
-	upper := idKey(nil, prefixRecord, firstID(before))
+	upper := idKey(nil, prefixRecord, queue.FirstID(before))
 	if bytes.Compare(from, upper) >= 0 {
 		return nil, nil, nil
 	}

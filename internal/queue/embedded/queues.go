@@ -72,11 +72,9 @@ func (s *Store) queues(listing *queue.LaneListing) (page queue.LanePage, fronts 
 					page.More = true
 					continue
 				}
-				page.Queues = append(page.Queues, queue.LaneInfo{
-					Lane: t.lane, Counts: t.counts,
-					Enqueued: t.meters.enqueued.read(now), Started: t.meters.started.read(now),
-					Finished: t.meters.finished.read(now), Failed: t.meters.failed.read(now),
-				})
+				info := queue.LaneInfo{Lane: t.lane, Counts: t.counts}
+				t.meters.Fill(&info, now)
+				page.Queues = append(page.Queues, info)
 				fronts = append(fronts, s.frontOf(t.lane))
 			}
 		}()

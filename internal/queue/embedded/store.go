@@ -89,9 +89,8 @@ type Store struct {
 	closing  <-chan struct{} // closed when nobody should wait any more
 	endWaits func()          // closes closing
 	leases   leaseTable
-	roster   roster
-	events   *wait.Feed[queue.Event, eventKey]
-	epoch    uint64 // of the events
+	roster   wait.Roster
+	events   *wait.Events
 	line     wait.Line[claimant, grant]
 	changed  wait.Watch[uuid.UUID] // jobs
 	due      dueIndex
@@ -183,8 +182,7 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		reader:  reader{db},
 		db:      db,
 		fs:      fs,
-		events:  wait.NewFeed[queue.Event, eventKey](limits.eventsKept),
-		epoch:   newEpoch(options.Clock()),
+		events:  wait.NewEvents(limits.eventsKept, options.Clock()),
 		lock:    lock,
 		log:     options.Logger,
 		clock:   options.Clock,

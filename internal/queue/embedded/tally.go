@@ -25,9 +25,9 @@ type tally struct {
 	counts queue.Counts // guarded by Store.mu
 	// by is guarded by Store.mu: what the change that is being made adds to counts.
 	by       queue.Counts
-	happened happened // guarded by Store.mu; by the same change
-	touched  bool     // guarded by Store.mu; the change has by in its tallied
-	meters   meters   // guarded by Store.mu; since the store was opened
+	happened queue.Happened // guarded by Store.mu; by the same change
+	touched  bool           // guarded by Store.mu; the change has by in its tallied
+	meters   queue.Meters   // guarded by Store.mu; since the store was opened
 }
 
 func (t *tally) encode(buffer []byte) []byte {
@@ -146,7 +146,7 @@ func (c *change) count(r *record) {
 		return // its lane could not be read; the audit tells
 	}
 	c.tally(t)
-	t.happened.note(r.counted, state)
+	t.happened.Note(r.counted, state)
 	t.by[r.counted]--
 	t.by[state]++
 	t.by[0] = 0 // what is not counted
@@ -162,8 +162,8 @@ func (c *change) writeTallies() {
 			t.counts[state] += n
 			stored = stored || n != 0 && state != int(queue.Pending) && state != int(queue.Running)
 		}
-		t.meters.add(&t.happened, c.clock)
-		t.by, t.happened, t.touched = queue.Counts{}, happened{}, false
+		t.meters.Add(&t.happened, c.clock)
+		t.by, t.happened, t.touched = queue.Counts{}, queue.Happened{}, false
 		if !stored {
 			continue
 		}
@@ -182,7 +182,7 @@ func (c *change) writeTallies() {
 // forgetTallies undoes what a change has counted that is not made.
 func (c *change) forgetTallies() {
 	for _, t := range c.tallied {
-		t.by, t.happened, t.touched = queue.Counts{}, happened{}, false
+		t.by, t.happened, t.touched = queue.Counts{}, queue.Happened{}, false
 		if t.counts == (queue.Counts{}) {
 			c.store.tallies.remove(t)
 		}

@@ -1,4 +1,4 @@
-package embedded
+package queue_test
 
 import (
 	"bytes"
@@ -7,18 +7,20 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 func TestIdsSortAsJobsWereEnqueued(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 25, 8, 0, 0, 998_000, time.UTC)
 	var before uuid.UUID
-	place := uint64(1<<placeBits - 2_000_000)
+	place := uint64(1<<24 - 2_000_000)
 	for range 5 {
 		require.Negative(t, bytes.Compare(before[:], firstIDOf(at)))
 		for range 3 {
 			place += 1 << 16 // as a restart may skip
-			id := newID(at, place)
+			id := queue.NewID(at, place)
 			require.Equal(t, uuid.Version(7), id.Version())
 			require.Equal(t, uuid.RFC4122, id.Variant())
 			require.Negative(t, bytes.Compare(before[:], id[:]))
@@ -32,6 +34,6 @@ func TestIdsSortAsJobsWereEnqueued(t *testing.T) {
 }
 
 func firstIDOf(at time.Time) []byte {
-	id := firstID(at)
+	id := queue.FirstID(at)
 	return id[:]
 }

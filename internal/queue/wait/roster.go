@@ -1,10 +1,7 @@
-package embedded
+package wait
 
 import (
-	"bytes"
-	"cmp"
 	"container/list"
-	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -13,9 +10,9 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// roster knows who asked for jobs within the last hour. It is in memory: after a restart those
-// who are there ask again. The zero roster is ready to use.
-type roster struct {
+// Roster knows who asked for jobs within the last hour. It is in memory: after a restart those
+// who are there ask again. The zero Roster is ready to use.
+type Roster struct {
 	mu     sync.Mutex // guards what follows, and every entry
 	byName map[string]*list.Element
 	recent list.List // of *asker; who asked last is first
@@ -29,9 +26,9 @@ type asker struct {
 	request     *queue.DequeueRequest // the last one
 }
 
-// asked notes that a worker asks for jobs, until the function is called that it returns. It keeps
+// Asked notes that a worker asks for jobs, until the function is called that it returns. It keeps
 // the request.
-func (r *roster) asked(request *queue.DequeueRequest, now time.Time) (answered func()) {
+func (r *Roster) Asked(request *queue.DequeueRequest, now time.Time) (answered func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byName == nil {
@@ -56,7 +53,7 @@ func (r *roster) asked(request *queue.DequeueRequest, now time.Time) (answered f
 }
 
 // forget forgets those who have not asked for long, and those who would be too many. r.mu is held.
-func (r *roster) forget(now time.Time, most int) {
+func (r *Roster) forget(now time.Time, most int) {
 	for last := r.recent.Back(); last != nil; last = r.recent.Back() {
 		a := last.Value.(*asker)
 		if r.recent.Len() <= most && now.Sub(a.last) <= queue.WorkerMemory {
@@ -67,8 +64,8 @@ func (r *roster) forget(now time.Time, most int) {
 	}
 }
 
-// list returns all workers that are remembered, without their leases.
-func (r *roster) list(now time.Time) map[string]queue.Worker {
+// List returns all workers that are remembered, without their leases.
+func (r *Roster) List(now time.Time) map[string]queue.Worker {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(now, queue.MaxWorkers)
@@ -76,7 +73,7 @@ func (r *roster) list(now time.Time) map[string]queue.Worker {
 	for e := r.recent.Front(); e != nil; e = e.Next() {
 		a := e.Value.(*asker)
 		workers[a.name] = queue.Worker{
-			Name: a.name, First: storedTime(a.first), Last: storedTime(a.last), Waiting: a.waiting,
+			Name: a.name, First: a.first, Last: a.last, Waiting: a.waiting,
 			Types: slices.Clone(a.request.Types), Channels: channelsOf(a.request), Labels: maps.Clone(a.request.Labels),
 		}
 	}
@@ -90,8 +87,8 @@ func channelsOf(request *queue.DequeueRequest) []string {
 	return slices.Clone(request.Channels)
 }
 
-// asking tells of those whose last request was for a lane.
-func (r *roster) asking(lane queue.Lane, now time.Time) (e queue.Askers) {
+// Asking tells of those whose last request was for a lane.
+func (r *Roster) Asking(lane queue.Lane, now time.Time) (e queue.Askers) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(now, queue.MaxWorkers)
@@ -103,39 +100,8 @@ func (r *roster) asking(lane queue.Lane, now time.Time) (e queue.Askers) {
 		e.Workers++
 		e.Waiting += a.waiting
 		if e.Last.IsZero() {
-			e.Last = storedTime(a.last) // they are in that order
+			e.Last = a.last // they are in that order
 		}
 	}
 	return e
-}
-
-// Workers returns a page of those who asked for jobs within the last hour, or hold leases.
-func (s *Store) Workers(_ context.Context, listing queue.WorkerListing) (queue.WorkerPage, error) {
-	if err := s.enter(); err != nil {
-		return queue.WorkerPage{}, err
-	}
-	defer s.leave()
-	workers := s.roster.list(s.clock())
-	s.leases.held(workers)
-	names := slices.Sorted(maps.Keys(workers))
-	if listing.After != nil {
-		from, found := slices.BinarySearch(names, *listing.After)
-		if found {
-			from++
-		}
-		names = names[from:]
-	}
-	var page queue.WorkerPage
-	if len(names) > listing.Limit {
-		names, page.More = names[:listing.Limit], true
-	}
-	for _, name := range names {
-		w := workers[name]
-		slices.SortFunc(w.Held, func(a, b queue.HeldLease) int {
-			return cmp.Or(a.Started.Compare(b.Started), bytes.Compare(a.JobID[:], b.JobID[:]))
-		})
-		w.Held = w.Held[:min(len(w.Held), queue.MaxHeld)]
-		page.Workers = append(page.Workers, w)
-	}
-	return page, s.answer(nil)
 }

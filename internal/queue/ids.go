@@ -1,4 +1,4 @@
-package embedded
+package queue
 
 import (
 	"encoding/binary"
@@ -17,17 +17,17 @@ const (
 	randomBits = 62 - placeBits
 )
 
-// newID makes the id of a job that is enqueued at a time.
-func newID(at time.Time, place uint64) uuid.UUID {
-	id := firstID(at)
+// NewID makes the id of a job that is enqueued at a time, and has a place in line.
+func NewID(at time.Time, place uint64) uuid.UUID {
+	id := FirstID(at)
 	low := (place&(1<<placeBits-1))<<randomBits | rand.Uint64()>>(64-randomBits) //nolint:gosec // not secret
 	binary.BigEndian.PutUint64(id[8:], 2<<62|low)
 	return id
 }
 
-// firstID returns an id that is not above that of any job enqueued at the time or later, and
+// FirstID returns an id that is not above that of any job enqueued at the time or later, and
 // above that of every job enqueued earlier.
-func firstID(at time.Time) (id uuid.UUID) {
+func FirstID(at time.Time) (id uuid.UUID) {
 	micros := max(at.UnixMicro(), 0)
 	fraction := uint64(micros%1000) << 12 / 1000
 	binary.BigEndian.PutUint64(id[:], uint64(micros/1000)<<16|7<<12|fraction)
