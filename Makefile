@@ -30,7 +30,7 @@ export DIR
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/longshore-server and bin/longshore-worker
@@ -56,8 +56,15 @@ lint: $(BIN)/golangci-lint ## Run the linters, tests included
 	@for module in $(NESTED); do (set -x; cd $$module && ../$(BIN)/golangci-lint run --config ../.golangci.yml ./...); done
 
 .PHONY: test
-test: ## Run every test with the race detector
+test: ## Run every test with the race detector (installs PostgreSQL if it can)
+	@scripts/postgres pgbouncer
 	$(GO) test -race -shuffle=on -timeout 15m ./...
+	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -race -shuffle=on -timeout 15m ./...); done
+
+.PHONY: test-embedded
+test-embedded: ## Run the tests that need no PostgreSQL
+	packages=$$($(GO) list ./... | grep -v '/internal/queue/postgres\(/\|$$\)'); \
+		$(GO) test -race -shuffle=on -timeout 15m $$packages
 	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -race -shuffle=on -timeout 15m ./...); done
 
 .PHONY: fuzz-short

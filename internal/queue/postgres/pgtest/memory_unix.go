@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package pgtest
+
+// memory returns a directory that is in memory; only Linux has one everywhere.
+func memory() string { return "" }

@@ -1,0 +1,268 @@
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// binEnv names the directory of PostgreSQL's programs, before any other.
+	binEnv = "LONGSHORE_TEST_POSTGRES_BIN"
+	// superuser is the role that owns every cluster.
+	superuser = "postgres"
+	// socketLimit is how long the path of a socket may be, in bytes. The lowest limit of
+	// a system is 104.
+	socketLimit = 100
+	// programTimeout is how long one of PostgreSQL's programs may take, such as initdb.
+	programTimeout = time.Minute
+	// oldest is the first version that can drop a database that is in use.
+	oldest = 13
+)
+
+// errNotFound says how to get what the tests need.
+var errNotFound = errors.New("PostgreSQL's programs (postgres, initdb, pg_basebackup) are neither in PATH nor in " +
+	"/usr/lib/postgresql/*/bin: run `scripts/postgres` or `apt-get install postgresql`, or name their directory in " +
+	binEnv + "; `make test-embedded` runs the tests that do without")
+
+// site is where the clusters of a process live: one directory, and what they are made of.
+type site struct {
+	bin      string
+	dir      string
+	template string // data directory that was initialized, which every cluster begins with
+	version  int    // of PostgreSQL, such as 15
+	// owner runs PostgreSQL, which refuses to be run by root; nil is the user of the process.
+	owner    *syscall.Credential
+	clusters atomic.Int64 // how many were made, to name them
+	watcher  *exec.Cmd
+	// alive is the end of a pipe that the system closes when the process ends, however it does.
+	alive *os.File
+}
+
+func openSite() (_ *site, err error) {
+	s := &site{}
+	if s.bin, err = findBin(); err != nil {
+		return nil, err
+	}
+	if os.Geteuid() == 0 {
+		if s.owner, err = unprivileged(); err != nil {
+			return nil, err
+		}
+	}
+	if s.dir, err = makeDirectory(); err != nil {
+		return nil, err
+	}
+	if err := s.watch(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	if err := s.initialize(); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// findBin finds the newest PostgreSQL, as scripts/postgres does. Links are followed: a link to
+// postgres in PATH leads to the other programs, and those of Debian in PATH are wrappers.
+func findBin() (string, error) {
+	if dir := os.Getenv(binEnv); dir != "" {
+		if !complete(dir) {
+			return "", fmt.Errorf("%s is %s, which has not all of postgres, initdb and pg_basebackup", binEnv, dir)
+		}
+		return dir, nil
+	}
+	if path, err := exec.LookPath("postgres"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil && complete(filepath.Dir(path)) {
+			return filepath.Dir(path), nil
+		}
+	}
+	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // fails for a bad pattern only
+	slices.SortFunc(dirs, func(a, b string) int { return version(b) - version(a) })
+	for _, dir := range dirs {
+		if complete(dir) {
+			return dir, nil
+		}
+	}
+	return "", errNotFound
+}
+
+func version(bin string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(bin))) // 0, the oldest, when it is no number
+	return n
+}
+
+func complete(dir string) bool {
+	for _, program := range []string{"postgres", "initdb", "pg_basebackup"} {
+		if _, err := exec.LookPath(filepath.Join(dir, program)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// unprivileged returns who runs PostgreSQL when the tests run as root.
+func unprivileged() (*syscall.Credential, error) {
+	var failed error
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
+		gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
+		if err := errors.Join(errUID, errGID); err != nil {
+			return nil, fmt.Errorf("look up user %s: %w", name, err)
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return nil, fmt.Errorf("find a user to run PostgreSQL, which root may not: %w", failed)
+}
+
+// makeDirectory makes the site's directory: in TMPDIR if that is set, else in memory if it can.
+// Tests have directories of their own, but those are root's alone when root runs the tests, and
+// their paths are too long for a socket's.
+func makeDirectory() (string, error) {
+	var failed error
+	for _, parent := range []string{os.Getenv("TMPDIR"), memory(), "/tmp", "/var/tmp"} {
+		if parent == "" {
+			continue
+		}
+		if !traversable(parent) {
+			failed = errors.Join(failed, fmt.Errorf("%s is not open to other users", parent))
+			continue
+		}
+		dir, err := os.MkdirTemp(parent, "longshore-pg-")
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		if len(filepath.Join(dir, "999", ".s.PGSQL.65535")) < socketLimit {
+			return dir, nil
+		}
+		failed = errors.Join(failed, fmt.Errorf("%s is too long for a socket's path", parent), os.Remove(dir))
+	}
+	return "", fmt.Errorf("make a directory for PostgreSQL: %w", failed)
+}
+
+// traversable tells whether another user may reach what is in dir, where that matters.
+func traversable(dir string) bool {
+	if os.Geteuid() != 0 {
+		return true
+	}
+	for {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		if parent := filepath.Dir(dir); parent != dir {
+			dir = parent
+			continue
+		}
+		return true
+	}
+}
+
+// watch starts a shell that waits until this process is gone, and removes the directory then. It
+// tries again while servers that are ending too still write there.
+func (s *site) watch() error {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make a pipe for the watcher of %s: %w", s.dir, err)
+	}
+	defer read.Close() //nolint:errcheck // the shell has its own
+	const script = `cat; for i in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" && exit; sleep 1; done`
+	s.watcher = exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "pgtest", s.dir)
+	s.watcher.Stdin = read
+	// A Ctrl-C is for the tests, whose end the shell waits for.
+	s.watcher.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := s.watcher.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start the watcher of %s: %w", s.dir, err), write.Close())
+	}
+	s.alive = write
+	return nil
+}
+
+// initialize makes the template. Copying it takes a tenth of the time that initdb takes.
+func (s *site) initialize() error {
+	if err := s.own(s.dir); err != nil {
+		return err
+	}
+	s.template = filepath.Join(s.dir, "template")
+	err := s.run(filepath.Join(s.bin, "initdb"), "--pgdata", s.template, "--username", superuser,
+		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(s.template, "PG_VERSION"))
+	if err != nil {
+		return fmt.Errorf("read PostgreSQL's version: %w", err)
+	}
+	if s.version, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil || s.version < oldest {
+		return fmt.Errorf("PostgreSQL in %s has version %q; the tests want %d or newer", s.bin, text, oldest)
+	}
+	config, err := os.OpenFile(filepath.Join(s.template, "postgresql.conf"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return fmt.Errorf("open the template's configuration: %w", err)
+	}
+	_, err = fmt.Fprintf(config, "include '%s'\n", settingsFile)
+	return errors.Join(err, config.Close())
+}
+
+// close removes the directory. Every cluster in it has stopped.
+func (s *site) close() {
+	_ = s.alive.Close()
+	_ = s.watcher.Wait() // there is nobody to tell, and nothing left to do about it
+}
+
+// own gives a file to who runs PostgreSQL.
+func (s *site) own(path string) error {
+	if s.owner == nil {
+		return nil
+	}
+	return os.Chown(path, int(s.owner.Uid), int(s.owner.Gid))
+}
+
+// write writes a file that PostgreSQL may read and replace.
+func (s *site) write(path, content string) error {
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		return err
+	}
+	return s.own(path)
+}
+
+// run runs a program to its end, as who runs PostgreSQL.
+func (s *site) run(path string, args ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), programTimeout)
+	defer cancel()
+	cmd := s.command(ctx, path, args...)
+	// Linux ends the program when this thread ends, so nothing else may end it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("run %s: %w\n%s", filepath.Base(path), err, output)
+	}
+	return nil
+}
+
+// command is a program that is run by who runs PostgreSQL, with none of the settings that
+// libpq takes from the environment, such as PGHOST.
+func (s *site) command(ctx context.Context, path string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = s.dir
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
+	cmd.Env = append(cmd.Env, "LC_ALL=C")
+	cmd.SysProcAttr = attributes(s.owner)
+	return cmd
+}
