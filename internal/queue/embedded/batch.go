@@ -29,7 +29,7 @@ func (s *Store) DequeueBatch(ctx context.Context, request queue.BatchRequest) (q
 		answered := s.roster.Asked(&request.DequeueRequest, s.now())
 		defer answered()
 	}
-	end, err := s.underWay.begin(request.Once)
+	end, err := s.underWay.Begin(request.Once)
 	if err != nil {
 		return queue.BatchAnswer{}, err
 	}

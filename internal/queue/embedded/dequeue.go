@@ -22,7 +22,7 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 	defer s.dequeues.Done()
 	answered := s.roster.Asked(&request, s.now())
 	defer answered()
-	end, err := s.underWay.begin(request.Once)
+	end, err := s.underWay.Begin(request.Once)
 	if err != nil {
 		return queue.Lease{}, err
 	}
@@ -189,7 +189,7 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, once
 		return queue.Lease{}, err
 	}
 	defer s.dequeues.Done()
-	end, err := s.underWay.begin(once)
+	end, err := s.underWay.Begin(once)
 	if err != nil {
 		return queue.Lease{}, err
 	}

@@ -118,7 +118,7 @@ func (e *enqueuing) add(i int) error {
 	if r.State.Over() && r.hasUniqueKey {
 		delete(e.unique, string(uniqueKey(nil, j.Lane(), j.UniqueKey))) // it is free again
 	}
-	e.answer[i] = queue.Enqueued{Status: statusOf(&j.Job, &r, *outcome)}
+	e.answer[i] = queue.Enqueued{Status: queue.StatusOf(&j.Job, &r.Record, *outcome)}
 	e.keepAnswer(i, &r, *outcome)
 	return nil
 }
@@ -169,7 +169,7 @@ func (e *enqueuing) findUnique(i int) (exists bool, err error) {
 	}
 	e.ids[i] = id
 	// Without its dependents, of which there may be many: the mutex is held.
-	e.answer[i] = queue.Enqueued{Status: statusOf(&j.Job, &r, queue.Outcome{}), Existing: true}
+	e.answer[i] = queue.Enqueued{Status: queue.StatusOf(&j.Job, &r.Record, queue.Outcome{}), Existing: true}
 	e.keepAnswer(i, &r, queue.Outcome{})
 	e.rememberUnique(key, i)
 	return true, nil

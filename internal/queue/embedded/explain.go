@@ -35,7 +35,7 @@ func (s *Store) explain(id uuid.UUID) (e queue.Explanation, err error) {
 		}
 		outcome.Result = nil
 	}
-	e.Status = statusOf(&j.Job, &r, outcome)
+	e.Status = queue.StatusOf(&j.Job, &r.Record, outcome)
 	attempts, err := s.readAttempts(id)
 	if err != nil {
 		return e, err

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,34 +66,6 @@ func decodeOnce(value []byte) (onceEntry, error) {
 // onceHash is what stands for an idempotency key in the store: keys are as long as their
 // callers like.
 func onceHash(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
-
-// callsUnderWay holds the idempotency keys of calls that have not been answered.
-type callsUnderWay struct {
-	mu   sync.Mutex // guards keys
-	keys map[string]struct{}
-}
-
-// begin is called before a call looks for what was answered to its key: queue.ErrKeyInUse if
-// another one is at it. The caller must call end.
-func (u *callsUnderWay) begin(once queue.Once) (end func(), err error) {
-	if !once.Given() {
-		return func() {}, nil
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if _, found := u.keys[once.Key]; found {
-		return nil, queue.ErrKeyInUse
-	}
-	if u.keys == nil {
-		u.keys = make(map[string]struct{})
-	}
-	u.keys[once.Key] = struct{}{}
-	return func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		delete(u.keys, once.Key)
-	}, nil
-}
 
 // readOnce returns what was answered to an idempotency key; false if nothing was, or it should
 // have been forgotten by now. queue.ErrKeyReused if the key was used for something else.
@@ -230,7 +201,7 @@ func (s *Store) enqueuedOf(entry *onceEntry) ([]queue.Enqueued, error) {
 				return nil, err
 			}
 		}
-		enqueued[i] = queue.Enqueued{Status: statusOf(&j.Job, &r, outcome), Existing: answered.existing}
+		enqueued[i] = queue.Enqueued{Status: queue.StatusOf(&j.Job, &r.Record, outcome), Existing: answered.existing}
 	}
 	return enqueued, nil
 }
@@ -239,7 +210,7 @@ func (s *Store) enqueuedOf(entry *onceEntry) ([]queue.Enqueued, error) {
 // the first time and adds nothing. What is remembered of it is as durable as the jobs are.
 // ErrKeyReused, ErrKeyInUse.
 func (s *Store) EnqueueOnce(_ context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error) {
-	end, err := s.underWay.begin(once)
+	end, err := s.underWay.Begin(once)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func (s *Store) tryStatus(id uuid.UUID, omit queue.Parts) (queue.Status, error) 
 			return queue.Status{}, err
 		}
 	}
-	status := statusOf(&j.Job, &r, outcome)
+	status := queue.StatusOf(&j.Job, &r.Record, outcome)
 	if !omit.Dependents {
 		prefix := idKey(nil, prefixDependent, id)
 		err = s.scan(prefix, after(prefix), func(_, value []byte) (bool, error) {
@@ -77,30 +77,4 @@ func (s *Store) tryStatus(id uuid.UUID, omit queue.Parts) (queue.Status, error) 
 		status.Progress, status.PartialResult, err = s.readReported(id)
 	}
 	return status, err
-}
-
-// statusOf returns the status of a job whose dependents are not known yet.
-func statusOf(j *queue.Job, r *record, outcome queue.Outcome) queue.Status {
-	return queue.Status{
-		ID:           j.ID,
-		Type:         j.Type,
-		Channel:      j.Channel,
-		State:        r.State,
-		Result:       outcome.Result,
-		Error:        outcome.Error,
-		Queued:       r.Queued,
-		Started:      r.Started,
-		Finished:     r.Finished,
-		RunAt:        r.RunAt,
-		Canceled:     r.State == queue.Canceled,
-		Attempt:      r.Attempt,
-		Priority:     r.Priority,
-		Retries:      r.Retries,
-		Failures:     r.Failures,
-		Timeouts:     r.Timeouts,
-		Generation:   r.Generation,
-		Version:      r.Version,
-		Worker:       r.Worker,
-		Dependencies: j.DependencyIDs(),
-	}
 }

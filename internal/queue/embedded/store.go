@@ -96,7 +96,7 @@ type Store struct {
 	due      dueIndex
 	pruning  pruning
 	backing  sync.Mutex // held while a backup is made
-	underWay callsUnderWay
+	underWay wait.CallsUnderWay
 	onceTTL  time.Duration
 
 	timekeeperDone chan struct{} // closed when the timekeeper has ended

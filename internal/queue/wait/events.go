@@ -2,6 +2,7 @@ package wait
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,16 +20,23 @@ type eventKey struct {
 	jobType string
 }
 
-// Events is the feed of what happens to jobs, since an engine was opened: one epoch.
+// Events is the feed of what happens to jobs, since an engine was opened: one epoch, unless there
+// was a Break.
 type Events struct {
 	feed  *Feed[queue.Event, eventKey]
-	epoch uint64
+	epoch atomic.Uint64
 }
 
 // NewEvents returns Events that keep so many. now tells this epoch from all others.
 func NewEvents(keep int, now time.Time) *Events {
-	return &Events{feed: NewFeed[queue.Event, eventKey](keep), epoch: uint64(now.UnixMicro())}
+	e := &Events{feed: NewFeed[queue.Event, eventKey](keep)}
+	e.Break(now)
+	return e
 }
+
+// Break tells that something may have happened that was not appended: another epoch begins, so that
+// readers learn that they have missed it. now tells it from all others.
+func (e *Events) Break(now time.Time) { e.epoch.Store(uint64(now.UnixMicro())) }
 
 // Append adds an event, and gives it its number.
 func (e *Events) Append(event queue.Event) {
@@ -38,7 +46,7 @@ func (e *Events) Append(event queue.Event) {
 
 // Position returns the position after all events so far.
 func (e *Events) Position() queue.EventPosition {
-	return queue.EventPosition{Epoch: e.epoch, Number: e.feed.Last()}
+	return queue.EventPosition{Epoch: e.epoch.Load(), Number: e.feed.Last()}
 }
 
 // Read blocks until there are events after a position that the filter means, and returns some of

@@ -61,3 +61,14 @@ func (w *Watch[Key]) Notify(key Key) {
 		w.size.Add(-1)
 	}
 }
+
+// NotifyAll wakes everybody who has subscribed to anything until now.
+func (w *Watch[Key]) NotifyAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, t := range w.topics {
+		close(t.happened)
+		delete(w.topics, key)
+		w.size.Add(-1)
+	}
+}

@@ -1,0 +1,246 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// grant is a lease that was granted.
+type grant struct {
+	changed
+	secret           uuid.UUID
+	started          time.Time
+	args             []byte
+	labels           *string
+	traceParent      *string
+	timeout          *int64
+	heartbeatTimeout *int64
+	edges            int
+}
+
+func (g *grant) token() uuid.UUID { return tokenOf(g.place, g.secret) }
+
+// A claim takes the first jobs of one line or of several. Of several, those that come first in all
+// are found before any is locked, so that none is locked in vain; of one, they are locked as they
+// are found, so that two servers find different ones.
+const (
+	firstOfOne = `
+candidate AS MATERIALIZED (
+  SELECT r.lane, r.rank, r.place FROM longshore.ready r, clock
+  WHERE r.lane = ($1::int[])[1] AND r.rank = ($2::smallint[])[1] AND r.place >= ($3::bigint[])[1]
+    AND (r.expires_at IS NULL OR r.expires_at > clock.now)
+  ORDER BY r.place LIMIT $4 FOR UPDATE OF r SKIP LOCKED
+)`
+	firstOfMany = `
+seen AS MATERIALIZED (
+  SELECT f.lane, f.rank, r.place
+  FROM unnest($1::int[], $2::smallint[], $3::bigint[]) AS f(lane, rank, floor), clock
+  CROSS JOIN LATERAL (
+    SELECT r.place FROM longshore.ready r
+    WHERE r.lane = f.lane AND r.rank = f.rank AND r.place >= f.floor AND (r.expires_at IS NULL OR r.expires_at > clock.now)
+    ORDER BY r.place LIMIT $4
+  ) r
+  ORDER BY f.rank, r.place LIMIT $4
+),
+candidate AS MATERIALIZED (
+  SELECT r.lane, r.rank, r.place FROM seen c
+  JOIN longshore.ready r ON r.lane = c.lane AND r.rank = c.rank AND r.place = c.place
+  FOR UPDATE OF r SKIP LOCKED
+)`
+	claimBegin = `WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),`
+	claimEnd   = `,
+taken AS (
+  DELETE FROM longshore.ready r USING candidate c
+  WHERE r.lane = c.lane AND r.rank = c.rank AND r.place = c.place
+  RETURNING r.*
+),
+granted AS MATERIALIZED (
+  SELECT t.*, row_number() OVER (ORDER BY t.rank, t.place) AS n, clock.now,
+    j.timeout, j.heartbeat_timeout, j.args, j.labels, j.trace_parent, j.edges
+  FROM taken t JOIN longshore.jobs j ON j.place = t.place, clock
+),
+leased AS (
+  INSERT INTO longshore.leases (place, id, lane, state, rank, version, attempt, retries, failures, timeouts, generation, open,
+    queued, started, run_at, worker, ties, secret, beat, timeout, heartbeat_timeout, deadline)
+  SELECT place, id, lane, 4, rank, version + 1, attempt + 1, retries, failures, timeouts, generation, open,
+    queued, now, run_at, ($6::text[])[n], ties & ~4, ($5::uuid[])[n], now, timeout, heartbeat_timeout,
+    now + timeout / 1000 * interval '1 microsecond'
+  FROM granted
+),
+unreported AS (
+  DELETE FROM longshore.reported p USING granted g WHERE g.ties & 4 <> 0 AND p.place = g.place
+),
+counted AS (
+  INSERT INTO longshore.count_differences (lane, pending, running) SELECT lane, -count(*), count(*) FROM granted GROUP BY lane
+),
+logged AS (
+  INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
+  SELECT pg_current_xact_id(), $11, $7, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
+    array_agg(3::smallint), array_agg(4::smallint), array_agg(attempt + 1), array_agg(version + 1), false
+  FROM (SELECT * FROM granted ORDER BY n) g GROUP BY now
+),
+kept AS (
+  INSERT INTO longshore.calls (hash, digest, until, places, secrets)
+  SELECT ($8::bytea[])[n], ($9::bytea[])[n], now + $10::bigint * interval '1 microsecond', array_agg(place), array_agg(($5::uuid[])[n])
+  FROM granted WHERE ($8::bytea[])[n] IS NOT NULL GROUP BY ($8::bytea[])[n], ($9::bytea[])[n], now
+  ON CONFLICT (hash) DO UPDATE SET digest = excluded.digest, until = excluded.until, places = excluded.places, secrets = excluded.secrets
+)
+SELECT place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges
+FROM granted ORDER BY n`
+	claimOne  = claimBegin + firstOfOne + claimEnd
+	claimMany = claimBegin + firstOfMany + claimEnd
+)
+
+// claimOrder is one claim: who wants the jobs that are found, one after the other.
+type claimOrder struct {
+	search  searched
+	most    int
+	secrets []uuid.UUID
+	workers []string
+	hashes  [][]byte
+	digests [][]byte
+	grants  []grant // that were found
+}
+
+// want adds that somebody wants so many more.
+func (o *claimOrder) want(n int, worker string, once queue.Once) {
+	var hash, digest []byte
+	if once.Given() {
+		hash, digest = hashOf(once.Key), once.Digest[:]
+	}
+	for range n {
+		o.secrets = append(o.secrets, newSecret())
+		o.workers = append(o.workers, worker)
+		o.hashes, o.digests = append(o.hashes, hash), append(o.digests, digest)
+	}
+	o.most += n
+}
+
+// claimAll carries out orders, in one transaction.
+func (s *Store) claimAll(ctx context.Context, orders []*claimOrder) error {
+	err := s.database(ctx, func(ctx context.Context) error {
+		var batch pgx.Batch
+		for i, o := range orders {
+			statement := claimMany
+			if len(o.search.lanes) == 1 {
+				statement = claimOne
+			}
+			in := &o.search
+			batch.Queue(statement, in.lanes, in.ranks, in.floors, o.most, o.secrets, o.workers, s.id, o.hashes, o.digests,
+				s.onceTTL.Microseconds(), int16(i)).Query(o.read) //nolint:gosec // few
+		}
+		return s.pool.SendBatch(ctx, &batch).Close()
+	})
+	if errors.Is(err, queue.ErrUnavailable) {
+		for _, o := range orders {
+			s.keeper.releaseOrphans(o.secrets)
+			o.grants = nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, o := range orders {
+		if len(o.grants) == 0 {
+			continue
+		}
+		changes := make([]changed, len(o.grants))
+		for i := range o.grants {
+			changes[i] = o.grants[i].changed
+		}
+		s.applyOwn(ctx, o.grants[0].started, changes)
+	}
+	return nil
+}
+
+func (o *claimOrder) read(rows pgx.Rows) error {
+	for rows.Next() {
+		g := grant{secret: o.secrets[len(o.grants)]}
+		g.was, g.state = queue.Pending, queue.Running
+		if err := rows.Scan(&g.place, &g.id, &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
+			&g.timeout, &g.heartbeatTimeout, &g.edges); err != nil {
+			return err
+		}
+		g.started = g.started.UTC()
+		o.grants = append(o.grants, g)
+	}
+	return rows.Err()
+}
+
+const firstReady = `
+SELECT f.lane, f.rank, r.place
+FROM unnest($1::int[], $2::smallint[], $3::bigint[]) AS f(lane, rank, floor), (SELECT longshore.now() AS now) AS clock
+CROSS JOIN LATERAL (
+  SELECT r.place FROM longshore.ready r
+  WHERE r.lane = f.lane AND r.rank = f.rank AND r.place >= f.floor AND (r.expires_at IS NULL OR r.expires_at > clock.now)
+  ORDER BY r.place LIMIT 1
+) r`
+
+// lookAgain finds the first ready jobs of lines that a claim has found fewer jobs in than were
+// wanted, locked ones included.
+func (s *Store) lookAgain(ctx context.Context, in *searched) (firsts map[line]int64, err error) {
+	firsts = make(map[line]int64)
+	err = s.database(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, firstReady, in.lanes, in.ranks, in.floors)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var (
+				at    line
+				place int64
+			)
+			if err := rows.Scan(&at.lane, &at.rank, &place); err != nil {
+				return err
+			}
+			firsts[at] = place
+		}
+		return rows.Err()
+	})
+	return firsts, err
+}
+
+// everyFront finds where all lines begin that have ready jobs, by leaping from each to the next.
+const everyFront = `
+WITH RECURSIVE front AS (
+  (SELECT lane, rank, place FROM longshore.ready ORDER BY lane, rank, place LIMIT 1)
+  UNION ALL
+  SELECT n.lane, n.rank, n.place FROM front f CROSS JOIN LATERAL (
+    SELECT r.lane, r.rank, r.place FROM longshore.ready r WHERE (r.lane, r.rank) > (f.lane, f.rank)
+    ORDER BY r.lane, r.rank, r.place LIMIT 1
+  ) n
+)
+SELECT f.lane, f.rank, f.place, l.channel, l.type FROM front f JOIN longshore.lanes l ON l.number = f.lane`
+
+// findFronts takes notice of where all lines begin, whatever was noticed before.
+func (s *Store) findFronts(ctx context.Context) error {
+	var found []changed
+	err := s.database(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, everyFront)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			c := changed{state: queue.Pending}
+			var lane queue.Lane
+			if err := rows.Scan(&c.lane, &c.rank, &c.place, &lane.Channel, &lane.Type); err != nil {
+				return err
+			}
+			s.lanes.remember(lane, c.lane)
+			found = append(found, c)
+		}
+		return rows.Err()
+	})
+	if err == nil {
+		s.claims.noticeAll(found)
+	}
+	return err
+}

@@ -1,0 +1,397 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+const (
+	// claimSize is how many leases one claim grants at most.
+	claimSize = 500
+	// claimsAtOnce is how many claims go together in one transaction.
+	claimsAtOnce = 32
+	// lockedPause is how long to wait before looking again at jobs that others have locked, and
+	// longestPause after many times.
+	lockedPause  = time.Millisecond
+	longestPause = 100 * time.Millisecond
+)
+
+// dispatcher hands ready jobs to the callers that ask for them, in the order in which they came.
+// Callers that ask for the same lanes are a group, and share claims. One goroutine makes rounds: a
+// round claims for all groups that may get something, in one transaction; who comes meanwhile goes
+// with the next one.
+//
+// Every caller is in one round at least that began after it came, whatever is known of its lanes;
+// after that it sleeps until one of them has a ready job.
+type dispatcher struct {
+	store *Store
+	wake  chan struct{} // holds a token if there is something to do
+
+	mu     sync.Mutex // guards what follows, and all groups and waiters
+	fronts fronts
+	groups map[string]*group
+	byLane map[queue.Lane]map[*group]struct{}
+	came   uint64 // how many waiters there were
+}
+
+// group are the callers that ask for the same lanes.
+type group struct {
+	key     string
+	lanes   []queue.Lane
+	waiting []*waiter // first come first
+	dirty   bool      // there may be something for them, or somebody has not looked yet
+	pause   time.Duration
+}
+
+// waiter is a caller.
+type waiter struct {
+	group   *group
+	came    uint64
+	want    int
+	worker  string
+	once    queue.Once
+	gone    bool // it is not among group.waiting any more
+	looked  chan struct{}
+	isAware bool // looked is closed: it knows that there was nothing for it
+	given   chan given
+}
+
+// given is what a waiter gets.
+type given struct {
+	grants []grant
+	err    error
+}
+
+func (d *dispatcher) init(s *Store) {
+	d.store = s
+	d.wake = make(chan struct{}, 1)
+	d.fronts = make(fronts)
+	d.groups = make(map[string]*group)
+	d.byLane = make(map[queue.Lane]map[*group]struct{})
+}
+
+// ask blocks until at least one of the jobs that are wanted is claimed, or ctx or the store ends,
+// but not before there was a look: then there are no grants.
+func (d *dispatcher) ask(ctx context.Context, lanes []queue.Lane, want int, worker string, once queue.Once) ([]grant, error) {
+	w := d.join(lanes, want, worker, once)
+	select {
+	case g := <-w.given:
+		return g.grants, g.err
+	case <-w.looked:
+	}
+	select {
+	case g := <-w.given:
+		return g.grants, g.err
+	case <-ctx.Done():
+	case <-d.store.life.closing:
+	}
+	if d.leave(w) {
+		if ctx.Err() == nil {
+			return nil, queue.ErrUnavailable // the store is closing
+		}
+		return nil, nil
+	}
+	g := <-w.given
+	return g.grants, g.err
+}
+
+func (d *dispatcher) join(lanes []queue.Lane, want int, worker string, once queue.Once) *waiter {
+	key := keyOf(lanes)
+	w := &waiter{want: want, worker: worker, once: once, looked: make(chan struct{}), given: make(chan given, 1)}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := d.groups[key]
+	if g == nil {
+		g = &group{key: key, lanes: lanes}
+		d.groups[key] = g
+		for _, lane := range lanes {
+			if d.byLane[lane] == nil {
+				d.byLane[lane] = make(map[*group]struct{})
+			}
+			d.byLane[lane][g] = struct{}{}
+		}
+	}
+	d.came++
+	w.group, w.came = g, d.came
+	g.waiting = append(g.waiting, w)
+	g.dirty = true
+	d.kick()
+	return w
+}
+
+func keyOf(lanes []queue.Lane) string {
+	var b strings.Builder
+	for _, lane := range lanes {
+		b.WriteString(lane.Channel)
+		b.WriteByte(0)
+		b.WriteString(lane.Type)
+		b.WriteByte(0)
+	}
+	return b.String()
+}
+
+// leave takes a waiter out of line; false if it was given something, or is about to be.
+func (d *dispatcher) leave(w *waiter) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w.gone {
+		return false
+	}
+	d.remove(w)
+	return true
+}
+
+// remove takes a waiter out of its group, and forgets the group with its last one. mu is held.
+func (d *dispatcher) remove(w *waiter) {
+	w.gone = true
+	g := w.group
+	if g.waiting[0] == w {
+		g.waiting = g.waiting[1:]
+	} else if i := slices.Index(g.waiting, w); i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+	}
+	if len(g.waiting) > 0 {
+		return
+	}
+	delete(d.groups, g.key)
+	for _, lane := range g.lanes {
+		delete(d.byLane[lane], g)
+		if len(d.byLane[lane]) == 0 {
+			delete(d.byLane, lane)
+		}
+	}
+}
+
+func (d *dispatcher) kick() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// noticeAll takes notice of jobs that are ready, and has those look who wait for them.
+func (d *dispatcher) noticeAll(changes []changed) {
+	ready := false
+	for i := range changes {
+		c := &changes[i]
+		if c.state != queue.Pending || c.deleted {
+			continue
+		}
+		lane, err := d.store.laneOf(d.store.life.ctx, c.lane)
+		if err != nil {
+			d.store.log.Error(err, "a lane is not known; its jobs are found a little later")
+			continue
+		}
+		ready = true
+		d.mu.Lock()
+		d.fronts.notice(lane, c.lane, c.rank, c.place)
+		for g := range d.byLane[lane] {
+			g.dirty = true
+		}
+		d.mu.Unlock()
+	}
+	if ready {
+		d.kick()
+	}
+}
+
+// runUntil makes rounds until ctx ends.
+func (d *dispatcher) runUntil(ctx context.Context) {
+	for {
+		select {
+		case <-d.wake:
+			for d.round(ctx) {
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// roundOf is one group's part in a round.
+type roundOf struct {
+	group   *group
+	began   uint64    // who came until then is part of it
+	waiters []*waiter // those for whom something is claimed
+	order   claimOrder
+}
+
+// round makes a round; false if there was nothing to do.
+func (d *dispatcher) round(ctx context.Context) bool {
+	parts := d.begin()
+	if len(parts) == 0 {
+		return false
+	}
+	var orders []*claimOrder
+	for _, part := range parts {
+		if len(part.order.search.lanes) > 0 {
+			orders = append(orders, &part.order)
+		}
+	}
+	if len(orders) > 0 {
+		if err := d.store.claimAll(ctx, orders); err != nil {
+			d.fail(parts, err)
+			return true
+		}
+	}
+	var left []grant
+	unfinished := parts[:0]
+	for _, part := range parts {
+		more, isLeft := d.give(part)
+		left = append(left, isLeft...)
+		if more {
+			unfinished = append(unfinished, part)
+		}
+	}
+	d.store.releaseGrants(ctx, left)
+	if len(unfinished) > 0 {
+		d.lookAgain(ctx, unfinished)
+	}
+	return true
+}
+
+// begin chooses who takes part in a round: of all groups that may get something those whose first
+// waiters came first.
+func (d *dispatcher) begin() (parts []*roundOf) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, g := range d.groups {
+		if g.dirty {
+			parts = append(parts, &roundOf{group: g})
+		}
+	}
+	slices.SortFunc(parts, func(a, b *roundOf) int { return cmp.Compare(a.group.waiting[0].came, b.group.waiting[0].came) })
+	if len(parts) > claimsAtOnce {
+		parts = parts[:claimsAtOnce]
+		d.kick()
+	}
+	for _, part := range parts {
+		g := part.group
+		g.dirty = false
+		part.began = d.came
+		part.order.search = d.fronts.search(g.lanes)
+		for _, w := range g.waiting {
+			if part.order.most >= claimSize {
+				break
+			}
+			part.waiters = append(part.waiters, w)
+			part.order.want(w.want, w.worker, w.once)
+		}
+	}
+	return parts
+}
+
+// give hands out what was claimed. It tells whether that was less than was wanted, and returns what
+// nobody is there for any more.
+func (d *dispatcher) give(part *roundOf) (more bool, left []grant) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	grants := part.order.grants
+	part.order.search.claimed(grants)
+	more = len(grants) < part.order.most
+	for _, w := range part.waiters {
+		n := min(w.want, len(grants))
+		if n == 0 {
+			break
+		}
+		mine := grants[:n:n]
+		grants = grants[n:]
+		if w.gone {
+			left = append(left, mine...)
+			continue
+		}
+		d.remove(w)
+		w.given <- given{grants: mine}
+	}
+	if !more {
+		part.group.dirty = true // there may be others
+		part.group.pause = 0
+	}
+	return more, left
+}
+
+// lookAgain finds out whether those who got nothing can sleep: whether their lines are empty, and
+// nothing was made ready elsewhere since they came.
+func (d *dispatcher) lookAgain(ctx context.Context, parts []*roundOf) {
+	var all searched
+	for _, part := range parts {
+		in := &part.order.search
+		all.lanes, all.ranks = append(all.lanes, in.lanes...), append(all.ranks, in.ranks...)
+		all.floors = append(all.floors, in.floors...)
+	}
+	var firsts map[line]int64
+	var err error
+	if len(all.lanes) > 0 {
+		firsts, err = d.store.lookAgain(ctx, &all)
+	}
+	if err == nil {
+		err = d.store.tail.sync(ctx)
+	}
+	if err != nil {
+		d.fail(parts, err)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, part := range parts {
+		g := part.group
+		if part.order.search.drained(firsts) {
+			d.lookLater(g)
+		} else {
+			g.pause = 0
+		}
+		if g.dirty {
+			continue // they look once more
+		}
+		for _, w := range g.waiting {
+			if w.came > part.began {
+				break
+			}
+			w.knows()
+		}
+	}
+}
+
+// lookLater has a group look again at jobs that others have locked, which may give them back. mu is
+// held.
+func (d *dispatcher) lookLater(g *group) {
+	g.pause = min(max(2*g.pause, lockedPause), longestPause)
+	time.AfterFunc(g.pause, func() {
+		d.mu.Lock()
+		g.dirty = true
+		d.mu.Unlock()
+		d.kick()
+	})
+}
+
+// knows has a waiter know that there is nothing for it now.
+func (w *waiter) knows() {
+	if !w.isAware {
+		w.isAware = true
+		close(w.looked)
+	}
+}
+
+// fail answers those with an error who came for a round that has failed.
+func (d *dispatcher) fail(parts []*roundOf, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, part := range parts {
+		for k, l := range part.order.search.lines { // nobody knows what was taken
+			l.fresh = min(l.fresh, part.order.search.floors[k])
+		}
+		for _, w := range slices.Clone(part.group.waiting) {
+			if w.isAware || w.came > part.began {
+				continue // it sleeps until the database is back, or looks by itself
+			}
+			d.remove(w)
+			w.given <- given{err: err}
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// timekeeper does what falls due: jobs that wait for a time or expire, runs that take too long,
+// calls that are forgotten. So does that of every server; they do not get into each other's way.
+type timekeeper struct {
+	store *Store
+	wake  chan struct{} // holds a token if something may fall due earlier than was known
+	poll  time.Duration
+
+	mu      sync.Mutex
+	orphans []uuid.UUID      // guarded by mu; secrets of leases that nobody may hold
+	offset  time.Duration    // guarded by mu; how far the database's clock is ahead of ours
+	clock   func() time.Time // for tests; nil for ours
+}
+
+func (k *timekeeper) init(s *Store) {
+	k.store = s
+	k.wake = make(chan struct{}, 1)
+	k.poll = DefaultPollInterval
+}
+
+// kick has the timekeeper look again.
+func (k *timekeeper) kick() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// now is what the database's clock shows, as far as we know without asking: for what is shown to
+// people.
+func (k *timekeeper) now() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.clock != nil {
+		return k.clock()
+	}
+	return time.Now().Add(k.offset).UTC().Truncate(time.Microsecond)
+}
+
+// releaseOrphans has leases given back, as soon as that can be, that a statement with an unknown
+// outcome may have granted.
+func (k *timekeeper) releaseOrphans(secrets []uuid.UUID) {
+	k.mu.Lock()
+	k.orphans = append(k.orphans, secrets...)
+	k.mu.Unlock()
+	k.kick()
+}
+
+// runUntil does what falls due, when it does, until ctx ends.
+func (k *timekeeper) runUntil(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.wake:
+		case <-timer.C:
+		}
+		pause, err := k.store.doAllDue(ctx)
+		if err != nil && !errors.Is(err, queue.ErrUnavailable) && ctx.Err() == nil {
+			k.store.log.Error(err, "what is due could not be done; it is tried again soon")
+		}
+		timer.Reset(pause)
+	}
+}
+
+// doAllDue does what is due, and returns how long to wait before looking again.
+func (s *Store) doAllDue(ctx context.Context) (time.Duration, error) {
+	const leastPause = time.Millisecond
+	if err := s.takeBackOrphans(ctx); err != nil {
+		return s.keeper.poll, err
+	}
+	for {
+		until, err := s.untilDue(ctx)
+		if err != nil || until > 0 {
+			return max(min(until, s.keeper.poll), leastPause), err
+		}
+		if err := s.doDue(ctx); err != nil {
+			return s.keeper.poll, err
+		}
+	}
+}
+
+const nextDue = `
+SELECT least(
+  (SELECT min(run_at) FROM longshore.waiting WHERE state = 1),
+  (SELECT min(expires_at) FROM longshore.waiting WHERE expires_at IS NOT NULL),
+  (SELECT min(expires_at) FROM longshore.ready WHERE expires_at IS NOT NULL),
+  (SELECT min(deadline) FROM longshore.leases WHERE deadline IS NOT NULL),
+  (SELECT min(until) FROM longshore.calls)
+), longshore.now()`
+
+// untilDue returns how long it is until something falls due.
+func (s *Store) untilDue(ctx context.Context) (time.Duration, error) {
+	var next *time.Time
+	var now time.Time
+	err := s.database(ctx, func(ctx context.Context) error { return s.pool.QueryRow(ctx, nextDue).Scan(&next, &now) })
+	if err != nil {
+		return s.keeper.poll, err
+	}
+	s.keeper.mu.Lock()
+	s.keeper.offset = time.Until(now)
+	s.keeper.mu.Unlock()
+	if next == nil {
+		return s.keeper.poll, nil
+	}
+	return next.Sub(now), nil
+}
+
+const (
+	dueToRun    = `SELECT place FROM longshore.waiting WHERE state = 1 AND run_at <= $1 ORDER BY run_at LIMIT $2`
+	dueToExpire = `
+(SELECT place FROM longshore.waiting WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+UNION ALL (SELECT place FROM longshore.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
+	dueToTimeOut = `SELECT place FROM longshore.leases WHERE deadline <= $1 ORDER BY deadline LIMIT $2`
+)
+
+// doDue does some of what is due.
+func (s *Store) doDue(ctx context.Context) error {
+	var now time.Time
+	err := s.change(ctx, func(c *change) error {
+		now = c.now
+		for _, kind := range []struct {
+			statement string
+			do        func(*tracked) error
+		}{{dueToRun, c.run}, {dueToExpire, c.expire}, {dueToTimeOut, c.timeOut}} {
+			rows, err := c.tx.Query(c.ctx, kind.statement, c.now, s.limits.dueStep)
+			if err != nil {
+				return err
+			}
+			places, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+			if err != nil {
+				return err
+			}
+			if err := c.readPlaces(places); err != nil {
+				return err
+			}
+			for _, place := range places {
+				if err := kind.do(c.rows[place]); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.forgetCalls(ctx, now)
+	return err
+}
+
+// run makes a scheduled job pending whose time has come.
+func (c *change) run(r *tracked) error {
+	if next := r.Due(c.now); next != r.Record {
+		c.set(r, next)
+	}
+	return nil
+}
+
+// expire fails a job that nobody has begun in time.
+func (c *change) expire(r *tracked) error {
+	if !r.Expired(c.now) {
+		return nil
+	}
+	outcome := queue.ExpiredOutcome()
+	return c.finish(r, r.Expire(c.now), &outcome)
+}
+
+// timeOut ends a run that has taken too long.
+func (c *change) timeOut(r *tracked) error {
+	if r.State != queue.Running || r.lease.deadline.IsZero() || r.lease.deadline.After(c.now) {
+		return nil
+	}
+	j, err := c.job(r)
+	if errors.Is(err, queue.ErrDamaged) {
+		c.store.log.Error(err, "a job whose run took too long cannot be read; it fails", "job", r.id.String())
+	} else if err != nil {
+		return err
+	}
+	next, err := r.TimeOut(j.MaxTimeouts, j.Retry, rand.Float64(), c.now) //nolint:gosec // not for secrets
+	if err != nil {
+		return err
+	}
+	outcome := queue.TimeoutOutcome()
+	return c.endLease(r, next, queue.EndTimedOut, nil, &outcome)
+}
+
+// takeBackOrphans gives back the leases of statements with an unknown outcome.
+func (s *Store) takeBackOrphans(ctx context.Context) error {
+	k := &s.keeper
+	k.mu.Lock()
+	secrets := k.orphans
+	k.mu.Unlock()
+	if len(secrets) == 0 {
+		return nil
+	}
+	places, err := s.placesOf(ctx, `SELECT place FROM longshore.leases WHERE secret = ANY($1)`, secrets)
+	if err != nil {
+		return err
+	}
+	err = s.change(ctx, func(c *change) error {
+		if err := c.readPlaces(places); err != nil {
+			return err
+		}
+		back := release(0)
+		for _, place := range places {
+			if r := c.rows[place]; r != nil && r.State == queue.Running {
+				if _, err := c.reportOne(r.Token, back); err != nil && !refused(err) {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		k.mu.Lock()
+		k.orphans = k.orphans[len(secrets):]
+		k.mu.Unlock()
+	}
+	return err
+}

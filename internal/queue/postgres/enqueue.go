@@ -1,0 +1,232 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// Enqueue implements queue.JobQueue.
+func (s *Store) Enqueue(ctx context.Context, jobs []queue.NewJob) ([]queue.Enqueued, error) {
+	return s.enqueue(ctx, jobs, queue.Once{})
+}
+
+// EnqueueOnce is Enqueue, but once: again with the same key and digest it answers what it did
+// the first time and adds nothing. What is remembered of it is as durable as the jobs are.
+// ErrKeyReused, ErrKeyInUse.
+func (s *Store) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error) {
+	end, err := s.underWay.Begin(once)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return s.enqueue(ctx, jobs, once)
+}
+
+func (s *Store) enqueue(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error) {
+	graph, err := queue.NewGraph(jobs)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	if len(jobs) == 0 {
+		return []queue.Enqueued{}, nil
+	}
+	lanes := make([]queue.Lane, len(jobs))
+	for i := range jobs {
+		lanes[i] = jobs[i].Lane()
+	}
+	numbers, err := s.numberLanes(ctx, lanes)
+	if err != nil {
+		return nil, err
+	}
+	if !arePlain(jobs) {
+		return s.enqueueGraph(ctx, jobs, numbers, graph, once)
+	}
+	answer, err := s.enqueues.do(ctx, enqueueCall{jobs: jobs, lanes: numbers, once: once})
+	if err != nil {
+		return nil, err
+	}
+	if answer == nil { // the key is known
+		return s.enqueueGraph(ctx, jobs, numbers, graph, once)
+	}
+	return answer, nil
+}
+
+// arePlain reports whether all that is to be done for jobs is to add them: they are pending then.
+func arePlain(jobs []queue.NewJob) bool {
+	for i := range jobs {
+		n := &jobs[i]
+		if len(n.Dependencies)+len(n.Needs) > 0 || n.UniqueKey != "" || n.Delay > 0 || !n.RunAt.IsZero() || !n.ExpiresAt.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// enqueueCall is one call, of jobs that are plain.
+type enqueueCall struct {
+	jobs  []queue.NewJob
+	lanes []int32
+	once  queue.Once
+}
+
+// enqueueAnswer is nil if nothing was added because the call's key is known.
+type enqueueAnswer []queue.Enqueued
+
+// hashOf is what stands for an idempotency key in the database: keys are as long as their callers
+// like.
+func hashOf(key string) []byte {
+	hash := sha256.Sum256([]byte(key))
+	return hash[:]
+}
+
+// What of addJobs depends on whether any call has an idempotency key.
+const (
+	keyedCalls = `
+calls AS MATERIALIZED (SELECT * FROM unnest($9::bytea[], $10::bytea[]) WITH ORDINALITY AS k(hash, digest, call)),
+keyed AS (
+  INSERT INTO longshore.calls (hash, digest, until, jobs)
+  SELECT k.hash, k.digest, clock.now + $11::bigint * interval '1 microsecond',
+    (SELECT array_agg(n.id ORDER BY n.n) FROM numbered n WHERE n.call = k.call)
+  FROM calls k, clock WHERE k.hash IS NOT NULL ORDER BY k.hash
+  ON CONFLICT DO NOTHING RETURNING hash
+),
+added AS MATERIALIZED (
+  SELECT n.* FROM numbered n JOIN calls k ON k.call = n.call
+  WHERE k.hash IS NULL OR k.hash IN (SELECT hash FROM keyed)
+  ORDER BY n.n
+)`
+	addJobsBegin = `
+WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),
+given AS MATERIALIZED (
+  SELECT g.*, nextval('longshore.places') AS place
+  FROM unnest($1::int[], $2::smallint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $12::bigint[])
+    WITH ORDINALITY AS g(lane, rank, args, labels, terms, trace_parent, timeout, heartbeat_timeout, call, n)
+),
+stamped AS MATERIALIZED (
+  SELECT given.*, clock.now, (extract(epoch FROM clock.now) * 1000000)::bigint AS micros FROM given, clock
+),
+numbered AS MATERIALIZED (SELECT stamped.*, longshore.job_id(micros, place) AS id FROM stamped),`
+	addJobsEnd = `,
+defined AS (
+  INSERT INTO longshore.jobs (place, id, lane, rank, timeout, heartbeat_timeout, trace_parent, labels, terms, args)
+  SELECT place, id, lane, rank, timeout, heartbeat_timeout, trace_parent, labels::jsonb, terms::jsonb, args FROM added
+),
+readied AS (
+  INSERT INTO longshore.ready (place, id, lane, state, rank, version, queued)
+  SELECT place, id, lane, 3, rank, 1, now FROM added
+),
+counted AS (
+  INSERT INTO longshore.count_differences (lane, pending) SELECT lane, count(*) FROM added GROUP BY lane
+),
+logged AS (
+  INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
+  SELECT pg_current_xact_id(), 0, $13, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
+    array_agg(0::smallint), array_agg(3::smallint), array_agg(0::bigint), array_agg(1::bigint), false
+  FROM added GROUP BY now
+)
+SELECT n, place, id, now FROM added`
+	addJobs        = addJobsBegin + keyedCalls + addJobsEnd
+	addJobsKeyless = addJobsBegin + `
+added AS MATERIALIZED (SELECT * FROM numbered WHERE $9::bytea[] IS NULL AND $10::bytea[] IS NULL AND $11::bigint = 0)` + addJobsEnd
+)
+
+// enqueueMany adds the jobs of several calls, in their order.
+func (s *Store) enqueueMany(ctx context.Context, calls []enqueueCall) ([]enqueueAnswer, error) {
+	in, err := newAdding(calls)
+	if err != nil {
+		return nil, err
+	}
+	statement := addJobsKeyless
+	var hashes, digests [][]byte
+	var ttl int64
+	if in.keyed {
+		statement, hashes, digests, ttl = addJobs, in.hashes, in.digests, s.onceTTL.Microseconds()
+	}
+	answers := make([]enqueueAnswer, len(calls))
+	var (
+		changes []changed
+		at      time.Time
+	)
+	err = s.database(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, statement, in.lanes, in.ranks, in.args, in.labels, in.terms, in.traces, in.timeouts,
+			in.heartbeats, hashes, digests, ttl, in.calls, s.id)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var (
+				n, place int64
+				id       uuid.UUID
+			)
+			if err := rows.Scan(&n, &place, &id, &at); err != nil {
+				return err
+			}
+			at = at.UTC()
+			j := &in.jobs[n-1]
+			j.ID = id
+			record, _ := j.Admit(nil, at)
+			call := in.calls[n-1] - 1
+			answers[call] = append(answers[call], queue.Enqueued{Status: queue.StatusOf(j, &record, queue.Outcome{})})
+			changes = append(changes, changed{
+				id: id, place: place, lane: in.lanes[n-1], rank: in.ranks[n-1], state: queue.Pending, version: record.Version,
+			})
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.applyOwn(ctx, at, changes)
+	return answers, nil
+}
+
+// adding are the jobs of several calls, column by column.
+type adding struct {
+	jobs                  []queue.Job
+	lanes                 []int32
+	ranks                 []int16
+	args                  [][]byte
+	labels, terms, traces []*string
+	timeouts, heartbeats  []*int64
+	calls                 []int64 // by job, counting from 1
+	hashes, digests       [][]byte
+	keyed                 bool
+}
+
+func newAdding(calls []enqueueCall) (*adding, error) {
+	in := new(adding)
+	for i := range calls {
+		call := &calls[i]
+		var hash, digest []byte
+		if call.once.Given() {
+			in.keyed = true
+			hash, digest = hashOf(call.once.Key), call.once.Digest[:]
+		}
+		in.hashes, in.digests = append(in.hashes, hash), append(in.digests, digest)
+		for k := range call.jobs {
+			j := call.jobs[k].Job(uuid.Nil, nil, time.Time{})
+			d, err := defineJob(&j)
+			if err != nil {
+				return nil, err
+			}
+			in.jobs = append(in.jobs, j)
+			in.lanes = append(in.lanes, call.lanes[k])
+			in.ranks = append(in.ranks, rankOf(j.Priority))
+			in.args = append(in.args, j.Args)
+			in.labels, in.terms, in.traces = append(in.labels, d.labels), append(in.terms, d.terms), append(in.traces, d.traceParent)
+			in.timeouts, in.heartbeats = append(in.timeouts, d.timeout), append(in.heartbeats, d.heartbeatTimeout)
+			in.calls = append(in.calls, int64(i+1))
+		}
+	}
+	return in, nil
+}

@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// The codes of errors that mean something to us: https://www.postgresql.org/docs/current/errcodes-appendix.html.
+const (
+	codeReadOnly      = "25006"
+	codeSerialization = "40001"
+	codeDeadlock      = "40P01"
+	codeLockTimeout   = "55P03"
+	codeUnknownTable  = "42P01"
+	classConnection   = "08"
+	classResources    = "53" // too many connections, no memory, a full disk
+	classOperator     = "57" // canceled, or the server goes down or comes up
+	classSystem       = "58" // what the server got from its own system
+)
+
+// database runs statements with a deadline of their own, because they may complete in spite of the
+// caller's. What is wrong with the database itself is queue.ErrUnavailable: the outcome is unknown.
+func (s *Store) database(ctx context.Context, work func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err := work(ctx)
+	var failure *pgconn.PgError
+	if errors.As(err, &failure) && failure.Code == codeReadOnly {
+		s.pool.Reset() // another host may have taken over
+	}
+	err = translate(err)
+	s.outage.note(err)
+	return err
+}
+
+// translate tells what is wrong with the database from all else.
+func translate(err error) error {
+	var failure *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, pgx.ErrNoRows):
+		return err
+	case errors.As(err, &failure):
+		switch class := failure.Code[:2]; {
+		case class == classConnection, class == classResources, class == classOperator, class == classSystem,
+			failure.Code == codeReadOnly, failure.Code == codeLockTimeout:
+			return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+		default:
+			return err
+		}
+	case isRule(err):
+		return err
+	default: // the network, or a deadline
+		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+	}
+}
+
+// isRule reports whether an error is an answer of the rules, and not an accident.
+func isRule(err error) bool {
+	for _, rule := range []error{
+		queue.ErrNotExist, queue.ErrNotPending, queue.ErrNotRunning, queue.ErrCanceled, queue.ErrDequeueTimeout, queue.ErrLeaseLost,
+		queue.ErrAlreadyReported, queue.ErrChanged, queue.ErrNotFailed, queue.ErrNotOver, queue.ErrDeleted, queue.ErrDependencyFailed,
+		queue.ErrUniqueKeyTaken, queue.ErrKeyReused, queue.ErrKeyInUse, queue.ErrDamaged,
+	} {
+		if errors.Is(err, rule) {
+			return true
+		}
+	}
+	var invalid *queue.InvalidError
+	return errors.As(err, &invalid)
+}
+
+// isConflict reports whether a transaction has lost against another one, and can be tried again.
+func isConflict(err error) bool {
+	var failure *pgconn.PgError
+	return errors.As(err, &failure) && (failure.Code == codeSerialization || failure.Code == codeDeadlock)
+}
+
+// outage knows whether the database can be reached, as far as the last statement tells.
+type outage struct {
+	mu    sync.Mutex
+	since time.Time // guarded by mu; zero if there is none
+}
+
+func (o *outage) note(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case !errors.Is(err, queue.ErrUnavailable):
+		o.since = time.Time{}
+	case o.since.IsZero():
+		o.since = time.Now()
+	}
+}
+
+func (o *outage) is() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.since.IsZero()
+}

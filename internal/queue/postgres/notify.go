@@ -1,0 +1,125 @@
+package postgres
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// channelName is what servers listen to.
+	channelName = "longshore"
+	// notifyPause is the least time between two notifications of one server.
+	notifyPause = 5 * time.Millisecond
+	// listenCheck is how often a connection that nothing comes from is tried.
+	listenCheck = 30 * time.Second
+	// longestReconnect is how long to wait before connecting again, at most.
+	longestReconnect = time.Second
+)
+
+// notifier tells the other servers that there is something to be read. It does so in transactions
+// of its own, after those that it tells of: a commit with a notification waits for every other one.
+type notifier struct {
+	store *Store
+	poked chan struct{} // holds a token if there is something to tell
+	alone atomic.Bool   // there is no other server, as far as is known
+}
+
+func (n *notifier) init(s *Store) {
+	n.store = s
+	n.poked = make(chan struct{}, 1)
+}
+
+func (n *notifier) poke() {
+	if n.alone.Load() {
+		return
+	}
+	select {
+	case n.poked <- struct{}{}:
+	default:
+	}
+}
+
+// runUntil notifies until ctx ends: at once, and then not again for a little while.
+func (n *notifier) runUntil(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.poked:
+		}
+		// If it fails, the polls of others find what there is.
+		_ = n.store.notify(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(notifyPause):
+		}
+	}
+}
+
+func (s *Store) notify(ctx context.Context) error {
+	return s.database(ctx, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, channelName, s.id.String())
+		return err
+	})
+}
+
+// listen hears what other servers notify of, in a connection of its own, until ctx ends.
+func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := s.listenOnce(ctx, config)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > longestReconnect {
+			pause = 0
+		}
+		s.log.Error(err, "the connection that hears of other servers' changes was lost; until there is another one, polls find them")
+		pause = min(max(2*pause, 20*time.Millisecond), longestReconnect)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // not for secrets
+		}
+	}
+}
+
+func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(closing) // there is nothing to be lost
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+channelName); err != nil {
+		return err
+	}
+	s.tail.poke() // what was told before
+	own := s.id.String()
+	for {
+		waiting, cancel := context.WithTimeout(ctx, listenCheck)
+		notification, err := conn.WaitForNotification(waiting)
+		timedOut := waiting.Err() != nil && ctx.Err() == nil
+		cancel()
+		switch {
+		case err == nil && notification.Payload != own:
+			s.notifier.alone.Store(false)
+			s.tail.poke()
+		case err == nil:
+		case timedOut:
+			if err := conn.Ping(ctx); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
