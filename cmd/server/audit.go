@@ -14,7 +14,7 @@ const commandAudit = "audit"
 
 // auditFlags are what an audit can be told.
 type auditFlags struct {
-	Store string `default:"./longshore-data" placeholder:"DIR" help:"Directory of the store, which no server may have open."`
+	Store string `default:"./longshore-data" placeholder:"DIR|postgres://..." help:"Directory of the store, which no server may have open, or the address of a database."`
 }
 
 // runAudit compares everything that a store keeps beside its jobs with what it should be, prints
@@ -29,7 +29,7 @@ func runAudit(ctx context.Context, args, env []string, stdout, stderr io.Writer)
 		return code
 	}
 	if f.Store == "" || f.Store == app.InMemory {
-		return program.Usage("--store must be the directory of a store")
+		return program.Usage("--store must be the directory of a store, or the address of a database")
 	}
 	sound, err := app.Audit(ctx, f.Store, stdout)
 	switch {

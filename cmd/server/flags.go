@@ -12,7 +12,7 @@ import (
 func program(stdout, stderr io.Writer) cli.Program {
 	return cli.Program{
 		Name:        "longshore-server",
-		Description: "Longshore is a job queue for workers that are somewhere else. This is its server. longshore-server audit --help tells how to audit a store.",
+		Description: "Longshore is a job queue for workers that are somewhere else. This is its server. longshore-server audit and longshore-server migrate look after stores; each has a --help.",
 		Stdout:      stdout,
 		Stderr:      stderr,
 	}
@@ -20,22 +20,26 @@ func program(stdout, stderr io.Writer) cli.Program {
 
 // flags are what the server can be told. Durations are Go's: 90s, 2m30s.
 type flags struct {
-	Listen           string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. Port 0 takes any that is free; the log tells which."`
-	Store            string        `default:"./longshore-data" placeholder:"DIR|memory" help:"Directory of the store, made if it is not there, or 'memory' to keep nothing."`
-	HeartbeatTimeout time.Duration `default:"120s" help:"How long a lease lasts without a heartbeat, unless its job says otherwise."`
-	ReapInterval     time.Duration `default:"30s" help:"How often to look for leases that went silent."`
-	MaxRetries       uint64        `default:"2" help:"How often a job goes back in line after its worker went silent, unless the job says otherwise."`
-	MaxWait          time.Duration `default:"60s" help:"The longest that a request may wait for a job."`
-	MaxBodyBytes     int64         `default:"1048576" help:"The longest body that a request may have, in bytes; one with a result may be as long as that needs."`
-	MaxBatchBytes    int64         `default:"33554432" help:"The longest body that a batch of jobs may have, in bytes."`
-	MaxArgsBytes     int64         `default:"262144" help:"The longest args that a job may have, in bytes."`
-	MaxResultBytes   int64         `default:"1048576" help:"The longest result, partial result, or details of an error, in bytes."`
-	IdempotencyTTL   time.Duration `default:"24h" help:"How long calls with an Idempotency-Key are remembered."`
-	Retention        time.Duration `default:"168h" help:"How long a job is kept that is over; 0 for ever."`
-	BackupDir        string        `placeholder:"DIR" help:"Directory that backups are made in, by POST /v1/admin/backup. None are made unless it is given."`
-	ShutdownTimeout  time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
-	LogLevel         string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
-	LogFormat        string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`
+	Listen              string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. Port 0 takes any that is free; the log tells which."`
+	Store               string        `default:"./longshore-data" placeholder:"DIR|memory|postgres://..." help:"Directory of the store, made if it is not there; or the address of a PostgreSQL database, which other servers may use too; or 'memory' to keep nothing."`
+	Migrate             bool          `help:"Bring the schema of the database up to date first."`
+	PollInterval        time.Duration `default:"1s" help:"How often to look for what other servers on the database did, in case that a notification got lost."`
+	DatabaseConnections int           `default:"8" help:"How many connections to the database there are at most, besides the one that waits for notifications."`
+	NoListen            bool          `help:"Wait for no notifications of the database, only poll; for a pool such as PgBouncer that hands out connections by transaction."`
+	HeartbeatTimeout    time.Duration `default:"120s" help:"How long a lease lasts without a heartbeat, unless its job says otherwise."`
+	ReapInterval        time.Duration `default:"30s" help:"How often to look for leases that went silent."`
+	MaxRetries          uint64        `default:"2" help:"How often a job goes back in line after its worker went silent, unless the job says otherwise."`
+	MaxWait             time.Duration `default:"60s" help:"The longest that a request may wait for a job."`
+	MaxBodyBytes        int64         `default:"1048576" help:"The longest body that a request may have, in bytes; one with a result may be as long as that needs."`
+	MaxBatchBytes       int64         `default:"33554432" help:"The longest body that a batch of jobs may have, in bytes."`
+	MaxArgsBytes        int64         `default:"262144" help:"The longest args that a job may have, in bytes."`
+	MaxResultBytes      int64         `default:"1048576" help:"The longest result, partial result, or details of an error, in bytes."`
+	IdempotencyTTL      time.Duration `default:"24h" help:"How long calls with an Idempotency-Key are remembered."`
+	Retention           time.Duration `default:"168h" help:"How long a job is kept that is over; 0 for ever."`
+	BackupDir           string        `placeholder:"DIR" help:"Directory that backups are made in, by POST /v1/admin/backup. None are made unless it is given."`
+	ShutdownTimeout     time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
+	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
+	LogFormat           string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`
 }
 
 // Validate checks what neither cli nor app can.

@@ -17,8 +17,13 @@ import (
 
 // run does what the arguments say, and returns the process's exit code.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == commandAudit {
-		return runAudit(ctx, args[1:], env, stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case commandAudit:
+			return runAudit(ctx, args[1:], env, stdout, stderr)
+		case commandMigrate:
+			return runMigrate(ctx, args[1:], env, stdout, stderr)
+		}
 	}
 	return runServer(ctx, args, env, stdout, stderr)
 }
@@ -35,20 +40,24 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		return program.Usage("--log-level or --log-format: " + err.Error())
 	}
 	server, err := app.New(app.Options{
-		Listen:           f.Listen,
-		Store:            f.Store,
-		HeartbeatTimeout: f.HeartbeatTimeout,
-		ReapInterval:     f.ReapInterval,
-		MaxRetries:       f.MaxRetries,
-		MaxWait:          f.MaxWait,
-		MaxBodyBytes:     f.MaxBodyBytes,
-		MaxBatchBytes:    f.MaxBatchBytes,
-		MaxArgsBytes:     f.MaxArgsBytes,
-		MaxResultBytes:   f.MaxResultBytes,
-		IdempotencyTTL:   f.IdempotencyTTL,
-		Retention:        f.Retention,
-		BackupDir:        f.BackupDir,
-		Logger:           log,
+		Listen:              f.Listen,
+		Store:               f.Store,
+		Migrate:             f.Migrate,
+		PollInterval:        f.PollInterval,
+		NoListen:            f.NoListen,
+		DatabaseConnections: f.DatabaseConnections,
+		HeartbeatTimeout:    f.HeartbeatTimeout,
+		ReapInterval:        f.ReapInterval,
+		MaxRetries:          f.MaxRetries,
+		MaxWait:             f.MaxWait,
+		MaxBodyBytes:        f.MaxBodyBytes,
+		MaxBatchBytes:       f.MaxBatchBytes,
+		MaxArgsBytes:        f.MaxArgsBytes,
+		MaxResultBytes:      f.MaxResultBytes,
+		IdempotencyTTL:      f.IdempotencyTTL,
+		Retention:           f.Retention,
+		BackupDir:           f.BackupDir,
+		Logger:              log,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {
 		return program.Usage(flagOf(option.Option) + " " + option.Reason)

@@ -132,6 +132,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		Listen: "127.0.0.1:8080", Store: "./longshore-data", HeartbeatTimeout: 2 * time.Minute,
 		ReapInterval: 30 * time.Second, MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
 		MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20, IdempotencyTTL: 24 * time.Hour, Retention: 168 * time.Hour,
+		PollInterval: time.Second, DatabaseConnections: 8,
 		ShutdownTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "json",
 	}, defaults)
 
@@ -140,6 +141,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		"LONGSHORE_REAP_INTERVAL=2s", "LONGSHORE_MAX_RETRIES=3", "LONGSHORE_MAX_WAIT=4s",
 		"LONGSHORE_MAX_BODY_BYTES=5", "LONGSHORE_MAX_BATCH_BYTES=7", "LONGSHORE_MAX_ARGS_BYTES=8",
 		"LONGSHORE_MAX_RESULT_BYTES=9", "LONGSHORE_IDEMPOTENCY_TTL=10s", "LONGSHORE_BACKUP_DIR=/b", "LONGSHORE_RETENTION=11s", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
+		"LONGSHORE_MIGRATE=true", "LONGSHORE_POLL_INTERVAL=12s", "LONGSHORE_DATABASE_CONNECTIONS=13", "LONGSHORE_NO_LISTEN=true",
 		"LONGSHORE_LOG_FORMAT=text", "LONGSHORE_VERSION=true", "LONGSHORE_UNKNOWN=1", "PATH=/bin",
 	}
 	fromEnv := parse(t, nil, env)
@@ -147,6 +149,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		Listen: ":1", Store: "memory", HeartbeatTimeout: time.Second, ReapInterval: 2 * time.Second,
 		MaxRetries: 3, MaxWait: 4 * time.Second, MaxBodyBytes: 5, MaxBatchBytes: 7,
 		MaxArgsBytes: 8, MaxResultBytes: 9, IdempotencyTTL: 10 * time.Second, Retention: 11 * time.Second, BackupDir: "/b", ShutdownTimeout: 6 * time.Second,
+		Migrate: true, PollInterval: 12 * time.Second, DatabaseConnections: 13, NoListen: true,
 		LogLevel: "debug", LogFormat: "text",
 	}
 	require.Equal(t, want, fromEnv)

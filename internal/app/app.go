@@ -90,7 +90,7 @@ func (a *App) Start() (err error) {
 			err = errors.Join(err, a.listener.Close())
 		}
 	}()
-	if a.store, err = a.openStore(); err != nil {
+	if a.store, err = a.openStore(stopping); err != nil {
 		return err
 	}
 	defer func() {
@@ -123,7 +123,7 @@ func (a *App) Start() (err error) {
 	a.reaper.Start()
 	a.pruner.Start()
 	go a.serve()
-	a.log.WithFields(logrus.Fields{"address": a.Addr(), "store": a.options.Store}).Info("listening")
+	a.log.WithFields(logrus.Fields{"address": a.Addr(), "store": NameOfStore(a.options.Store)}).Info("listening")
 	return nil
 }
 

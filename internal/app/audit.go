@@ -9,12 +9,13 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/queue"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
+	"github.com/longshore-queue/longshore/internal/queue/postgres"
 )
 
-// Audit audits a store that no server has open, without changing anything in it, writes what
+// Audit audits a store without changing anything in it; one in a directory must be open in no server. It writes what
 // differs and the verdict, a line each, and reports whether the store is sound.
 func Audit(ctx context.Context, store string, out io.Writer) (sound bool, err error) {
-	audit, err := embedded.AuditDirectory(ctx, store)
+	audit, err := auditStore(ctx, store)
 	if errors.Is(err, embedded.ErrInUse) {
 		return false, fmt.Errorf("%s is in use by a server; stop it first", store)
 	}
@@ -25,6 +26,13 @@ func Audit(ctx context.Context, store string, out io.Writer) (sound bool, err er
 		return false, fmt.Errorf("write what came of the audit: %w", err)
 	}
 	return audit.Sound(), nil
+}
+
+func auditStore(ctx context.Context, store string) (queue.Audit, error) {
+	if IsDatabase(store) {
+		return postgres.Audit(ctx, store)
+	}
+	return embedded.AuditDirectory(ctx, store)
 }
 
 // describeAudit says what came of an audit, the verdict last.

@@ -21,8 +21,18 @@ const InMemory = "memory"
 type Options struct {
 	// Listen is the TCP address to listen on, as host:port. Port 0 takes any that is free.
 	Listen string
-	// Store is a directory, made if it is not there, or InMemory.
+	// Store is a directory, made if it is not there, or InMemory, or the address of a PostgreSQL
+	// database, which begins with postgres://.
 	Store string
+	// Migrate has the database's schema brought up to date before it is used.
+	Migrate bool
+	// PollInterval is how often to look for what other servers on the database did, in case that no
+	// notification tells. NoListen has none waited for, as a pool of connections wants it.
+	PollInterval time.Duration
+	NoListen     bool
+	// DatabaseConnections is how many connections to the database there are at most, besides the one that
+	// waits for notifications.
+	DatabaseConnections int
 	// HeartbeatTimeout is how long a lease lasts without a heartbeat, unless its job has a
 	// number of its own.
 	HeartbeatTimeout time.Duration
@@ -86,6 +96,12 @@ func (o Options) validate() error {
 			return &OptionError{d.option, fmt.Sprintf("must be more than 0, not %s", d.value)}
 		}
 	}
+	if o.BackupDir != "" && IsDatabase(o.Store) {
+		return &OptionError{"BackupDir", "makes no sense with PostgreSQL, which has its own ways to make backups"}
+	}
+	if err := o.validateDatabase(); err != nil {
+		return err
+	}
 	if o.BackupDir != "" && o.Store == InMemory {
 		return &OptionError{"BackupDir", "makes no sense with a store that is kept in memory"}
 	}
@@ -109,6 +125,24 @@ func (o Options) validate() error {
 		}
 	}
 	return nil
+}
+
+// validateDatabase validates what concerns a database only.
+func (o Options) validateDatabase() error {
+	switch {
+	case !IsDatabase(o.Store) && o.Migrate:
+		return &OptionError{"Migrate", "is for stores in PostgreSQL"}
+	case !IsDatabase(o.Store) && o.NoListen:
+		return &OptionError{"NoListen", "is for stores in PostgreSQL"}
+	case !IsDatabase(o.Store):
+		return nil
+	case o.PollInterval < 10*time.Millisecond || o.PollInterval > time.Minute:
+		return &OptionError{"PollInterval", fmt.Sprintf("must be from 10ms to 1m, not %s", o.PollInterval)}
+	case o.DatabaseConnections < 2 || o.DatabaseConnections > 1000:
+		return &OptionError{"DatabaseConnections", fmt.Sprintf("must be from 2 to 1000, not %d", o.DatabaseConnections)}
+	default:
+		return nil
+	}
 }
 
 // hostNames are what a host may look like that is no address. Whether there is such a host is

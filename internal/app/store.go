@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/queue"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
+	"github.com/longshore-queue/longshore/internal/queue/postgres"
 	"github.com/longshore-queue/longshore/internal/reaper"
 )
 
@@ -19,14 +24,26 @@ type store interface {
 	api.Queue
 	reaper.Queue
 	reaper.Store
-	Backup(ctx context.Context, directory string) (bytes int64, err error)
 	// Close ends the engine, and everybody who waits for it. Calls that come later are
 	// answered with queue.ErrUnavailable.
 	Close() error
 }
 
+// backer is an engine that makes backups of itself.
+type backer interface {
+	Backup(ctx context.Context, directory string) (bytes int64, err error)
+}
+
+// IsDatabase reports whether a Store is the address of a PostgreSQL database.
+func IsDatabase(store string) bool {
+	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
+}
+
 // openStore opens the engine that the options name.
-func (a *App) openStore() (store, error) {
+func (a *App) openStore(ctx context.Context) (store, error) {
+	if IsDatabase(a.options.Store) {
+		return a.openDatabase(ctx)
+	}
 	s, err := a.open(a.options.Store, embedded.Options{
 		Logger:         logging.Adapt(a.log),
 		IdempotencyTTL: a.options.IdempotencyTTL,
@@ -41,17 +58,58 @@ func (a *App) openStore() (store, error) {
 	return s, nil
 }
 
+// openDatabase opens the engine on PostgreSQL, and brings its schema up to date first if the options
+// say so.
+func (a *App) openDatabase(ctx context.Context) (store, error) {
+	name := NameOfStore(a.options.Store)
+	if a.options.Migrate {
+		steps, err := postgres.Migrate(ctx, a.options.Store)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, step := range steps {
+			a.log.WithFields(logrus.Fields{"version": step.Version, "name": step.Name}).Info("migrated the database")
+		}
+	}
+	s, err := postgres.Open(ctx, a.options.Store, postgres.Options{
+		Logger:         logging.Adapt(a.log),
+		IdempotencyTTL: a.options.IdempotencyTTL,
+		PollInterval:   a.options.PollInterval,
+		Connections:    a.options.DatabaseConnections,
+		NoListen:       a.options.NoListen,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the store in %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// NameOfStore is how a Store is called in logs: the address of a database without what is secret in
+// it.
+func NameOfStore(store string) string {
+	if !IsDatabase(store) {
+		return store
+	}
+	address, err := url.Parse(store)
+	if err != nil {
+		return "postgres://"
+	}
+	address.User, address.RawQuery, address.Fragment = nil, "", ""
+	return address.String()
+}
+
 // backup makes backups; nil if there is no place for them.
 func (a *App) backup() func(ctx context.Context, name string) (queue.Backup, error) {
 	directory := a.options.BackupDir
-	if directory == "" {
+	engine, makes := a.store.(backer)
+	if directory == "" || !makes {
 		return nil
 	}
 	return func(ctx context.Context, name string) (queue.Backup, error) {
 		if err := os.MkdirAll(directory, 0o700); err != nil {
 			return queue.Backup{}, fmt.Errorf("make the directory of backups: %w", err)
 		}
-		bytes, err := a.store.Backup(ctx, filepath.Join(directory, name))
+		bytes, err := engine.Backup(ctx, filepath.Join(directory, name))
 		return queue.Backup{Name: name, Bytes: bytes}, err
 	}
 }

@@ -20,6 +20,7 @@ const (
 	codeDeadlock      = "40P01"
 	codeLockTimeout   = "55P03"
 	codeUnknownTable  = "42P01"
+	codeUnknownSchema = "3F000"
 	classConnection   = "08"
 	classResources    = "53" // too many connections, no memory, a full disk
 	classOperator     = "57" // canceled, or the server goes down or comes up

@@ -57,6 +57,13 @@ func Migrate(ctx context.Context, dsn string) (applied []Migration, err error) {
 func Migrations(ctx context.Context, dsn string) (all []Migration, err error) {
 	err = withProvider(ctx, dsn, false, func(p *goose.Provider) error {
 		status, err := p.Status(ctx)
+		var failure *pgconn.PgError
+		if errors.As(err, &failure) && failure.Code == codeUnknownSchema {
+			for _, source := range p.ListSources() {
+				all = append(all, Migration{Version: source.Version, Name: nameOf(source)})
+			}
+			return nil
+		}
 		for _, s := range status {
 			all = append(all, Migration{Version: s.Source.Version, Name: nameOf(s.Source), Applied: s.AppliedAt})
 		}
