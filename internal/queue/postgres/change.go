@@ -30,10 +30,10 @@ type change struct {
 	rows        map[int64]*tracked
 	places      map[uuid.UUID]int64 // of those in rows, by id
 	definitions map[int64]*jobColumns
-	order       []int64 // of the rows that have changed, as they did
-	over        []int64 // those that are over by now, and whose dependents have not been told
-	known       map[int64][]edgeDown
-	knowsAll    bool // known has all edges below the jobs that it is asked for
+	order       []int64              // of the rows that have changed, as they did
+	over        []int64              // those that are over by now, and whose dependents have not been told
+	known       map[int64][]edgeDown // edges that were read, by the dependency
+	readAll     bool                 // all edges below some jobs were read at once
 	writes      writes
 }
 
@@ -88,7 +88,7 @@ func (s *Store) tryChange(ctx context.Context, do func(c *change) error) error {
 		})
 	})
 	if err != nil {
-		s.claims.noticeAll(c.locked())
+		s.claims.noticeAll(c.locked(), 1)
 		return err
 	}
 	s.applyOwn(ctx, c.now, applied)

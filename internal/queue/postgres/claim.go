@@ -240,7 +240,7 @@ func (s *Store) findFronts(ctx context.Context) error {
 		return rows.Err()
 	})
 	if err == nil {
-		s.claims.noticeAll(found)
+		s.claims.noticeAll(found, many)
 	}
 	return err
 }

@@ -175,8 +175,9 @@ func (d *dispatcher) kick() {
 	}
 }
 
-// noticeAll takes notice of jobs that are ready, and has those look who wait for them.
-func (d *dispatcher) noticeAll(changes []changed) {
+// noticeAll takes notice of jobs that are ready, and has those look who wait for them. each is how
+// many jobs there may be for each that is named.
+func (d *dispatcher) noticeAll(changes []changed, each int) {
 	ready := false
 	for i := range changes {
 		c := &changes[i]
@@ -190,7 +191,7 @@ func (d *dispatcher) noticeAll(changes []changed) {
 		}
 		ready = true
 		d.mu.Lock()
-		d.fronts.notice(lane, c.lane, c.rank, c.place)
+		d.fronts.notice(lane, c.lane, c.rank, c.place, each)
 		for g := range d.byLane[lane] {
 			g.dirty = true
 		}
@@ -230,7 +231,7 @@ func (d *dispatcher) round(ctx context.Context) bool {
 	}
 	var orders []*claimOrder
 	for _, part := range parts {
-		if len(part.order.search.lanes) > 0 {
+		if part.order.most > 0 {
 			orders = append(orders, &part.order)
 		}
 	}
@@ -243,9 +244,9 @@ func (d *dispatcher) round(ctx context.Context) bool {
 	var left []grant
 	unfinished := parts[:0]
 	for _, part := range parts {
-		more, isLeft := d.give(part)
+		unsure, isLeft := d.give(part)
 		left = append(left, isLeft...)
-		if more {
+		if unsure {
 			unfinished = append(unfinished, part)
 		}
 	}
@@ -276,25 +277,26 @@ func (d *dispatcher) begin() (parts []*roundOf) {
 		g.dirty = false
 		part.began = d.came
 		part.order.search = d.fronts.search(g.lanes)
+		limit := min(part.order.search.most, claimSize)
 		for _, w := range g.waiting {
-			if part.order.most >= claimSize {
+			if part.order.most >= limit {
 				break
 			}
 			part.waiters = append(part.waiters, w)
-			part.order.want(w.want, w.worker, w.once)
+			part.order.want(min(w.want, limit-part.order.most), w.worker, w.once)
 		}
 	}
 	return parts
 }
 
-// give hands out what was claimed. It tells whether that was less than was wanted, and returns what
-// nobody is there for any more.
-func (d *dispatcher) give(part *roundOf) (more bool, left []grant) {
+// give hands out what was claimed. It tells whether somebody has to look again who did not get
+// anything, and returns what nobody is there for any more.
+func (d *dispatcher) give(part *roundOf) (unsure bool, left []grant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	grants := part.order.grants
 	part.order.search.claimed(grants)
-	more = len(grants) < part.order.most
+	short := len(grants) < part.order.most
 	for _, w := range part.waiters {
 		n := min(w.want, len(grants))
 		if n == 0 {
@@ -309,11 +311,34 @@ func (d *dispatcher) give(part *roundOf) (more bool, left []grant) {
 		d.remove(w)
 		w.given <- given{grants: mine}
 	}
-	if !more {
-		part.group.dirty = true // there may be others
+	if !short {
 		part.group.pause = 0
+		if part.order.most > 0 {
+			part.group.dirty = true // there may be others
+			return false, left
+		}
 	}
-	return more, left
+	if d.store.isAlone() {
+		// Nobody else has locked anything, or made anything ready that is not known here.
+		part.order.search.drained(nil)
+		d.tell(part)
+		return false, left
+	}
+	return true, left
+}
+
+// tell has those know who came for a round that there is nothing for them, unless there is by now.
+// mu is held.
+func (d *dispatcher) tell(part *roundOf) {
+	if part.group.dirty {
+		return // they look once more
+	}
+	for _, w := range part.group.waiting {
+		if w.came > part.began {
+			break
+		}
+		w.knows()
+	}
 }
 
 // lookAgain finds out whether those who got nothing can sleep: whether their lines are empty, and
@@ -346,15 +371,7 @@ func (d *dispatcher) lookAgain(ctx context.Context, parts []*roundOf) {
 		} else {
 			g.pause = 0
 		}
-		if g.dirty {
-			continue // they look once more
-		}
-		for _, w := range g.waiting {
-			if w.came > part.began {
-				break
-			}
-			w.knows()
-		}
+		d.tell(part)
 	}
 }
 
@@ -383,9 +400,7 @@ func (d *dispatcher) fail(parts []*roundOf, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, part := range parts {
-		for k, l := range part.order.search.lines { // nobody knows what was taken
-			l.fresh = min(l.fresh, part.order.search.floors[k])
-		}
+		part.order.search.undo()
 		for _, w := range slices.Clone(part.group.waiting) {
 			if w.isAware || w.came > part.began {
 				continue // it sleeps until the database is back, or looks by itself

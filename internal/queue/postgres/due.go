@@ -122,41 +122,32 @@ func (s *Store) untilDue(ctx context.Context) (time.Duration, error) {
 	return next.Sub(now), nil
 }
 
+// dueJobs are the jobs that expire, or wait for a time that has come, in the order in which they do;
+// and those whose runs take too long.
 const (
-	dueToRun    = `SELECT place FROM longshore.waiting WHERE state = 1 AND run_at <= $1 ORDER BY run_at LIMIT $2`
-	dueToExpire = `
-(SELECT place FROM longshore.waiting WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
-UNION ALL (SELECT place FROM longshore.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)`
-	dueToTimeOut = `SELECT place FROM longshore.leases WHERE deadline <= $1 ORDER BY deadline LIMIT $2`
+	dueJobs = `
+(SELECT place, false AS runs, expires_at AS at, id FROM longshore.waiting WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+UNION ALL (SELECT place, false, expires_at, id FROM longshore.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+UNION ALL (SELECT place, true, run_at, id FROM longshore.waiting WHERE state = 1 AND run_at <= $1 ORDER BY run_at LIMIT $2)
+ORDER BY at, runs, id LIMIT $2`
+	longRuns = `SELECT place, false, deadline, id FROM longshore.leases WHERE deadline <= $1 ORDER BY deadline, id LIMIT $2`
 )
+
+// dueJob is a row of those.
+type dueJob struct {
+	place int64
+	runs  bool // it waits for a time, else it expires, or its run takes too long
+}
 
 // doDue does some of what is due.
 func (s *Store) doDue(ctx context.Context) error {
 	var now time.Time
 	err := s.change(ctx, func(c *change) error {
 		now = c.now
-		for _, kind := range []struct {
-			statement string
-			do        func(*tracked) error
-		}{{dueToRun, c.run}, {dueToExpire, c.expire}, {dueToTimeOut, c.timeOut}} {
-			rows, err := c.tx.Query(c.ctx, kind.statement, c.now, s.limits.dueStep)
-			if err != nil {
-				return err
-			}
-			places, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-			if err != nil {
-				return err
-			}
-			if err := c.readPlaces(places); err != nil {
-				return err
-			}
-			for _, place := range places {
-				if err := kind.do(c.rows[place]); err != nil {
-					return err
-				}
-			}
+		if err := c.doEach(dueJobs, c.runOrExpire); err != nil {
+			return err
 		}
-		return nil
+		return c.doEach(longRuns, c.timeOut)
 	})
 	if err != nil {
 		return err
@@ -165,16 +156,49 @@ func (s *Store) doDue(ctx context.Context) error {
 	return err
 }
 
-// run makes a scheduled job pending whose time has come.
-func (c *change) run(r *tracked) error {
-	if next := r.Due(c.now); next != r.Record {
-		c.set(r, next)
+// doEach does something to each job that a statement finds. Dependents are settled in between: what
+// falls due for one that is over by then is nothing any more.
+func (c *change) doEach(statement string, do func(*tracked, dueJob) error) error {
+	rows, err := c.tx.Query(c.ctx, statement, c.now, c.store.limits.dueStep)
+	if err != nil {
+		return err
+	}
+	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d dueJob, err error) {
+		var at time.Time
+		var id uuid.UUID
+		err = row.Scan(&d.place, &d.runs, &at, &id)
+		return d, err
+	})
+	if err != nil {
+		return err
+	}
+	places := make([]int64, len(due))
+	for i := range due {
+		places[i] = due[i].place
+	}
+	if err := c.readPlaces(distinct(places)); err != nil {
+		return err
+	}
+	for i := range due {
+		if err := do(c.rows[due[i].place], due[i]); err != nil {
+			return err
+		}
+		if err := c.settle(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// expire fails a job that nobody has begun in time.
-func (c *change) expire(r *tracked) error {
+// runOrExpire makes a scheduled job pending whose time has come, or fails one that nobody has begun
+// in time.
+func (c *change) runOrExpire(r *tracked, d dueJob) error {
+	if d.runs {
+		if next := r.Due(c.now); next != r.Record {
+			c.set(r, next)
+		}
+		return nil
+	}
 	if !r.Expired(c.now) {
 		return nil
 	}
@@ -183,7 +207,7 @@ func (c *change) expire(r *tracked) error {
 }
 
 // timeOut ends a run that has taken too long.
-func (c *change) timeOut(r *tracked) error {
+func (c *change) timeOut(r *tracked, _ dueJob) error {
 	if r.State != queue.Running || r.lease.deadline.IsZero() || r.lease.deadline.After(c.now) {
 		return nil
 	}

@@ -6,8 +6,12 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// none is above every place.
-const none = math.MaxInt64
+const (
+	// none is above every place.
+	none = math.MaxInt64
+	// many is how many jobs there may be where nobody has counted.
+	many = math.MaxInt32
+)
 
 // front is what this server knows of where the ready jobs of one lane begin.
 type front struct {
@@ -15,22 +19,25 @@ type front struct {
 	ranks  map[int16]*lineFront
 }
 
-// lineFront is where the ready jobs of one lane and priority begin: none is below both places,
-// but for those that somebody else has locked at the moment. What was consumed before them is
-// never looked at again: in a table where jobs come and go, the front of a line is a field of dead
-// rows, which nothing can sweep while an old transaction is open anywhere.
+// lineFront is where the ready jobs of one lane and priority begin, and how many there are at most.
+// None is below both places, but for those that somebody else has locked at the moment. What was
+// consumed before them is never looked at again: in a table where jobs come and go, the front of a
+// line is a field of dead rows, which nothing can sweep while an old transaction is open anywhere.
 type lineFront struct {
 	floor int64 // as the last claim left it
+	most  int   // from there on, as the last claim left it
 	fresh int64 // the lowest place that became ready since that claim began; none if there is none
+	came  int   // how many became ready since
 }
 
-func (l *lineFront) first() int64 { return min(l.floor, l.fresh) }
+// isEmpty reports whether there is no ready job for sure.
+func (l *lineFront) isEmpty() bool { return l.most == 0 && l.came == 0 }
 
 // fronts are guarded by dispatcher.mu.
 type fronts map[queue.Lane]*front
 
-// notice takes notice of a job that is ready.
-func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64) {
+// notice takes notice of a job that is ready, and of how many there may be from there on.
+func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, most int) {
 	in := f[lane]
 	if in == nil {
 		in = &front{number: number, ranks: make(map[int16]*lineFront)}
@@ -42,6 +49,7 @@ func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64) {
 		in.ranks[rank] = l
 	}
 	l.fresh = min(l.fresh, place)
+	l.came = min(l.came+most, many)
 }
 
 // searched is where one claim looks.
@@ -49,8 +57,8 @@ type searched struct {
 	lanes  []int32
 	ranks  []int16
 	floors []int64
-	names  []queue.Lane
 	lines  []*lineFront
+	most   int // how many ready jobs there are at most
 }
 
 // search begins a claim: it returns the lines of the lanes that may have ready jobs.
@@ -61,13 +69,14 @@ func (f fronts) search(lanes []queue.Lane) (in searched) {
 			continue
 		}
 		for rank, l := range at.ranks {
-			if l.first() == none {
+			if l.isEmpty() {
 				continue
 			}
-			l.floor, l.fresh = l.first(), none
+			l.floor, l.fresh = min(l.floor, l.fresh), none
+			l.most, l.came = min(l.most+l.came, many), 0
 			in.lanes, in.ranks = append(in.lanes, at.number), append(in.ranks, rank)
-			in.floors = append(in.floors, l.floor)
-			in.names, in.lines = append(in.names, lane), append(in.lines, l)
+			in.floors, in.lines = append(in.floors, l.floor), append(in.lines, l)
+			in.most = min(in.most+l.most, many)
 		}
 	}
 	return in
@@ -75,10 +84,13 @@ func (f fronts) search(lanes []queue.Lane) (in searched) {
 
 // claimed takes notice of what the claim has found in its lines.
 func (in *searched) claimed(grants []grant) {
-	for i := range grants {
-		for k := range in.lanes {
+	for k, l := range in.lines {
+		for i := range grants {
 			if in.lanes[k] == grants[i].lane && in.ranks[k] == grants[i].rank {
-				in.lines[k].floor = max(in.lines[k].floor, grants[i].place+1)
+				l.floor = max(l.floor, grants[i].place+1)
+				if l.most < many {
+					l.most = max(l.most-1, 0)
+				}
 			}
 		}
 	}
@@ -89,14 +101,20 @@ func (in *searched) claimed(grants []grant) {
 // locked, or that came meanwhile.
 func (in *searched) drained(firsts map[line]int64) (left bool) {
 	for k, l := range in.lines {
-		first, found := firsts[line{in.lanes[k], in.ranks[k]}]
-		if !found {
-			first = none
+		if first, found := firsts[line{in.lanes[k], in.ranks[k]}]; found {
+			l.floor, l.most, left = first, many, true
+		} else {
+			l.floor, l.most = none, 0
 		}
-		l.floor = first
-		left = left || found
 	}
 	return left
+}
+
+// undo forgets that there was a claim: nobody knows what it took.
+func (in *searched) undo() {
+	for k, l := range in.lines {
+		l.fresh, l.came = min(l.fresh, in.floors[k]), many
+	}
 }
 
 // line is what one lane has of one priority.

@@ -25,7 +25,9 @@ const (
 type notifier struct {
 	store *Store
 	poked chan struct{} // holds a token if there is something to tell
-	alone atomic.Bool   // there is no other server, as far as is known
+	alone atomic.Bool   // there was no other server when they were counted, or a notification came
+	// listens tells that there is a connection that hears of others.
+	listens atomic.Bool
 }
 
 func (n *notifier) init(s *Store) {
@@ -60,6 +62,10 @@ func (n *notifier) runUntil(ctx context.Context) {
 		}
 	}
 }
+
+// isAlone reports whether there is no other server for sure: one that comes notifies those that
+// listen before it does anything else.
+func (s *Store) isAlone() bool { return s.notifier.alone.Load() && s.notifier.listens.Load() }
 
 func (s *Store) notify(ctx context.Context) error {
 	return s.database(ctx, func(ctx context.Context) error {
@@ -103,6 +109,8 @@ func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
 		return err
 	}
 	s.tail.poke() // what was told before
+	s.notifier.listens.Store(true)
+	defer s.notifier.listens.Store(false)
 	own := s.id.String()
 	for {
 		waiting, cancel := context.WithTimeout(ctx, listenCheck)

@@ -75,7 +75,7 @@ func (t *retry) run(root *tracked) error {
 // comeBack returns the dependents that may come back, of which it is not known yet what they depend
 // on.
 func (t *retry) comeBack(back []int64) (places []int64) {
-	if t.knowsAll {
+	if t.readAll {
 		for place, r := range t.rows {
 			if _, looked := t.against[place]; !looked && r.State.Over() && r.ByDependency {
 				places = append(places, place)

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"maps"
+
 	"github.com/google/uuid"
 
 	"github.com/longshore-queue/longshore/internal/queue"
@@ -84,30 +86,28 @@ func (c *change) settleOne(dependency *tracked, e edgeDown) error {
 // readBelow reads the edges that lead down from jobs, and the jobs that they lead to. After some
 // levels it reads all that is below: a long chain must not cost a question for each of its jobs.
 func (c *change) readBelow(places []int64, level int) error {
-	if !c.knowsAll {
-		statement := edgesBelow
-		if level >= c.store.limits.levels {
-			statement = allEdgesBelow
-			c.knowsAll = true
-		}
-		if err := c.readEdges(statement, places); err != nil {
-			return err
+	var unread []int64
+	for _, place := range places {
+		if _, read := c.known[place]; !read {
+			unread = append(unread, place)
+			c.known[place] = nil
 		}
 	}
-	return nil
-}
-
-func (c *change) readEdges(statement string, places []int64) error {
-	rows, err := c.tx.Query(c.ctx, statement, places)
+	if len(unread) == 0 {
+		return nil
+	}
+	all := level >= c.store.limits.levels
+	statement := edgesBelow
+	if all {
+		statement = allEdgesBelow
+	}
+	rows, err := c.tx.Query(c.ctx, statement, unread)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	var dependents []int64
-	for _, place := range places {
-		c.known[place] = nil
-	}
-	met := make(map[int64]bool)
+	fresh := make(map[int64][]edgeDown)
 	for rows.Next() {
 		var (
 			dependency int64
@@ -116,19 +116,26 @@ func (c *change) readEdges(statement string, places []int64) error {
 		if err := rows.Scan(&dependency, &e.dependent, &e.succeeded); err != nil {
 			return err
 		}
-		if !met[dependency] {
-			met[dependency] = true
-			c.known[dependency] = nil
-		}
-		c.known[dependency] = append(c.known[dependency], e)
+		fresh[dependency] = append(fresh[dependency], e)
 		dependents = append(dependents, e.dependent)
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	return c.readPlaces(distinct(dependents))
+	maps.Copy(c.known, fresh)
+	dependents = distinct(dependents)
+	if all {
+		c.readAll = true
+		for _, place := range dependents {
+			if _, read := c.known[place]; !read {
+				c.known[place] = nil // it has none
+			}
+		}
+	}
+	return c.readPlaces(dependents)
 }
 
+// distinct returns places without repetitions, in the same memory.
 func distinct(places []int64) []int64 {
 	seen := make(map[int64]bool, len(places))
 	once := places[:0]
