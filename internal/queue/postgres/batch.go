@@ -3,8 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
-
-	"github.com/google/uuid"
+	"slices"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -32,14 +31,24 @@ func (s *Store) DequeueBatch(ctx context.Context, request queue.BatchRequest) (q
 // exchange takes reports and leases jobs. What was ready before the reports goes first, as on every
 // engine; if that was nothing, what they make ready.
 func (s *Store) exchange(ctx context.Context, request *queue.BatchRequest) (answer queue.BatchAnswer, err error) {
-	if len(request.Reports) > 0 && !request.Strict {
+	t, err := newTaking(s, request)
+	if err != nil {
+		return answer, err
+	}
+	if len(request.Reports) > 0 && (t.allPlain() || !request.Strict) {
+		// To finish jobs makes nothing else ready, so that may go in the same round as the claim.
+		finishing := t.beginPlain()
 		over, cancel := context.WithCancel(ctx)
 		cancel()
-		if answer.Leases, err = s.dequeue(over, &request.DequeueRequest, request.Max); err != nil {
-			return queue.BatchAnswer{}, err
+		answer.Leases, err = s.dequeue(over, &request.DequeueRequest, request.Max)
+		s.rounds.kick()
+		if waitErr := t.endPlain(finishing); err == nil {
+			err = waitErr
 		}
 	}
-	answer.Reported, err = s.reportBatch(ctx, request.Reports, request.Strict)
+	if err == nil {
+		answer.Reported, err = t.reported, t.takeRest(ctx)
+	}
 	if err == nil && len(answer.Leases) == 0 {
 		answer.Leases, err = s.dequeue(ctx, &request.DequeueRequest, request.Max)
 	}
@@ -55,7 +64,7 @@ func (s *Store) giveBack(ctx context.Context, leases []queue.Lease) {
 	for i := range leases {
 		if _, err := s.report(ctx, leases[i].Token, release(0)); err != nil && !isRule(err) {
 			_, secret := cutToken(leases[i].Token)
-			s.keeper.releaseOrphans([]uuid.UUID{secret})
+			s.keeper.releaseOrphans([][16]byte{secret})
 		}
 	}
 }
@@ -70,103 +79,123 @@ func (s *Store) reportOnly(ctx context.Context, request *queue.BatchRequest) (qu
 	if err != nil {
 		return queue.BatchAnswer{}, err
 	}
-	reported, err := s.reportBatch(ctx, request.Reports, request.Strict)
-	return queue.BatchAnswer{Reported: reported, Leases: leases}, err
+	t, err := newTaking(s, request)
+	if err == nil && !request.Strict {
+		err = t.endPlain(t.beginPlain())
+	}
+	if err == nil {
+		err = t.takeRest(ctx)
+	}
+	if err != nil {
+		return queue.BatchAnswer{}, err
+	}
+	return queue.BatchAnswer{Reported: t.reported, Leases: leases}, nil
 }
 
-// reportBatch takes reports: those in the cheap way that can be, and the others in one change. It
-// fails only if the database does, or if strict says so; then nothing is changed.
-func (s *Store) reportBatch(ctx context.Context, reports []queue.Report, strict bool) ([]queue.Reported, error) {
-	if len(reports) == 0 {
-		return nil, nil
+// taking are the reports of one call, on their way.
+type taking struct {
+	store    *Store
+	strict   bool
+	reported []queue.Reported
+	calls    []reportCall // that are not answered yet
+	indexes  []int        // where their answers belong
+}
+
+// newTaking fails if a report is not valid and the call is strict.
+func newTaking(s *Store, request *queue.BatchRequest) (*taking, error) {
+	t := &taking{store: s, strict: request.Strict}
+	if n := len(request.Reports); n > 0 {
+		t.reported = make([]queue.Reported, n)
 	}
-	reported := make([]queue.Reported, len(reports))
-	calls := make([]reportCall, 0, len(reports))
-	indexes := make([]int, 0, len(reports))
-	for i := range reports {
-		report := &reports[i]
+	for i := range request.Reports {
+		report := &request.Reports[i]
 		e := requeueOrFinish(0, queue.Outcome{Result: report.Result})
 		if report.Failure != nil {
 			if err := report.Failure.Validate(); err != nil {
-				if strict {
+				if t.strict {
 					return nil, err
 				}
-				reported[i].Err = err
+				t.reported[i].Err = err
 				continue
 			}
 			e = fail(*report.Failure)
 		}
-		calls, indexes = append(calls, reportCall{token: report.Token, ending: e}), append(indexes, i)
+		t.calls, t.indexes = append(t.calls, reportCall{token: report.Token, ending: e}), append(t.indexes, i)
 	}
-	if strict {
-		return reported, s.reportStrictly(ctx, calls, indexes, reported)
-	}
-	calls, indexes, err := s.finishPlain(ctx, calls, indexes, reported)
-	if err != nil || len(calls) == 0 {
-		return reported, err
-	}
-	answers, err := s.reportMany(ctx, calls)
-	if err != nil {
-		return nil, err
-	}
-	for k, i := range indexes {
-		reported[i] = queue.Reported{State: answers[k].state, Err: answers[k].err}
-	}
-	return reported, nil
+	return t, nil
 }
 
-// finishPlain finishes what can be finished in the cheap way, and returns what is left.
-func (s *Store) finishPlain(ctx context.Context, calls []reportCall, indexes []int, reported []queue.Reported) ([]reportCall, []int, error) {
-	var plain []finishCall
-	var places []int
-	for k := range calls {
-		if calls[k].ending.plain {
-			plain, places = append(plain, finishCall(calls[k])), append(places, k)
-		}
-	}
-	if len(plain) == 0 {
-		return calls, indexes, nil
-	}
-	done, err := s.finishMany(ctx, plain)
-	if errors.Is(err, queue.ErrUnavailable) {
-		return calls, indexes, nil // to report them again tells
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	finished := make(map[int]bool)
-	for n, k := range places {
-		if done[n] {
-			finished[k] = true
-			reported[indexes[k]] = queue.Reported{State: queue.Finished}
-		}
-	}
-	leftCalls, leftIndexes := calls[:0], indexes[:0]
-	for k := range calls {
-		if !finished[k] {
-			leftCalls, leftIndexes = append(leftCalls, calls[k]), append(leftIndexes, indexes[k])
-		}
-	}
-	return leftCalls, leftIndexes, nil
+// allPlain reports whether all reports say that a job is finished.
+func (t *taking) allPlain() bool {
+	return !slices.ContainsFunc(t.calls, func(c reportCall) bool { return !c.ending.plain })
 }
 
-// reportStrictly takes all reports or none.
-func (s *Store) reportStrictly(ctx context.Context, calls []reportCall, indexes []int, reported []queue.Reported) error {
-	if len(calls) == 1 && calls[0].ending.plain {
-		state, err := s.finishOrReport(ctx, calls[0].token, calls[0].ending)
-		reported[indexes[0]].State = state
+// finishing are those reports that the next round takes, and where they are among the calls.
+type finishing struct {
+	waits  *batched[finishCall, finishAnswer] // nil if there are none
+	places []int
+}
+
+// beginPlain has the next round take what can be taken in the cheap way; the caller has one made.
+func (t *taking) beginPlain() (f finishing) {
+	var plain finishCall
+	for k := range t.calls {
+		if t.calls[k].ending.plain {
+			plain, f.places = append(plain, t.calls[k]), append(f.places, k)
+		}
+	}
+	if len(plain) > 0 && (!t.strict || len(t.calls) == 1) {
+		f.waits = t.store.finishes.add(plain)
+	}
+	return f
+}
+
+// endPlain waits for that. Those that were not finished are left to be reported again, which tells
+// what is wrong with them.
+func (t *taking) endPlain(f finishing) error {
+	if f.waits == nil {
+		return nil
+	}
+	t.store.rounds.kick()
+	<-f.waits.done
+	if err := f.waits.err; err != nil {
+		if errors.Is(err, queue.ErrUnavailable) {
+			return nil // to report them again tells
+		}
 		return err
 	}
-	return s.change(ctx, func(c *change) error {
-		answers, err := c.reportAll(calls)
+	finished := make(map[int]bool)
+	for n, k := range f.places {
+		if f.waits.answer[n] {
+			finished[k] = true
+			t.reported[t.indexes[k]] = queue.Reported{State: queue.Finished}
+		}
+	}
+	calls, indexes := t.calls[:0], t.indexes[:0]
+	for k := range t.calls {
+		if !finished[k] {
+			calls, indexes = append(calls, t.calls[k]), append(indexes, t.indexes[k])
+		}
+	}
+	t.calls, t.indexes = calls, indexes
+	return nil
+}
+
+// takeRest takes the other reports, in one change: if the call is strict all of them or none.
+func (t *taking) takeRest(ctx context.Context) error {
+	if len(t.calls) == 0 {
+		return nil
+	}
+	return t.store.change(ctx, func(c *change) error {
+		answers, err := c.reportAll(t.calls)
 		if err != nil {
 			return err
 		}
-		for k := range answers {
-			if answers[k].err != nil {
-				return answers[k].err
+		for k, answer := range answers {
+			if t.strict && answer.err != nil {
+				return answer.err
 			}
-			reported[indexes[k]].State = answers[k].state
+			t.reported[t.indexes[k]] = queue.Reported{State: answer.state, Err: answer.err}
 		}
 		return nil
 	})

@@ -5,30 +5,34 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-const (
-	// batchSize is how much one statement takes of what has gathered, at most.
-	batchSize = 500
-	// batchesAtOnce is how many statements of one kind may be under way. With a second one, the
-	// database works on it while the first one waits for its disk.
-	batchesAtOnce = 2
-)
+// batchSize is how much one statement takes of what has gathered, at most.
+const batchSize = 500
 
-// batcher merges the calls of concurrent callers: while a statement is under way others gather,
-// and go together with the next one. A caller that is alone waits for nobody.
+// batcher holds the calls of one kind that wait for the next round, which answers all of them with
+// one statement.
 //
-// The zero batcher is ready once run is set.
+// It is ready once its functions and rounds are set.
 type batcher[Call, Answer any] struct {
-	// run answers all calls of a list. If it fails without having changed anything, and there
-	// were several calls, each is tried alone, so that no call suffers from its neighbours.
-	run  func(ctx context.Context, calls []Call) ([]Answer, error)
-	size func(*Call) int // how much of batchSize a call is; nil for 1
+	rounds *rounds
+	// prepare makes the statement that answers calls.
+	prepare func(calls []Call) (prepared[Answer], error)
+	size    func(*Call) int // how much of batchSize a call is; nil for 1
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards waiting
 	waiting []*batched[Call, Answer]
-	active  int // statements under way
+}
+
+// prepared is a statement, and what it answers.
+type prepared[Answer any] interface {
+	// queue adds the statement, which is that one of the round.
+	queue(batch *pgx.Batch, number int16)
+	// answers returns an answer for each call, once the round is committed.
+	answers(ctx context.Context) []Answer
 }
 
 type batched[Call, Answer any] struct {
@@ -39,43 +43,34 @@ type batched[Call, Answer any] struct {
 }
 
 // do blocks until the call has been answered, whether ctx ends or not.
-func (b *batcher[Call, Answer]) do(ctx context.Context, call Call) (Answer, error) {
-	mine := &batched[Call, Answer]{call: call, done: make(chan struct{})}
-	b.mu.Lock()
-	b.waiting = append(b.waiting, mine)
-	lead := b.active < batchesAtOnce
-	if lead {
-		b.active++
-	}
-	b.mu.Unlock()
-	if lead {
-		// For itself and for those who come meanwhile; when it has its own answer, another
-		// goroutine goes on for the rest.
-		b.lead(ctx, mine)
-	}
+func (b *batcher[Call, Answer]) do(call Call) (Answer, error) {
+	mine := b.add(call)
+	b.rounds.kick()
 	<-mine.done
 	return mine.answer, mine.err
 }
 
-// lead runs statements until nobody waits any more, or it has the answer that it wants.
-func (b *batcher[Call, Answer]) lead(ctx context.Context, mine *batched[Call, Answer]) {
-	for {
-		some := b.take()
-		if len(some) == 0 {
-			return
-		}
-		b.answer(ctx, some)
-		select {
-		case <-mine.done:
-			go b.lead(context.WithoutCancel(ctx), &batched[Call, Answer]{})
-			return
-		default:
-		}
-	}
+// add has a call be part of the next round, which the caller has made; its done is closed when it
+// was answered.
+func (b *batcher[Call, Answer]) add(call Call) *batched[Call, Answer] {
+	mine := &batched[Call, Answer]{call: call, done: make(chan struct{})}
+	b.mu.Lock()
+	b.waiting = append(b.waiting, mine)
+	b.mu.Unlock()
+	return mine
 }
 
-// take removes some calls from those that wait; if there are none, one statement less is active.
-func (b *batcher[Call, Answer]) take() []*batched[Call, Answer] {
+// take removes some calls from those that wait, and makes a part of a round of them; nil if there
+// are none.
+func (b *batcher[Call, Answer]) take() *batchPart[Call, Answer] {
+	some := b.cut()
+	if len(some) == 0 {
+		return nil
+	}
+	return b.partOf(some)
+}
+
+func (b *batcher[Call, Answer]) cut() []*batched[Call, Answer] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, size := 0, 0
@@ -88,29 +83,65 @@ func (b *batcher[Call, Answer]) take() []*batched[Call, Answer] {
 		n++
 	}
 	some := b.waiting[:n:n]
-	b.waiting = b.waiting[n:]
-	if n == 0 {
-		b.active--
+	if b.waiting = b.waiting[n:]; len(b.waiting) == 0 {
+		b.waiting = nil
+	} else {
+		b.rounds.kick()
 	}
 	return some
 }
 
-func (b *batcher[Call, Answer]) answer(ctx context.Context, some []*batched[Call, Answer]) {
+// partOf returns a part that is answered already if no statement can be made for it.
+func (b *batcher[Call, Answer]) partOf(some []*batched[Call, Answer]) *batchPart[Call, Answer] {
 	calls := make([]Call, len(some))
 	for i := range some {
 		calls[i] = some[i].call
 	}
-	answers, err := b.run(ctx, calls)
-	if err != nil && len(some) > 1 && !errors.Is(err, queue.ErrUnavailable) {
+	work, err := b.prepare(calls)
+	p := &batchPart[Call, Answer]{batcher: b, some: some, work: work}
+	if err != nil {
+		p.work = nil
 		for _, one := range some {
-			b.answer(ctx, []*batched[Call, Answer]{one})
+			one.err = err
+			close(one.done)
+		}
+	}
+	return p
+}
+
+// batchPart is what a round does of one kind.
+type batchPart[Call, Answer any] struct {
+	batcher *batcher[Call, Answer]
+	some    []*batched[Call, Answer]
+	work    prepared[Answer] // nil if they are answered
+}
+
+func (p *batchPart[Call, Answer]) queue(batch *pgx.Batch, number int16) {
+	if p.work != nil {
+		p.work.queue(batch, number)
+	}
+}
+
+// done answers the calls. If the round has failed without having changed anything, and there was
+// something else in it, each is tried alone, so that no call suffers from its neighbours.
+func (p *batchPart[Call, Answer]) done(ctx context.Context, err error, alone bool) {
+	if p.work == nil {
+		return
+	}
+	if err != nil && !errors.Is(err, queue.ErrUnavailable) && (!alone || len(p.some) > 1) {
+		for _, one := range p.some {
+			p.batcher.rounds.run(ctx, []part{p.batcher.partOf([]*batched[Call, Answer]{one})})
 		}
 		return
 	}
-	for i := range some {
-		if some[i].err = err; err == nil {
-			some[i].answer = answers[i]
+	var answers []Answer
+	if err == nil {
+		answers = p.work.answers(ctx)
+	}
+	for i, one := range p.some {
+		if one.err = err; err == nil {
+			one.answer = answers[i]
 		}
-		close(some[i].done)
+		close(one.done)
 	}
 }

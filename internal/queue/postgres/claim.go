@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,7 +100,7 @@ FROM granted ORDER BY n`
 type claimOrder struct {
 	search  searched
 	most    int
-	secrets []uuid.UUID
+	secrets [][16]byte
 	workers []string
 	hashes  [][]byte
 	digests [][]byte
@@ -122,48 +121,34 @@ func (o *claimOrder) want(n int, worker string, once queue.Once) {
 	o.most += n
 }
 
-// claimAll carries out orders, in one transaction.
-func (s *Store) claimAll(ctx context.Context, orders []*claimOrder) error {
-	err := s.database(ctx, func(ctx context.Context) error {
-		var batch pgx.Batch
-		for i, o := range orders {
-			statement := claimMany
-			if len(o.search.lanes) == 1 {
-				statement = claimOne
-			}
-			in := &o.search
-			batch.Queue(statement, in.lanes, in.ranks, in.floors, o.most, o.secrets, o.workers, s.id, o.hashes, o.digests,
-				s.onceTTL.Microseconds(), int16(i)).Query(o.read) //nolint:gosec // few
-		}
-		return s.pool.SendBatch(ctx, &batch).Close()
-	})
-	if errors.Is(err, queue.ErrUnavailable) {
-		for _, o := range orders {
-			s.keeper.releaseOrphans(o.secrets)
-			o.grants = nil
-		}
+// queueClaim adds the statement of an order.
+func (s *Store) queueClaim(batch *pgx.Batch, o *claimOrder, number int16) {
+	statement := claimMany
+	if len(o.search.lanes) == 1 {
+		statement = claimOne
 	}
-	if err != nil {
-		return err
+	in := &o.search
+	batch.Queue(statement, in.lanes, in.ranks, in.floors, o.most, o.secrets, o.workers, s.id, o.hashes, o.digests,
+		s.onceTTL.Microseconds(), number).Query(o.read)
+}
+
+// applyGrants is applyOwn for leases.
+func (s *Store) applyGrants(ctx context.Context, grants []grant) {
+	if len(grants) == 0 {
+		return
 	}
-	for _, o := range orders {
-		if len(o.grants) == 0 {
-			continue
-		}
-		changes := make([]changed, len(o.grants))
-		for i := range o.grants {
-			changes[i] = o.grants[i].changed
-		}
-		s.applyOwn(ctx, o.grants[0].started, changes)
+	changes := make([]changed, len(grants))
+	for i := range grants {
+		changes[i] = grants[i].changed
 	}
-	return nil
+	s.applyOwn(ctx, grants[0].started, changes)
 }
 
 func (o *claimOrder) read(rows pgx.Rows) error {
 	for rows.Next() {
 		g := grant{secret: o.secrets[len(o.grants)]}
 		g.was, g.state = queue.Pending, queue.Running
-		if err := rows.Scan(&g.place, &g.id, &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
+		if err := rows.Scan(&g.place, (*[16]byte)(&g.id), &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
 			&g.timeout, &g.heartbeatTimeout, &g.edges); err != nil {
 			return err
 		}

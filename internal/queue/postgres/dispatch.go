@@ -3,10 +3,13 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -23,21 +26,21 @@ const (
 )
 
 // dispatcher hands ready jobs to the callers that ask for them, in the order in which they came.
-// Callers that ask for the same lanes are a group, and share claims. One goroutine makes rounds: a
-// round claims for all groups that may get something, in one transaction; who comes meanwhile goes
-// with the next one.
+// Callers that ask for the same lanes are a group, and share claims. Each round claims for all groups
+// that may get something, the jobs included that it adds itself; who comes meanwhile goes with the
+// next one.
 //
 // Every caller is in one round at least that began after it came, whatever is known of its lanes;
 // after that it sleeps until one of them has a ready job.
 type dispatcher struct {
 	store *Store
-	wake  chan struct{} // holds a token if there is something to do
 
-	mu     sync.Mutex // guards what follows, and all groups and waiters
-	fronts fronts
-	groups map[string]*group
-	byLane map[queue.Lane]map[*group]struct{}
-	came   uint64 // how many waiters there were
+	mu      sync.Mutex // guards what follows, and all groups and waiters
+	fronts  fronts
+	highest int64 // the highest place that was seen of a job
+	groups  map[string]*group
+	byLane  map[queue.Lane]map[*group]struct{}
+	came    uint64 // how many waiters there were
 }
 
 // group are the callers that ask for the same lanes.
@@ -70,7 +73,6 @@ type given struct {
 
 func (d *dispatcher) init(s *Store) {
 	d.store = s
-	d.wake = make(chan struct{}, 1)
 	d.fronts = make(fronts)
 	d.groups = make(map[string]*group)
 	d.byLane = make(map[queue.Lane]map[*group]struct{})
@@ -121,7 +123,7 @@ func (d *dispatcher) join(lanes []queue.Lane, want int, worker string, once queu
 	w.group, w.came = g, d.came
 	g.waiting = append(g.waiting, w)
 	g.dirty = true
-	d.kick()
+	d.store.rounds.kick()
 	return w
 }
 
@@ -168,13 +170,6 @@ func (d *dispatcher) remove(w *waiter) {
 	}
 }
 
-func (d *dispatcher) kick() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
-}
-
 // noticeAll takes notice of jobs that are ready, and has those look who wait for them. each is how
 // many jobs there may be for each that is named.
 func (d *dispatcher) noticeAll(changes []changed, each int) {
@@ -192,26 +187,14 @@ func (d *dispatcher) noticeAll(changes []changed, each int) {
 		ready = true
 		d.mu.Lock()
 		d.fronts.notice(lane, c.lane, c.rank, c.place, each)
+		d.highest = max(d.highest, c.place)
 		for g := range d.byLane[lane] {
 			g.dirty = true
 		}
 		d.mu.Unlock()
 	}
 	if ready {
-		d.kick()
-	}
-}
-
-// runUntil makes rounds until ctx ends.
-func (d *dispatcher) runUntil(ctx context.Context) {
-	for {
-		select {
-		case <-d.wake:
-			for d.round(ctx) {
-			}
-		case <-ctx.Done():
-			return
-		}
+		d.store.rounds.kick()
 	}
 }
 
@@ -223,45 +206,73 @@ type roundOf struct {
 	order   claimOrder
 }
 
-// round makes a round; false if there was nothing to do.
-func (d *dispatcher) round(ctx context.Context) bool {
-	parts := d.begin()
-	if len(parts) == 0 {
-		return false
+// claimPart is the part of a round that claims.
+type claimPart struct {
+	dispatcher *dispatcher
+	groups     []*roundOf
+}
+
+// take returns the claims of a round that adds jobs as well; nil if there are none.
+func (d *dispatcher) take(added *addJobsPart) *claimPart {
+	groups := d.begin(added)
+	if len(groups) == 0 {
+		return nil
 	}
-	var orders []*claimOrder
-	for _, part := range parts {
-		if part.order.most > 0 {
-			orders = append(orders, &part.order)
+	return &claimPart{dispatcher: d, groups: groups}
+}
+
+func (p *claimPart) queue(batch *pgx.Batch, number int16) {
+	for _, g := range p.groups {
+		if g.order.most > 0 {
+			p.dispatcher.store.queueClaim(batch, &g.order, number)
+			number++
 		}
 	}
-	if len(orders) > 0 {
-		if err := d.store.claimAll(ctx, orders); err != nil {
-			d.fail(parts, err)
-			return true
+}
+
+func (p *claimPart) done(ctx context.Context, err error, alone bool) {
+	d := p.dispatcher
+	switch {
+	case errors.Is(err, queue.ErrUnavailable):
+		for _, g := range p.groups {
+			d.store.keeper.releaseOrphans(g.order.secrets)
 		}
+		d.fail(p.groups, err)
+		return
+	case err != nil && alone:
+		d.fail(p.groups, err)
+		return
+	case err != nil:
+		d.again(p.groups) // something else in the round has failed
+		return
 	}
 	var left []grant
-	unfinished := parts[:0]
-	for _, part := range parts {
-		unsure, isLeft := d.give(part)
+	var unsure []*roundOf
+	for _, g := range p.groups {
+		d.store.applyGrants(ctx, g.order.grants)
+		isUnsure, isLeft := d.give(g)
 		left = append(left, isLeft...)
-		if unsure {
-			unfinished = append(unfinished, part)
+		if isUnsure {
+			unsure = append(unsure, g)
 		}
 	}
-	d.store.releaseGrants(ctx, left)
-	if len(unfinished) > 0 {
-		d.lookAgain(ctx, unfinished)
+	// The next round need not wait for these.
+	if len(left) > 0 {
+		d.store.life.background(func(ctx context.Context) { d.store.releaseGrants(ctx, left) })
 	}
-	return true
+	if len(unsure) > 0 {
+		d.store.life.background(func(ctx context.Context) { d.lookAgain(ctx, unsure) })
+	}
 }
 
 // begin chooses who takes part in a round: of all groups that may get something those whose first
 // waiters came first.
-func (d *dispatcher) begin() (parts []*roundOf) {
+func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if added != nil {
+		d.expect(added)
+	}
 	for _, g := range d.groups {
 		if g.dirty {
 			parts = append(parts, &roundOf{group: g})
@@ -270,7 +281,7 @@ func (d *dispatcher) begin() (parts []*roundOf) {
 	slices.SortFunc(parts, func(a, b *roundOf) int { return cmp.Compare(a.group.waiting[0].came, b.group.waiting[0].came) })
 	if len(parts) > claimsAtOnce {
 		parts = parts[:claimsAtOnce]
-		d.kick()
+		d.store.rounds.kick()
 	}
 	for _, part := range parts {
 		g := part.group
@@ -287,6 +298,20 @@ func (d *dispatcher) begin() (parts []*roundOf) {
 		}
 	}
 	return parts
+}
+
+// expect has those look in this round whom its new jobs are for. mu is held.
+func (d *dispatcher) expect(added *addJobsPart) {
+	for i := range added.jobs {
+		lane := added.jobs[i].Lane()
+		groups := d.byLane[lane]
+		for g := range groups {
+			g.dirty = true
+		}
+		if len(groups) > 0 {
+			d.fronts.expect(lane, added.lanes[i], added.ranks[i], d.highest)
+		}
+	}
 }
 
 // give hands out what was claimed. It tells whether somebody has to look again who did not get
@@ -383,7 +408,7 @@ func (d *dispatcher) lookLater(g *group) {
 		d.mu.Lock()
 		g.dirty = true
 		d.mu.Unlock()
-		d.kick()
+		d.store.rounds.kick()
 	})
 }
 
@@ -393,6 +418,17 @@ func (w *waiter) knows() {
 		w.isAware = true
 		close(w.looked)
 	}
+}
+
+// again has a round be made once more that has failed without having changed anything.
+func (d *dispatcher) again(parts []*roundOf) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, part := range parts {
+		part.order.search.undo()
+		part.group.dirty = true
+	}
+	d.store.rounds.kick()
 }
 
 // fail answers those with an error who came for a round that has failed.

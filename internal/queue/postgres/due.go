@@ -21,7 +21,7 @@ type timekeeper struct {
 	poll  time.Duration
 
 	mu      sync.Mutex
-	orphans []uuid.UUID      // guarded by mu; secrets of leases that nobody may hold
+	orphans [][16]byte       // guarded by mu; secrets of leases that nobody may hold
 	offset  time.Duration    // guarded by mu; how far the database's clock is ahead of ours
 	clock   func() time.Time // for tests; nil for ours
 }
@@ -53,7 +53,7 @@ func (k *timekeeper) now() time.Time {
 
 // releaseOrphans has leases given back, as soon as that can be, that a statement with an unknown
 // outcome may have granted.
-func (k *timekeeper) releaseOrphans(secrets []uuid.UUID) {
+func (k *timekeeper) releaseOrphans(secrets [][16]byte) {
 	k.mu.Lock()
 	k.orphans = append(k.orphans, secrets...)
 	k.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -50,7 +51,7 @@ func (s *Store) enqueue(ctx context.Context, jobs []queue.NewJob, once queue.Onc
 	if !arePlain(jobs) {
 		return s.enqueueGraph(ctx, jobs, numbers, graph, once)
 	}
-	answer, err := s.enqueues.do(ctx, enqueueCall{jobs: jobs, lanes: numbers, once: once})
+	answer, err := s.enqueues.do(enqueueCall{jobs: jobs, lanes: numbers, once: once})
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ counted AS (
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
-  SELECT pg_current_xact_id(), 0, $13, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
+  SELECT pg_current_xact_id(), $14, $13, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
     array_agg(0::smallint), array_agg(3::smallint), array_agg(0::bigint), array_agg(1::bigint), false
   FROM added GROUP BY now
 )
@@ -139,55 +140,61 @@ SELECT n, place, id, now FROM added`
 added AS MATERIALIZED (SELECT * FROM numbered WHERE $9::bytea[] IS NULL AND $10::bytea[] IS NULL AND $11::bigint = 0)` + addJobsEnd
 )
 
-// enqueueMany adds the jobs of several calls, in their order.
-func (s *Store) enqueueMany(ctx context.Context, calls []enqueueCall) ([]enqueueAnswer, error) {
+// addJobsPart is the part of a round that adds the jobs of several calls, in their order.
+type addJobsPart struct {
+	*adding
+	store   *Store
+	found   []enqueueAnswer
+	changes []changed
+	at      time.Time
+}
+
+func (s *Store) prepareEnqueue(calls []enqueueCall) (prepared[enqueueAnswer], error) {
 	in, err := newAdding(calls)
 	if err != nil {
 		return nil, err
 	}
+	return &addJobsPart{adding: in, store: s, found: make([]enqueueAnswer, len(calls))}, nil
+}
+
+func (p *addJobsPart) queue(batch *pgx.Batch, number int16) {
+	in := p.adding
 	statement := addJobsKeyless
 	var hashes, digests [][]byte
 	var ttl int64
 	if in.keyed {
-		statement, hashes, digests, ttl = addJobs, in.hashes, in.digests, s.onceTTL.Microseconds()
+		statement, hashes, digests, ttl = addJobs, in.hashes, in.digests, p.store.onceTTL.Microseconds()
 	}
-	answers := make([]enqueueAnswer, len(calls))
-	var (
-		changes []changed
-		at      time.Time
-	)
-	err = s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, statement, in.lanes, in.ranks, in.args, in.labels, in.terms, in.traces, in.timeouts,
-			in.heartbeats, hashes, digests, ttl, in.calls, s.id)
-		if err != nil {
+	batch.Queue(statement, in.lanes, in.ranks, in.args, in.labels, in.terms, in.traces, in.timeouts, in.heartbeats,
+		hashes, digests, ttl, in.calls, p.store.id, number).Query(p.read)
+}
+
+func (p *addJobsPart) read(rows pgx.Rows) error {
+	in := p.adding
+	for rows.Next() {
+		var (
+			n, place int64
+			id       uuid.UUID
+		)
+		if err := rows.Scan(&n, &place, (*[16]byte)(&id), &p.at); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var (
-				n, place int64
-				id       uuid.UUID
-			)
-			if err := rows.Scan(&n, &place, &id, &at); err != nil {
-				return err
-			}
-			at = at.UTC()
-			j := &in.jobs[n-1]
-			j.ID = id
-			record, _ := j.Admit(nil, at)
-			call := in.calls[n-1] - 1
-			answers[call] = append(answers[call], queue.Enqueued{Status: queue.StatusOf(j, &record, queue.Outcome{})})
-			changes = append(changes, changed{
-				id: id, place: place, lane: in.lanes[n-1], rank: in.ranks[n-1], state: queue.Pending, version: record.Version,
-			})
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, err
+		p.at = p.at.UTC()
+		j := &in.jobs[n-1]
+		j.ID = id
+		record, _ := j.Admit(nil, p.at)
+		call := in.calls[n-1] - 1
+		p.found[call] = append(p.found[call], queue.Enqueued{Status: queue.StatusOf(j, &record, queue.Outcome{})})
+		p.changes = append(p.changes, changed{
+			id: id, place: place, lane: in.lanes[n-1], rank: in.ranks[n-1], state: queue.Pending, version: record.Version,
+		})
 	}
-	s.applyOwn(ctx, at, changes)
-	return answers, nil
+	return rows.Err()
+}
+
+func (p *addJobsPart) answers(ctx context.Context) []enqueueAnswer {
+	p.store.applyOwn(ctx, p.at, p.changes)
+	return p.found
 }
 
 // adding are the jobs of several calls, column by column.

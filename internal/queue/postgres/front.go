@@ -28,16 +28,25 @@ type lineFront struct {
 	most  int   // from there on, as the last claim left it
 	fresh int64 // the lowest place that became ready since that claim began; none if there is none
 	came  int   // how many became ready since
+	claim int   // how many claims have begun
+	// expected is how many become ready in the round that is about to be made, before its claim.
+	expected int
 }
 
 // isEmpty reports whether there is no ready job for sure.
-func (l *lineFront) isEmpty() bool { return l.most == 0 && l.came == 0 }
+func (l *lineFront) isEmpty() bool { return l.most+l.came+l.expected == 0 }
 
 // fronts are guarded by dispatcher.mu.
 type fronts map[queue.Lane]*front
 
 // notice takes notice of a job that is ready, and of how many there may be from there on.
 func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, most int) {
+	l := f.line(lane, number, rank)
+	l.fresh = min(l.fresh, place)
+	l.came = min(l.came+most, many)
+}
+
+func (f fronts) line(lane queue.Lane, number int32, rank int16) *lineFront {
 	in := f[lane]
 	if in == nil {
 		in = &front{number: number, ranks: make(map[int16]*lineFront)}
@@ -48,8 +57,7 @@ func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, m
 		l = &lineFront{floor: none, fresh: none}
 		in.ranks[rank] = l
 	}
-	l.fresh = min(l.fresh, place)
-	l.came = min(l.came+most, many)
+	return l
 }
 
 // searched is where one claim looks.
@@ -58,7 +66,16 @@ type searched struct {
 	ranks  []int16
 	floors []int64
 	lines  []*lineFront
+	claims []int
 	most   int // how many ready jobs there are at most
+}
+
+// expect prepares the next claim for jobs that the round which it is part of makes ready. Their
+// places will be above all that there were.
+func (f fronts) expect(lane queue.Lane, number int32, rank int16, highest int64) {
+	l := f.line(lane, number, rank)
+	l.floor = min(l.floor, highest+1)
+	l.expected++
 }
 
 // search begins a claim: it returns the lines of the lanes that may have ready jobs.
@@ -75,8 +92,10 @@ func (f fronts) search(lanes []queue.Lane) (in searched) {
 			l.floor, l.fresh = min(l.floor, l.fresh), none
 			l.most, l.came = min(l.most+l.came, many), 0
 			in.lanes, in.ranks = append(in.lanes, at.number), append(in.ranks, rank)
-			in.floors, in.lines = append(in.floors, l.floor), append(in.lines, l)
-			in.most = min(in.most+l.most, many)
+			l.claim++
+			in.floors, in.lines, in.claims = append(in.floors, l.floor), append(in.lines, l), append(in.claims, l.claim)
+			in.most = min(in.most+l.most+l.expected, many)
+			l.expected = 0
 		}
 	}
 	return in
@@ -87,12 +106,23 @@ func (in *searched) claimed(grants []grant) {
 	for k, l := range in.lines {
 		for i := range grants {
 			if in.lanes[k] == grants[i].lane && in.ranks[k] == grants[i].rank {
-				l.floor = max(l.floor, grants[i].place+1)
-				if l.most < many {
-					l.most = max(l.most-1, 0)
-				}
+				l.claimed(grants[i].place)
 			}
 		}
+	}
+}
+
+// claimed takes notice that a job was claimed, which may have become ready in the same round.
+func (l *lineFront) claimed(place int64) {
+	l.floor = max(l.floor, place+1)
+	switch {
+	case place >= l.fresh && l.came < many:
+		l.came--
+		if l.came == 0 {
+			l.fresh = none
+		}
+	case l.most < many:
+		l.most = max(l.most-1, 0)
 	}
 }
 
@@ -101,6 +131,9 @@ func (in *searched) claimed(grants []grant) {
 // locked, or that came meanwhile.
 func (in *searched) drained(firsts map[line]int64) (left bool) {
 	for k, l := range in.lines {
+		if l.claim != in.claims[k] {
+			continue // another claim has begun since
+		}
 		if first, found := firsts[line{in.lanes[k], in.ranks[k]}]; found {
 			l.floor, l.most, left = first, many, true
 		} else {

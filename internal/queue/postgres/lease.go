@@ -184,31 +184,37 @@ FROM found f, (SELECT longshore.now() AS now) AS clock
 WHERE l.place = f.place
 RETURNING f.n, l.heartbeat_timeout`
 
-// beatMany resets the last beats of leases, and answers nil for those that are over, or locked.
-func (s *Store) beatMany(ctx context.Context, tokens []uuid.UUID) ([]*beatAnswer, error) {
-	places, secrets := make([]int64, len(tokens)), make([]uuid.UUID, len(tokens))
-	answers := make([]*beatAnswer, len(tokens))
+// beatPart is the part of a round that resets the last beats of leases. It answers nil for those
+// that are over, or locked.
+type beatPart struct {
+	places  []int64
+	secrets [][16]byte
+	found   []*beatAnswer
+}
+
+func prepareBeats(tokens []uuid.UUID) (prepared[*beatAnswer], error) {
+	p := &beatPart{places: make([]int64, len(tokens)), secrets: make([][16]byte, len(tokens)), found: make([]*beatAnswer, len(tokens))}
 	for i, token := range tokens {
-		places[i], secrets[i] = cutToken(token)
+		p.places[i], p.secrets[i] = cutToken(token)
 	}
-	err := s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, beatLeases, places, secrets)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
+	return p, nil
+}
+
+func (p *beatPart) queue(batch *pgx.Batch, _ int16) {
+	batch.Queue(beatLeases, p.places, p.secrets).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var n int64
 			var timeout *int64
 			if err := rows.Scan(&n, &timeout); err != nil {
 				return err
 			}
-			answers[n-1] = &beatAnswer{heartbeatTimeout: durationOf(timeout)}
+			p.found[n-1] = &beatAnswer{heartbeatTimeout: durationOf(timeout)}
 		}
 		return rows.Err()
 	})
-	return answers, err
 }
+
+func (p *beatPart) answers(context.Context) []*beatAnswer { return p.found }
 
 // RefreshHeartbeat implements queue.JobQueue.
 func (s *Store) RefreshHeartbeat(ctx context.Context, token uuid.UUID, beat queue.Beat) (queue.BeatAnswer, error) {
@@ -217,7 +223,7 @@ func (s *Store) RefreshHeartbeat(ctx context.Context, token uuid.UUID, beat queu
 	}
 	defer s.leave()
 	if beat.Empty() {
-		answer, err := s.beats.do(ctx, token)
+		answer, err := s.beats.do(token)
 		if err != nil {
 			return queue.BeatAnswer{}, err
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -97,8 +98,8 @@ func release(delay time.Duration) *ending {
 // finishOrReport ends a lease in the cheap way, if that can be.
 func (s *Store) finishOrReport(ctx context.Context, token uuid.UUID, e *ending) (queue.State, error) {
 	if e.plain {
-		done, err := s.finishes.do(ctx, finishCall{token: token, ending: e})
-		if err == nil && done {
+		done, err := s.finishes.do(finishCall{{token: token, ending: e}})
+		if err == nil && done[0] {
 			return queue.Finished, nil
 		}
 		if err != nil && !errors.Is(err, queue.ErrUnavailable) {
@@ -109,10 +110,12 @@ func (s *Store) finishOrReport(ctx context.Context, token uuid.UUID, e *ending) 
 	return s.report(ctx, token, e)
 }
 
-type finishCall struct {
-	token  uuid.UUID
-	ending *ending
-}
+// finishCall are leases whose jobs are to be finished by one caller.
+type finishCall []reportCall
+
+// finishAnswer tells of each whether it was; if not, the lease may be over, or locked at the moment,
+// or there is more to do.
+type finishAnswer []bool
 
 const finishLeases = `
 WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),
@@ -138,50 +141,64 @@ counted AS (
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
-  SELECT pg_current_xact_id(), 0, $5, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
+  SELECT pg_current_xact_id(), $6, $5, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
     array_agg(4::smallint), array_agg(5::smallint), array_agg(attempt), array_agg(version + 1), false
   FROM found GROUP BY now
 )
 SELECT n, id, lane, rank, attempt, version + 1, now FROM found`
 
-// finishMany finishes the jobs of leases that nothing is tied to. It tells of each whether it did;
-// if not, the lease may be over, or locked at the moment, or there is more to do.
-func (s *Store) finishMany(ctx context.Context, calls []finishCall) ([]bool, error) {
-	var (
-		places           = make([]int64, len(calls))
-		secrets          = make([]uuid.UUID, len(calls))
-		results, digests = make([][]byte, len(calls)), make([][]byte, len(calls))
-		done             = make([]bool, len(calls))
-		changes          []changed
-		at               time.Time
-	)
-	for i := range calls {
-		places[i], secrets[i] = cutToken(calls[i].token)
-		results[i], digests[i] = calls[i].ending.outcome.Result, calls[i].ending.digest[:]
+// finishPart is the part of a round that finishes the jobs of leases that nothing is tied to.
+type finishPart struct {
+	store            *Store
+	places           []int64
+	secrets          [][16]byte
+	results, digests [][]byte
+	finished         []bool
+	sizes            []int // of the calls
+	changes          []changed
+	at               time.Time
+}
+
+func (s *Store) prepareFinish(calls []finishCall) (prepared[finishAnswer], error) {
+	p := &finishPart{store: s}
+	for _, call := range calls {
+		p.sizes = append(p.sizes, len(call))
+		for i := range call {
+			place, secret := cutToken(call[i].token)
+			p.places, p.secrets = append(p.places, place), append(p.secrets, secret)
+			p.results, p.digests = append(p.results, call[i].ending.outcome.Result), append(p.digests, call[i].ending.digest[:])
+		}
 	}
-	err := s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, finishLeases, places, secrets, results, digests, s.id)
-		if err != nil {
+	p.finished = make([]bool, len(p.places))
+	return p, nil
+}
+
+func (p *finishPart) queue(batch *pgx.Batch, number int16) {
+	batch.Queue(finishLeases, p.places, p.secrets, p.results, p.digests, p.store.id, number).Query(p.read)
+}
+
+func (p *finishPart) read(rows pgx.Rows) error {
+	for rows.Next() {
+		var n int64
+		c := changed{was: queue.Running, state: queue.Finished}
+		if err := rows.Scan(&n, (*[16]byte)(&c.id), &c.lane, &c.rank, &c.attempt, &c.version, &p.at); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var n int64
-			c := changed{was: queue.Running, state: queue.Finished}
-			if err := rows.Scan(&n, &c.id, &c.lane, &c.rank, &c.attempt, &c.version, &at); err != nil {
-				return err
-			}
-			c.place = places[n-1]
-			done[n-1] = true
-			changes = append(changes, c)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, err
+		c.place = p.places[n-1]
+		p.finished[n-1] = true
+		p.changes = append(p.changes, c)
 	}
-	s.applyOwn(ctx, at.UTC(), changes)
-	return done, nil
+	return rows.Err()
+}
+
+func (p *finishPart) answers(ctx context.Context) []finishAnswer {
+	p.store.applyOwn(ctx, p.at.UTC(), p.changes)
+	answers := make([]finishAnswer, len(p.sizes))
+	left := p.finished
+	for i, size := range p.sizes {
+		answers[i], left = left[:size:size], left[size:]
+	}
+	return answers
 }
 
 type reportCall struct {
@@ -196,11 +213,13 @@ type reportAnswer struct {
 
 // report ends a lease. The token fences the change: a lease that is over changes nothing.
 func (s *Store) report(ctx context.Context, token uuid.UUID, e *ending) (queue.State, error) {
-	answer, err := s.reports.do(ctx, reportCall{token: token, ending: e})
+	answers, err := s.reports.do(reportCall{token: token, ending: e}, func(calls []reportCall) ([]reportAnswer, error) {
+		return s.reportMany(ctx, calls)
+	})
 	if err != nil {
 		return 0, err
 	}
-	return answer.state, answer.err
+	return answers.state, answers.err
 }
 
 // reportMany ends leases in one change. One that is refused harms no other.

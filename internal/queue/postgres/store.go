@@ -68,10 +68,11 @@ type Store struct {
 	tail     tail
 	keeper   timekeeper
 	claims   dispatcher
+	rounds   rounds
 	enqueues batcher[enqueueCall, enqueueAnswer]
-	finishes batcher[finishCall, bool]
-	reports  batcher[reportCall, reportAnswer]
+	finishes batcher[finishCall, finishAnswer]
 	beats    batcher[uuid.UUID, *beatAnswer]
+	reports  merger[reportCall, reportAnswer]
 	outage   outage
 	pruning  pruning
 }
@@ -125,10 +126,11 @@ func open(ctx context.Context, dsn string, options Options, limits limits) (*Sto
 		return nil, fmt.Errorf("make the server's id: %w", err)
 	}
 	s.life.init()
-	s.enqueues.run, s.enqueues.size = s.enqueueMany, func(call *enqueueCall) int { return len(call.jobs) }
-	s.finishes.run = s.finishMany
-	s.reports.run = s.reportMany
-	s.beats.run = s.beatMany
+	s.rounds.init(s)
+	s.enqueues.rounds, s.finishes.rounds, s.beats.rounds = &s.rounds, &s.rounds, &s.rounds
+	s.enqueues.prepare, s.enqueues.size = s.prepareEnqueue, func(call *enqueueCall) int { return len(call.jobs) }
+	s.finishes.prepare, s.finishes.size = s.prepareFinish, func(call *finishCall) int { return len(*call) }
+	s.beats.prepare = prepareBeats
 	s.claims.init(s)
 	s.notifier.init(s)
 	s.tail.init(s, options.PollInterval)
@@ -158,7 +160,7 @@ func (s *Store) start(ctx context.Context, config *pgx.ConnConfig, listens bool)
 	s.life.background(s.notifier.runUntil)
 	s.life.background(s.tail.runUntil)
 	s.life.background(s.keeper.runUntil)
-	s.life.background(s.claims.runUntil)
+	s.life.background(s.rounds.runUntil)
 	s.life.background(s.keepHouse)
 	return nil
 }
