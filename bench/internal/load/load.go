@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,22 +34,6 @@ type Load struct {
 	// Processor tells the time that the server has spent on processors so far; nil if that
 	// is of no interest.
 	Processor func() (time.Duration, error)
-}
-
-// Result is what was measured.
-type Result struct {
-	Operations int64
-	Elapsed    time.Duration
-	// Processor is the server's time on processors meanwhile, and Own that of this process.
-	Processor, Own time.Duration
-}
-
-// Rate returns operations a second.
-func (r Result) Rate() float64 { return float64(r.Operations) / r.Elapsed.Seconds() }
-
-// Each returns how much of a time there is for each operation, in microseconds.
-func (r Result) Each(of time.Duration) float64 {
-	return float64(of.Nanoseconds()) / 1000 / float64(r.Operations)
 }
 
 // counter is one connection's. It fills a cache line, so that connections do not share one.
@@ -82,18 +65,21 @@ func Run(ctx context.Context, l Load) (Result, error) {
 			return Result{}, err
 		}
 	}
-	begin := r.look()
+	o := Observed{WarmUp: l.WarmUp, Duration: l.Duration, Done: r.done, Processor: l.Processor}
+	begin := o.look()
 	for i, conn := range conns {
 		workers.Go(func() error { return r.work(conn, &r.counters[i], l.New(i)) })
 	}
+	var (
+		result   Result
+		observed error
+	)
 	if l.Duration > 0 {
-		wait(busy, l.WarmUp)
-		begin = r.look()
-		wait(busy, l.Duration)
+		result, observed = Observe(busy, o)
 	} else {
 		_ = workers.Wait() // again below
+		result, observed = between(begin, o.look())
 	}
-	end := r.look()
 	r.stop.Store(true)
 	if err := workers.Wait(); err != nil {
 		if ctx.Err() != nil {
@@ -101,7 +87,16 @@ func Run(ctx context.Context, l Load) (Result, error) {
 		}
 		return Result{}, err
 	}
-	return between(begin, end)
+	return result, observed
+}
+
+// done is how many operations are done.
+func (r *run) done() int64 {
+	var n int64
+	for i := range r.counters {
+		n += r.counters[i].done.Load()
+	}
+	return n
 }
 
 // work does operations on one connection until there is no more to do.
@@ -116,55 +111,4 @@ func (r *run) work(conn *wire.Conn, done *counter, operation Operation) error {
 		done.done.Add(1)
 	}
 	return nil
-}
-
-// moment is what there is to see at one time.
-type moment struct {
-	at        time.Time
-	done      int64
-	processor time.Duration
-	own       time.Duration
-	err       error
-}
-
-func (r *run) look() moment {
-	var m moment
-	for i := range r.counters {
-		m.done += r.counters[i].done.Load()
-	}
-	m.at = time.Now()
-	var own syscall.Rusage
-	m.err = syscall.Getrusage(syscall.RUSAGE_SELF, &own)
-	m.own = time.Duration(own.Utime.Nano() + own.Stime.Nano())
-	if r.Processor != nil {
-		processor, err := r.Processor()
-		m.processor, m.err = processor, errors.Join(m.err, err)
-	}
-	return m
-}
-
-func between(begin, end moment) (Result, error) {
-	r := Result{
-		Operations: end.done - begin.done,
-		Elapsed:    end.at.Sub(begin.at),
-		Processor:  end.processor - begin.processor,
-		Own:        end.own - begin.own,
-	}
-	if err := errors.Join(begin.err, end.err); err != nil {
-		return Result{}, err
-	}
-	if r.Operations == 0 {
-		return Result{}, fmt.Errorf("nothing was answered within %s", r.Elapsed)
-	}
-	return r, nil
-}
-
-// wait lets the load go on for that long, unless it ends by itself.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

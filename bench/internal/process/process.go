@@ -87,7 +87,7 @@ func start(ctx context.Context, p Program) (*Server, error) {
 	}
 	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "LONGSHORE_") })
 	s.cmd.Stdout, s.cmd.Stderr = output, output
-	s.cmd.SysProcAttr = attributes()
+	s.cmd.SysProcAttr = Attributes(syscall.SIGKILL)
 	begin := time.Now()
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)

@@ -1,0 +1,89 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// Result is what was measured.
+type Result struct {
+	Operations int64
+	Elapsed    time.Duration
+	// Processor is the server's time on processors meanwhile, and Own that of this process.
+	Processor, Own time.Duration
+}
+
+// Rate returns operations a second.
+func (r Result) Rate() float64 { return float64(r.Operations) / r.Elapsed.Seconds() }
+
+// Each returns how much of a time there is for each operation, in microseconds.
+func (r Result) Each(of time.Duration) float64 {
+	return float64(of.Nanoseconds()) / 1000 / float64(r.Operations)
+}
+
+// Observed is something that goes on, and how long to look at it.
+type Observed struct {
+	WarmUp, Duration time.Duration
+	// Done is how many operations are done so far.
+	Done func() int64
+	// Processor is Load's.
+	Processor func() (time.Duration, error)
+}
+
+// Observe measures what goes on. It ends early with ctx.
+func Observe(ctx context.Context, o Observed) (Result, error) {
+	wait(ctx, o.WarmUp)
+	begin := o.look()
+	wait(ctx, o.Duration)
+	return between(begin, o.look())
+}
+
+// moment is what there is to see at one time.
+type moment struct {
+	at        time.Time
+	done      int64
+	processor time.Duration
+	own       time.Duration
+	err       error
+}
+
+func (o Observed) look() moment {
+	m := moment{done: o.Done(), at: time.Now()}
+	var own syscall.Rusage
+	m.err = syscall.Getrusage(syscall.RUSAGE_SELF, &own)
+	m.own = time.Duration(own.Utime.Nano() + own.Stime.Nano())
+	if o.Processor != nil {
+		processor, err := o.Processor()
+		m.processor, m.err = processor, errors.Join(m.err, err)
+	}
+	return m
+}
+
+func between(begin, end moment) (Result, error) {
+	r := Result{
+		Operations: end.done - begin.done,
+		Elapsed:    end.at.Sub(begin.at),
+		Processor:  end.processor - begin.processor,
+		Own:        end.own - begin.own,
+	}
+	if err := errors.Join(begin.err, end.err); err != nil {
+		return Result{}, err
+	}
+	if r.Operations == 0 {
+		return Result{}, fmt.Errorf("nothing was answered within %s", r.Elapsed)
+	}
+	return r, nil
+}
+
+// wait lets the load go on for that long, unless it ends by itself.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

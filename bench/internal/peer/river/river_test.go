@@ -1,0 +1,46 @@
+package river_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/bench/internal/peer/river"
+	"github.com/longshore-queue/longshore/bench/internal/postgres"
+)
+
+func TestRiver(t *testing.T) {
+	t.Parallel()
+	programs, err := postgres.Find()
+	if err != nil {
+		t.Skip(err)
+	}
+	above := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(above), 0o711))
+	c, err := postgres.Start(t.Context(), filepath.Join(above, "pg"), postgres.Options{Programs: programs})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	require.NoError(t, c.Create(t.Context(), "river"))
+	var complaints bytes.Buffer
+	p, err := river.Open(t.Context(), c.URL("river"), &complaints)
+	require.NoError(t, err)
+
+	// Cycle compares with the database itself.
+	for _, batch := range []int{1, 10} {
+		r, err := p.Cycle(t.Context(), river.Cycles{Callers: 4, Batch: batch, WarmUp: 10 * time.Millisecond, Duration: time.Second})
+		require.NoError(t, err)
+		require.Positive(t, r.Rate())
+	}
+	wakes, err := p.Wake(t.Context(), 0, 50*time.Millisecond)
+	require.NoError(t, err)
+	require.NotEmpty(t, wakes)
+	for _, wake := range wakes {
+		require.Positive(t, wake)
+	}
+	require.NoError(t, p.Close())
+	require.Empty(t, complaints.String())
+}
