@@ -8,11 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/longshore-queue/longshore/bench/internal/postgres"
 	"github.com/longshore-queue/longshore/bench/internal/process"
 	"github.com/longshore-queue/longshore/bench/internal/report"
 	"github.com/longshore-queue/longshore/bench/internal/workload"
@@ -20,55 +20,6 @@ import (
 
 // product is the module that is measured.
 const product = "github.com/longshore-queue/longshore"
-
-// measureCommand measures.
-type measureCommand struct {
-	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune, questions, readers. All unless given."`
-	Duration         time.Duration `default:"2s" help:"How long to measure each system in each round."`
-	WarmUp           time.Duration `default:"500ms" help:"How long to warm up before that."`
-	Repeat           int           `default:"5" help:"How many rounds."`
-	Connections      int           `default:"64" help:"How many connections are kept busy."`
-	Backlog          int           `default:"1000000" help:"How many pending jobs make a backlog."`
-	Finished         int           `default:"1000000" help:"How many finished jobs are pruned."`
-	Many             int           `default:"10000000" help:"How many pending jobs there are beside questions."`
-	Lanes            int           `default:"10000" help:"How many pairs of channel and type are counted."`
-	Readers          int           `default:"1000" help:"How many read events."`
-	Cycles           int64         `default:"100000" help:"How many full cycles a queue is put through beside its backlog."`
-	Batch            int           `default:"1000" help:"How many jobs are in a batch."`
-	BatchConnections int           `default:"4" help:"How many connections add batches."`
-	Graph            int           `default:"100000" help:"How many jobs are in a graph."`
-	Drains           int           `default:"1" help:"In how many rounds graphs are drained, which takes long; 0 for none."`
-	LogLevel         string        `default:"warn" enum:"info,warn,error" help:"What all servers log: ${enum}. The workload enqueue is measured at info as well."`
-	Server           string        `placeholder:"FILE" help:"The server's binary. Built from the sources unless given."`
-	JSON             string        `name:"json" placeholder:"FILE" help:"Where to write the figures as JSON as well."`
-	Profile          string        `placeholder:"DIR" help:"Where to write CPU, allocation and mutex profiles of the server, which makes it slower. It is part of this program then."`
-}
-
-// Validate says what makes no sense. kong calls it.
-func (m *measureCommand) Validate() error {
-	var known []string
-	for _, w := range workload.All() {
-		known = append(known, w.Name)
-	}
-	for _, name := range m.Only {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("--only: there is no workload %q; there are %s", name, strings.Join(known, ", "))
-		}
-	}
-	if m.Duration <= 0 || m.WarmUp < 0 {
-		return errors.New("--duration must be more than 0, and --warm-up not negative")
-	}
-	if m.Repeat < 1 || m.Connections < 1 || m.Backlog < 1 || m.Finished < 1 || m.Many < 1 || m.Lanes < 1 || m.Readers < 1 || m.Cycles < 2 {
-		return errors.New("--repeat, --connections, --backlog, --finished, --many, --lanes and --readers must be at least 1, and --cycles 2")
-	}
-	if m.Batch < 1 || m.Batch > workload.MostJobs || m.BatchConnections < 1 {
-		return fmt.Errorf("--batch must be 1 to %d, and --batch-connections at least 1", workload.MostJobs)
-	}
-	if m.Graph < workload.LeastGraph || m.Drains < 0 {
-		return fmt.Errorf("--graph must be at least %d, and --drains not negative", workload.LeastGraph)
-	}
-	return nil
-}
 
 // Run measures and prints.
 func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
@@ -97,14 +48,22 @@ func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
 		Connections: m.Connections, Duration: m.Duration, WarmUp: m.WarmUp, Repeat: m.Repeat,
 		LogLevel: m.LogLevel, Backlog: m.Backlog, Finished: m.Finished, Many: m.Many, Lanes: m.Lanes, Readers: m.Readers, Cycles: m.Cycles, Profile: m.Profile,
 		Batch: m.Batch, BatchConnections: m.BatchConnections, Graph: m.Graph, Drains: m.Drains,
+		Store: m.Store, Contenders: m.Contenders, Unsettled: m.Unsettled, Hold: m.Hold, Holds: m.Holds, Waiters: m.Waiters,
 		Figures: new(report.Figures),
 		Say:     func(format string, arguments ...any) { _, _ = fmt.Fprintf(out.stderr, format+"\n", arguments...) },
 	}
 	r := m.describe()
-	for _, w := range workload.All() {
-		if len(m.Only) > 0 && !slices.Contains(m.Only, w.Name) {
-			continue
+	chosen, err := workload.Select(m.Only, m.Store)
+	if err != nil {
+		return err
+	}
+	if b.NeedsPostgres(chosen) {
+		if b.Cluster, err = m.startPostgres(ctx, work, r); err != nil {
+			return err
 		}
+		defer func() { err = errors.Join(err, b.Cluster.Close()) }()
+	}
+	for _, w := range chosen {
 		if err := w.Run(ctx, b); err != nil {
 			return fmt.Errorf("workload %s: %w", w.Name, err)
 		}
@@ -113,6 +72,26 @@ func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
 	r.LoadAfter = loadAverage()
 	r.Take(b.Figures)
 	return m.write(out, r)
+}
+
+// startPostgres starts a PostgreSQL, and tells in the report how it is set.
+func (m *measureCommand) startPostgres(ctx context.Context, work string, r *report.Run) (*postgres.Cluster, error) {
+	programs := m.PostgresPrograms
+	if programs == "" {
+		var err error
+		if programs, err = postgres.Find(); err != nil {
+			return nil, fmt.Errorf("%w, with --postgres-programs", err)
+		}
+	}
+	// The name is short, since the path of a socket may not be long.
+	cluster, err := postgres.Start(ctx, filepath.Join(work, "pg"), postgres.Options{Programs: programs, User: m.PostgresUser})
+	if err != nil {
+		return nil, err
+	}
+	if r.Postgres, err = cluster.Settings(ctx); err != nil {
+		return nil, errors.Join(err, cluster.Close())
+	}
+	return cluster, nil
 }
 
 // describe says on what and how is measured.
@@ -124,6 +103,12 @@ func (m *measureCommand) describe() *report.Run {
 		Processors: runtime.NumCPU(),
 		LoadBefore: loadAverage(),
 		Settings: map[string]string{
+			"store":             m.Store,
+			"contenders":        strings.Join(m.Contenders, ","),
+			"hold":              m.Hold.String(),
+			"holds":             strconv.Itoa(m.Holds),
+			"waiters":           strconv.Itoa(m.Waiters),
+			"unsettled":         strconv.FormatBool(m.Unsettled),
 			"duration":          m.Duration.String(),
 			"warm_up":           m.WarmUp.String(),
 			"repeat":            strconv.Itoa(m.Repeat),

@@ -22,7 +22,8 @@ type Operation func(*wire.Conn) error
 
 // Load says what to do.
 type Load struct {
-	Address     string
+	// Addresses are those of the servers. Connections are spread over them in turn.
+	Addresses   []string
 	Connections int
 	// New makes the operation of one connection, numbered from 0.
 	New func(connection int) Operation
@@ -31,9 +32,8 @@ type Load struct {
 	// Duration is how long to measure. 0: until Count operations are done, without WarmUp.
 	Duration time.Duration
 	Count    int64
-	// Processor tells the time that the server has spent on processors so far; nil if that
-	// is of no interest.
-	Processor func() (time.Duration, error)
+	// Processor and Database are Observed's.
+	Processor, Database func() (time.Duration, error)
 }
 
 // counter is one connection's. It fills a cache line, so that connections do not share one.
@@ -61,11 +61,11 @@ func Run(ctx context.Context, l Load) (Result, error) {
 	conns := make([]*wire.Conn, l.Connections)
 	for i := range conns {
 		var err error
-		if conns[i], err = wire.Dial(busy, l.Address); err != nil {
+		if conns[i], err = wire.Dial(busy, l.Addresses[i%len(l.Addresses)]); err != nil {
 			return Result{}, err
 		}
 	}
-	o := Observed{WarmUp: l.WarmUp, Duration: l.Duration, Done: r.done, Processor: l.Processor}
+	o := Observed{WarmUp: l.WarmUp, Duration: l.Duration, Done: r.done, Processor: l.Processor, Database: l.Database}
 	begin := o.look()
 	for i, conn := range conns {
 		workers.Go(func() error { return r.work(conn, &r.counters[i], l.New(i)) })

@@ -35,7 +35,7 @@ func getting(int) load.Operation {
 func TestCountedLoadDoesAsManyOperations(t *testing.T) {
 	t.Parallel()
 	address, requests := counting(t)
-	r, err := load.Run(t.Context(), load.Load{Address: address, Connections: 4, Count: 101, New: getting})
+	r, err := load.Run(t.Context(), load.Load{Addresses: []string{address}, Connections: 4, Count: 101, New: getting})
 	require.NoError(t, err)
 	require.Equal(t, int64(101), r.Operations)
 	require.Equal(t, int64(101), requests.Load())
@@ -46,7 +46,7 @@ func TestTimedLoadLeavesOutTheWarmUp(t *testing.T) {
 	t.Parallel()
 	address, requests := counting(t)
 	r, err := load.Run(t.Context(), load.Load{
-		Address: address, Connections: 4, WarmUp: 20 * time.Millisecond, Duration: 20 * time.Millisecond, New: getting,
+		Addresses: []string{address}, Connections: 4, WarmUp: 20 * time.Millisecond, Duration: 20 * time.Millisecond, New: getting,
 	})
 	require.NoError(t, err)
 	require.Positive(t, r.Operations)
@@ -59,7 +59,7 @@ func TestFailureOfOneConnectionEndsTheOthers(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(server.Close)
 	_, err := load.Run(t.Context(), load.Load{
-		Address: server.Listener.Addr().String(), Connections: 2, Duration: time.Hour,
+		Addresses: []string{server.Listener.Addr().String()}, Connections: 2, Duration: time.Hour,
 		New: func(connection int) load.Operation {
 			if connection == 0 {
 				return func(*wire.Conn) error { return broken }

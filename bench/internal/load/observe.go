@@ -12,8 +12,9 @@ import (
 type Result struct {
 	Operations int64
 	Elapsed    time.Duration
-	// Processor is the server's time on processors meanwhile, and Own that of this process.
-	Processor, Own time.Duration
+	// Processor is the server's time on processors meanwhile, Database that of its database, and
+	// Own that of this process.
+	Processor, Database, Own time.Duration
 }
 
 // Rate returns operations a second.
@@ -29,8 +30,9 @@ type Observed struct {
 	WarmUp, Duration time.Duration
 	// Done is how many operations are done so far.
 	Done func() int64
-	// Processor is Load's.
-	Processor func() (time.Duration, error)
+	// Processor tells the time that the server has spent on processors so far, and Database the
+	// same of its database; nil if that is of no interest.
+	Processor, Database func() (time.Duration, error)
 }
 
 // Observe measures what goes on. It ends early with ctx.
@@ -46,6 +48,7 @@ type moment struct {
 	at        time.Time
 	done      int64
 	processor time.Duration
+	database  time.Duration
 	own       time.Duration
 	err       error
 }
@@ -55,11 +58,18 @@ func (o Observed) look() moment {
 	var own syscall.Rusage
 	m.err = syscall.Getrusage(syscall.RUSAGE_SELF, &own)
 	m.own = time.Duration(own.Utime.Nano() + own.Stime.Nano())
-	if o.Processor != nil {
-		processor, err := o.Processor()
-		m.processor, m.err = processor, errors.Join(m.err, err)
-	}
+	m.processor, m.err = ask(o.Processor, m.err)
+	m.database, m.err = ask(o.Database, m.err)
 	return m
+}
+
+// ask asks for a time, if there is somebody to ask.
+func ask(of func() (time.Duration, error), before error) (time.Duration, error) {
+	if of == nil {
+		return 0, before
+	}
+	t, err := of()
+	return t, errors.Join(before, err)
 }
 
 func between(begin, end moment) (Result, error) {
@@ -67,6 +77,7 @@ func between(begin, end moment) (Result, error) {
 		Operations: end.done - begin.done,
 		Elapsed:    end.at.Sub(begin.at),
 		Processor:  end.processor - begin.processor,
+		Database:   end.database - begin.database,
 		Own:        end.own - begin.own,
 	}
 	if err := errors.Join(begin.err, end.err); err != nil {

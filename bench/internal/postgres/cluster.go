@@ -151,6 +151,10 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 	}
 }
 
+// Processor returns the time that all its processes have spent on processors.
+// process.ErrUnknown.
+func (c *Cluster) Processor() (time.Duration, error) { return process.Family(c.cmd.Process.Pid) }
+
 // Close ends the cluster, whoever uses it, and removes its files.
 func (c *Cluster) Close() error { return errors.Join(c.stop(), os.RemoveAll(c.directory)) }
 

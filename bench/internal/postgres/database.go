@@ -131,4 +131,22 @@ func (c *Cluster) Connections(ctx context.Context, database string) (n int, err 
 	return n, err
 }
 
+// Hold begins a transaction that sees the database as it is now for as long as it is open: nothing
+// that others delete can be removed meanwhile. release ends it.
+func (c *Cluster) Hold(ctx context.Context, database string) (release func() error, err error) {
+	conn, err := c.Connect(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err == nil {
+		// What it sees is settled by its first query.
+		_, err = tx.Exec(ctx, "SELECT FROM pg_class LIMIT 1")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("begin a transaction: %w", err), disconnect(ctx, conn))
+	}
+	return func() error { return disconnect(ctx, conn) }, nil
+}
+
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -18,7 +19,7 @@ const tick = 10 * time.Millisecond
 
 // Resident returns how much memory of the server is resident, in bytes: VmRSS. ErrUnknown.
 func (s *Server) Resident() (int64, error) {
-	status, err := s.proc("status")
+	status, err := proc(s.cmd.Process.Pid, "status")
 	if err != nil {
 		return 0, err
 	}
@@ -34,34 +35,80 @@ func (s *Server) Resident() (int64, error) {
 // Processor returns the time that the server has spent on processors, to the nearest 10 ms.
 // ErrUnknown.
 func (s *Server) Processor() (time.Duration, error) {
-	stat, err := s.proc("stat")
+	found, err := statisticsOf(s.cmd.Process.Pid)
+	return found.own, err
+}
+
+// Family returns the time that a process and its children have spent on processors, those that
+// have ended included, each to the nearest 10 ms. ErrUnknown.
+func Family(pid int) (time.Duration, error) {
+	head, err := statisticsOf(pid)
 	if err != nil {
 		return 0, err
 	}
-	return processorOf(stat)
+	sum := head.own + head.ended
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	for _, entry := range entries {
+		other, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue // no process
+		}
+		found, err := statisticsOf(other)
+		switch {
+		case errors.Is(err, ErrUnknown):
+			// It has ended meanwhile.
+		case err != nil:
+			return 0, err
+		case found.parent == pid:
+			sum += found.own
+		}
+	}
+	return sum, nil
 }
 
-// processorOf reads the times in user and in kernel mode, which are the 14th and the 15th
-// field; the second one is a name in brackets that may hold anything.
-func processorOf(stat []byte) (time.Duration, error) {
+// statistics are what /proc tells of a process.
+type statistics struct {
+	parent int
+	own    time.Duration // on processors, in user and in kernel mode
+	ended  time.Duration // the same of children that have ended
+}
+
+func statisticsOf(pid int) (statistics, error) {
+	stat, err := proc(pid, "stat")
+	if err != nil {
+		return statistics{}, err
+	}
+	return parseStatistics(stat)
+}
+
+// parseStatistics reads the parent, which is the 4th field, and the times, from the 14th on; the
+// second one is a name in brackets that may hold anything.
+func parseStatistics(stat []byte) (statistics, error) {
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("%q are not the statistics of a process", stat)
+	if len(fields) < 15 {
+		return statistics{}, fmt.Errorf("%q are not the statistics of a process", stat)
 	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	if err != nil {
-		return 0, err
+	var numbers [5]int64
+	for i, at := range []int{1, 11, 12, 13, 14} {
+		n, err := strconv.ParseInt(fields[at], 10, 64)
+		if err != nil {
+			return statistics{}, err
+		}
+		numbers[i] = n
 	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
-	if err != nil {
-		return 0, err
-	}
-	return time.Duration(user+system) * tick, nil
+	return statistics{
+		parent: int(numbers[0]),
+		own:    time.Duration(numbers[1]+numbers[2]) * tick,
+		ended:  time.Duration(numbers[3]+numbers[4]) * tick,
+	}, nil
 }
 
-func (s *Server) proc(name string) ([]byte, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.cmd.Process.Pid, name))
-	if errors.Is(err, os.ErrNotExist) {
+func proc(pid int, name string) ([]byte, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return nil, ErrUnknown
 	}
 	return content, err

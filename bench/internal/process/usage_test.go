@@ -7,11 +7,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestProcessorOf(t *testing.T) {
+func TestParseStatistics(t *testing.T) {
 	t.Parallel()
-	got, err := processorOf([]byte("42 (a ) name) S 1 42 42 0 -1 4194560 10 0 0 0 250 50 0 0 20 0 9 0 1000 1 2"))
+	got, err := parseStatistics([]byte("42 (a ) name) S 7 42 42 0 -1 4194560 10 0 0 0 250 50 20 10 20 0 9 0 1000 1 2"))
 	require.NoError(t, err)
-	require.Equal(t, 3*time.Second, got)
-	_, err = processorOf([]byte("42 (x) S"))
+	require.Equal(t, statistics{parent: 7, own: 3 * time.Second, ended: 300 * time.Millisecond}, got)
+	_, err = parseStatistics([]byte("42 (x) S"))
 	require.Error(t, err)
 }

@@ -37,7 +37,17 @@ type Figure struct {
 
 // Figures are all of them, in the order in which each was added first. The zero Figures is
 // ready to use. It is not safe for concurrent use.
-type Figures struct{ list []*Figure }
+type Figures struct {
+	list     []*Figure
+	compared []string // workloads
+}
+
+// Compare shows the systems of a workload side by side, each in a column.
+func (f *Figures) Compare(workload string) {
+	if !slices.Contains(f.compared, workload) {
+		f.compared = append(f.compared, workload)
+	}
+}
 
 // Add adds the value of one more round.
 func (f *Figures) Add(name Name, value float64) {

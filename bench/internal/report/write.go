@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -22,11 +23,13 @@ type Run struct {
 	LoadBefore *float64          `json:"load_average_before,omitempty"`
 	LoadAfter  *float64          `json:"load_average_after,omitempty"`
 	Settings   map[string]string `json:"settings"`
+	Postgres   map[string]string `json:"postgres,omitempty"` // how PostgreSQL is set, if there is one
+	Compared   []string          `json:"compared,omitempty"` // workloads
 	Figures    []*Figure         `json:"figures"`
 }
 
 // Take puts the figures into the run.
-func (r *Run) Take(f *Figures) { r.Figures = f.list }
+func (r *Run) Take(f *Figures) { r.Figures, r.Compared = f.list, f.compared }
 
 // WriteJSON writes all there is.
 func (r *Run) WriteJSON(w io.Writer) error {
@@ -38,7 +41,11 @@ func (r *Run) WriteJSON(w io.Writer) error {
 // WriteTable writes a table for people.
 func (r *Run) WriteTable(w io.Writer) error {
 	for _, workload := range r.workloads() {
-		if err := r.writeWorkload(w, workload); err != nil {
+		write := r.writeWorkload
+		if slices.Contains(r.Compared, workload) {
+			write = r.writeCompared
+		}
+		if err := write(w, workload); err != nil {
 			return err
 		}
 	}
@@ -65,8 +72,13 @@ func (r *Run) writeWorkload(w io.Writer, workload string) error {
 				f.System, f.measure(), Number(f.Median), Number(f.Least), Number(f.Most), f.goal())
 		}
 	}
+	return align(w, lines.String())
+}
+
+// align writes lines with their columns below each other, and an empty line.
+func align(w io.Writer, lines string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if _, err := io.WriteString(table, lines.String()+"\n"); err != nil {
+	if _, err := io.WriteString(table, lines+"\n"); err != nil {
 		return err
 	}
 	return table.Flush()
@@ -77,6 +89,12 @@ func (r *Run) Summary() string {
 	s := fmt.Sprintf("%s, %s, %d processors; %.0f s", r.Go, r.System, r.Processors, r.Took)
 	if r.LoadBefore != nil && r.LoadAfter != nil {
 		s += fmt.Sprintf("; load average %.2f before, %.2f after", *r.LoadBefore, *r.LoadAfter)
+	}
+	if len(r.Postgres) > 0 {
+		s += "\nPostgreSQL:"
+		for _, name := range slices.Sorted(maps.Keys(r.Postgres)) {
+			s += " " + name + "=" + r.Postgres[name]
+		}
 	}
 	return s
 }

@@ -3,11 +3,6 @@ package workload
 import (
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/longshore-queue/longshore/bench/internal/load"
 	"github.com/longshore-queue/longshore/bench/internal/process"
@@ -20,9 +15,6 @@ const (
 	memoryGoal = 300.0 // MB
 	rateGoal   = 0.85  // of the rate on an empty queue
 )
-
-// fillTimeout bounds the making of the backlog.
-const fillTimeout = 10 * time.Minute
 
 // The two queues that are compared.
 const (
@@ -44,11 +36,11 @@ const (
 // enqueues. So the empty queue is empty when it opens and in its cycles; its dequeues drain
 // what its enqueues have left, while those of the backlog take from its front.
 func backlog(ctx context.Context, b *Bench) (err error) {
-	filled, _, err := b.fill(ctx, "pending", b.Backlog)
+	filled, _, err := b.fill(ctx, part{kindPending, b.Backlog})
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, remover(filled)) }()
+	defer func() { err = closing(err, b.remover(ctx, filled)) }()
 	queues := []string{emptyQueue, fullQueue}
 	for round := range b.Repeat {
 		for _, i := range turns(len(queues), round) {
@@ -58,14 +50,14 @@ func backlog(ctx context.Context, b *Bench) (err error) {
 			b.Say("backlog %d/%d, %s", round+1, b.Repeat, queues[i])
 		}
 	}
-	b.Figures.Aim(b.opening(fullQueue), report.Goal{Limit: openGoal, AtMost: true})
+	b.aim(b.opening(fullQueue), report.Goal{Limit: openGoal, AtMost: true})
 	for _, measure := range []string{afterOpen, afterCycles} {
-		b.Figures.Aim(b.memory(fullQueue, measure), report.Goal{Limit: memoryGoal, AtMost: true})
+		b.aim(b.memory(fullQueue, measure), report.Goal{Limit: memoryGoal, AtMost: true})
 	}
 	for _, operation := range []string{enqueues, dequeues, cycles} {
 		name := report.Name{Workload: b.backlogName(), System: fullQueue, Measure: operation + ", part of the empty queue's"}
 		b.Figures.Ratio(name, rateOf(b.backlogName(), fullQueue, operation), rateOf(b.backlogName(), emptyQueue, operation))
-		b.Figures.Aim(name, report.Goal{Limit: rateGoal})
+		b.aim(name, report.Goal{Limit: rateGoal})
 	}
 	return nil
 }
@@ -82,42 +74,13 @@ func (b *Bench) memory(queue, measure string) report.Name {
 	return report.Name{Workload: b.backlogName(), System: queue, Measure: measure, Unit: "MB"}
 }
 
-// span is the ids of the first and the last of many jobs.
-type span struct{ first, last string }
-
-// fill makes a store with so many jobs of a kind, in a process of its own, and returns its
-// directory.
-func (b *Bench) fill(ctx context.Context, kind string, jobs int) (store string, ids span, err error) {
-	ctx, cancel := context.WithTimeout(ctx, fillTimeout)
-	defer cancel()
-	store = filepath.Join(b.Work, "filled-"+kind)
-	begin := time.Now()
-	command := exec.CommandContext(ctx, b.Self, "fill", "--store", store, "--jobs", strconv.Itoa(jobs), "--kind", kind)
-	var complaint strings.Builder
-	command.Stderr = &complaint
-	output, err := command.Output()
-	if err != nil {
-		return "", span{}, fmt.Errorf("fill a store: %w\n%s", err, complaint.String())
-	}
-	if _, err := fmt.Sscan(string(output), &ids.first, &ids.last); err != nil {
-		return "", span{}, fmt.Errorf("fill a store: it printed %q: %w", output, err)
-	}
-	b.Say("%s %s jobs in %.1f s", report.Number(float64(jobs)), kind, time.Since(begin).Seconds())
-	return store, ids, nil
-}
-
 // backlogOnce takes one queue through all steps.
 func (b *Bench) backlogOnce(ctx context.Context, queue, filled string) (err error) {
-	store, err := b.fresh()
+	store, err := b.emptyOr(ctx, filled, queue == fullQueue)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, remover(store)) }()
-	if queue == fullQueue {
-		if err := copyStore(store, filled); err != nil {
-			return err
-		}
-	}
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	s, err := b.start(ctx, store, b.LogLevel, "backlog")
 	if err != nil {
 		return err
@@ -127,7 +90,7 @@ func (b *Bench) backlogOnce(ctx context.Context, queue, filled string) (err erro
 	if err := b.addResident(b.memory(queue, afterOpen), s); err != nil {
 		return err
 	}
-	if err := b.backlogRate(ctx, queue, cycles, b.counted(s, b.Cycles, cycling)); err != nil {
+	if err := b.backlogRate(ctx, queue, cycles, b.counted(s, b.Cycles, b.cycling)); err != nil {
 		return err
 	}
 	if err := b.addResident(b.memory(queue, afterCycles), s); err != nil {
@@ -136,7 +99,7 @@ func (b *Bench) backlogOnce(ctx context.Context, queue, filled string) (err erro
 	if err := b.backlogRate(ctx, queue, enqueues, b.counted(s, b.Cycles/2, adding)); err != nil {
 		return err
 	}
-	return b.backlogRate(ctx, queue, dequeues, b.counted(s, b.Cycles/2, dequeueing))
+	return b.backlogRate(ctx, queue, dequeues, b.counted(s, b.Cycles/2, b.dequeueing))
 }
 
 func (b *Bench) backlogRate(ctx context.Context, queue, operation string, l load.Load) error {
@@ -150,5 +113,5 @@ func (b *Bench) backlogRate(ctx context.Context, queue, operation string, l load
 
 // counted is a load of so many operations.
 func (b *Bench) counted(s *process.Server, count int64, operation func(int) load.Operation) load.Load {
-	return load.Load{Address: s.Address, Connections: b.Connections, New: operation, Count: count}
+	return load.Load{Addresses: []string{s.Address}, Connections: b.Connections, New: operation, Count: count}
 }

@@ -26,7 +26,7 @@ const (
 // batch measures POST /v1/jobs/batch, in jobs a second, against the server in memory and
 // against ceilings.
 func batch(ctx context.Context, b *Bench) error {
-	systems := []string{longshore, inMemory, ceiling.NoStore, ceiling.Unread}
+	systems := []string{b.name(), inMemory, ceiling.NoStore, ceiling.Unread}
 	for round := range b.Repeat {
 		for _, i := range turns(len(systems), round) {
 			r, err := b.batchOnce(ctx, systems[i])
@@ -37,10 +37,10 @@ func batch(ctx context.Context, b *Bench) error {
 			b.add(b.batchName(), systemName(systems[i]), batchJobs, r)
 		}
 	}
-	rate := rateOf(b.batchName(), longshore, batchJobs)
-	b.Figures.Aim(rate, report.Goal{Limit: batchGoal})
+	rate := rateOf(b.batchName(), b.name(), batchJobs)
+	b.aim(rate, report.Goal{Limit: batchGoal})
 	for _, system := range systems[1:] {
-		name := report.Name{Workload: b.batchName(), System: longshore, Measure: "part of " + systemName(system)}
+		name := report.Name{Workload: b.batchName(), System: b.name(), Measure: "part of " + systemName(system)}
 		b.Figures.Ratio(name, rate, rateOf(b.batchName(), systemName(system), batchJobs))
 	}
 	return nil
@@ -52,14 +52,14 @@ func (b *Bench) batchName() string {
 
 // batchOnce measures one system from a start of its own. The result counts jobs.
 func (b *Bench) batchOnce(ctx context.Context, system string) (r load.Result, err error) {
-	store, err := b.fresh()
+	store, err := b.fresh(ctx)
 	if err != nil {
 		return load.Result{}, err
 	}
-	defer func() { err = closing(err, remover(store)) }()
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	var s *process.Server
 	switch system {
-	case longshore:
+	case b.name():
 		s, err = b.start(ctx, store, b.LogLevel, "batch")
 	case inMemory:
 		s, err = b.start(ctx, memoryStore, b.LogLevel, "batch-in-memory")

@@ -31,7 +31,7 @@ func cycle(ctx context.Context, b *Bench) error {
 		callers = callers[:1]
 	}
 	for _, n := range callers {
-		variants = append(variants, variant{n, cycleOf3, cycling}, variant{n, cycleOf2, cyclingNext})
+		variants = append(variants, variant{n, cycleOf3, b.cycling}, variant{n, cycleOf2, b.cyclingNext})
 	}
 	for round := range b.Repeat {
 		for _, i := range turns(len(variants), round) {
@@ -41,14 +41,14 @@ func cycle(ctx context.Context, b *Bench) error {
 				return fmt.Errorf("%s, %s: %w", connections(v.callers), v.measure, err)
 			}
 			b.Say("cycle %d/%d, %s: %s %s/s", round+1, b.Repeat, connections(v.callers), report.Number(r.Rate()), v.measure)
-			b.add(cycleName(v.measure), longshore+", "+connections(v.callers), v.measure, r)
+			b.add(cycleName(v.measure), b.name()+", "+connections(v.callers), v.measure, r)
 		}
 	}
 	for _, n := range callers {
-		system := longshore + ", " + connections(n)
+		system := b.name() + ", " + connections(n)
 		name := report.Name{Workload: cycleName(cycleOf2), System: system, Measure: "by " + cycleOf3}
 		b.Figures.Ratio(name, rateOf(cycleName(cycleOf2), system, cycleOf2), rateOf(cycleName(cycleOf3), system, cycleOf3))
-		b.Figures.Aim(name, report.Goal{Limit: nextGoal})
+		b.aim(name, report.Goal{Limit: nextGoal})
 	}
 	return nil
 }
@@ -62,11 +62,11 @@ func cycleName(measure string) string {
 }
 
 func (b *Bench) cycleOnce(ctx context.Context, callers int, operation func(int) load.Operation) (r load.Result, err error) {
-	store, err := b.fresh()
+	store, err := b.fresh(ctx)
 	if err != nil {
 		return load.Result{}, err
 	}
-	defer func() { err = closing(err, remover(store)) }()
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	s, err := b.start(ctx, store, b.LogLevel, fmt.Sprintf("cycle-%d", callers))
 	if err != nil {
 		return load.Result{}, err

@@ -30,7 +30,7 @@ func enqueue(ctx context.Context, b *Bench) error {
 	if b.LogLevel != loggedLevel {
 		levels = append(levels, loggedLevel)
 	}
-	systems := append([]string{longshore, inMemory}, ceiling.Kinds()...)
+	systems := append([]string{b.name(), inMemory}, ceiling.Kinds()...)
 	for round := range b.Repeat {
 		for _, level := range levels {
 			for _, i := range turns(len(systems), round) {
@@ -46,10 +46,10 @@ func enqueue(ctx context.Context, b *Bench) error {
 	for _, level := range levels {
 		for _, kind := range ceiling.Kinds() {
 			workload := enqueueAt(level)
-			name := report.Name{Workload: workload, System: longshore, Measure: "part of " + systemName(kind)}
-			b.Figures.Ratio(name, rateOf(workload, longshore, "POST /v1/jobs"), rateOf(workload, systemName(kind), "POST /v1/jobs"))
+			name := report.Name{Workload: workload, System: b.name(), Measure: "part of " + systemName(kind)}
+			b.Figures.Ratio(name, rateOf(workload, b.name(), "POST /v1/jobs"), rateOf(workload, systemName(kind), "POST /v1/jobs"))
 			if kind == ceiling.Edge {
-				b.Figures.Aim(name, report.Goal{Limit: enqueueGoal})
+				b.aim(name, report.Goal{Limit: enqueueGoal})
 			}
 		}
 	}
@@ -67,14 +67,14 @@ func systemName(system string) string {
 
 // enqueueOnce measures one system from a start of its own.
 func (b *Bench) enqueueOnce(ctx context.Context, system, level string) (r load.Result, err error) {
-	store, err := b.fresh()
+	store, err := b.fresh(ctx)
 	if err != nil {
 		return load.Result{}, err
 	}
-	defer func() { err = closing(err, remover(store)) }()
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	var s *process.Server
 	switch system {
-	case longshore:
+	case b.name():
 		s, err = b.start(ctx, store, level, "enqueue-"+level)
 	case inMemory:
 		s, err = b.start(ctx, memoryStore, level, "enqueue-in-memory-"+level)

@@ -40,8 +40,8 @@ func (b *Bench) failures(ctx context.Context) error {
 		}
 	}
 	for _, of := range shapes {
-		b.Figures.Aim(b.settling(of), report.Goal{Limit: settleGoal, AtMost: true})
-		b.Figures.Aim(b.longestWait(of, "while it settles"), report.Goal{Limit: waitGoal, AtMost: true})
+		b.aim(b.settling(of), report.Goal{Limit: settleGoal, AtMost: true})
+		b.aim(b.longestWait(of, "while it settles"), report.Goal{Limit: waitGoal, AtMost: true})
 	}
 	return nil
 }
@@ -66,11 +66,11 @@ type failed struct {
 func (b *Bench) failOnce(ctx context.Context, of shape) (f failed, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, b.WarmUp+failurePatience, errors.New("a graph was not settled in time"))
 	defer cancel()
-	store, err := b.fresh()
+	store, err := b.fresh(ctx)
 	if err != nil {
 		return failed{}, err
 	}
-	defer func() { err = closing(err, remover(store)) }()
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	s, err := b.start(ctx, store, b.LogLevel, "graph-failure-"+of.name)
 	if err != nil {
 		return failed{}, err

@@ -67,17 +67,17 @@ func (b *Bench) compareDrains(of, with drain, aim bool) {
 	name := report.Name{Workload: b.graphName(), System: of.system(), Measure: "part of " + with.system()}
 	b.Figures.Ratio(name, rateOf(b.graphName(), of.system(), drained), rateOf(b.graphName(), with.system(), drained))
 	if aim {
-		b.Figures.Aim(name, report.Goal{Limit: drainGoal})
+		b.aim(name, report.Goal{Limit: drainGoal})
 	}
 }
 
 // drainOnce measures how fast workers drain what was added before.
 func (b *Bench) drainOnce(ctx context.Context, d drain) (r load.Result, err error) {
-	store, err := b.fresh()
+	store, err := b.fresh(ctx)
 	if err != nil {
 		return load.Result{}, err
 	}
-	defer func() { err = closing(err, remover(store)) }()
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	s, err := b.start(ctx, store, b.LogLevel, fmt.Sprintf("graph-drain-%s-%d", d.name, d.workers))
 	if err != nil {
 		return load.Result{}, err

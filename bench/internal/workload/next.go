@@ -6,18 +6,17 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/longshore-queue/longshore/bench/internal/jobs"
 	"github.com/longshore-queue/longshore/bench/internal/load"
 	"github.com/longshore-queue/longshore/bench/internal/wire"
 )
 
 // cyclingNext adds a job, and then leases one and finishes the one before in one request. There
 // is always one to lease, as in cycling.
-func cyclingNext(connection int) load.Operation {
+func (b *Bench) cyclingNext(connection int) load.Operation {
 	job := newJobs(connection)
-	request := wire.Post("/v1/dequeue", dequeueNow)
+	request := wire.Post("/v1/dequeue", b.dequeue())
 	gap := strings.Repeat("-", tokenSize)
-	next := wire.Post("/v1/dequeue", `{"types":["`+jobs.Type+`"],"finish":{"token":"`+gap+`","result":{"ok":true}}}`)
+	next := wire.Post("/v1/dequeue", strings.TrimSuffix(b.dequeue(), "}")+`,"finish":{"token":"`+gap+`","result":{"ok":true}}}`)
 	token, _ := cutGap(next, gap)
 	return func(c *wire.Conn) error {
 		if _, err := c.Expect(http.StatusCreated, job()); err != nil {

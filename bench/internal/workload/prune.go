@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/longshore-queue/longshore/bench/internal/load"
@@ -33,11 +31,11 @@ const (
 // prune measures full cycles beside finished jobs that are kept, and beside as many that are
 // being pruned.
 func prune(ctx context.Context, b *Bench) (err error) {
-	filled, ids, err := b.fill(ctx, "finished", b.Finished)
+	filled, ids, err := b.fill(ctx, part{kindFinished, b.Finished})
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, remover(filled)) }()
+	defer func() { err = closing(err, b.remover(ctx, filled)) }()
 	systems := []string{keeping, pruning}
 	for round := range b.Repeat {
 		for _, i := range turns(len(systems), round) {
@@ -51,7 +49,7 @@ func prune(ctx context.Context, b *Bench) (err error) {
 	}
 	name := report.Name{Workload: b.pruneName(), System: pruning, Measure: cycles + ", part of those beside kept ones"}
 	b.Figures.Ratio(name, rateOf(b.pruneName(), pruning, cycles), rateOf(b.pruneName(), keeping, cycles))
-	b.Figures.Aim(name, report.Goal{Limit: pruneGoal})
+	b.aim(name, report.Goal{Limit: pruneGoal})
 	return nil
 }
 
@@ -60,15 +58,12 @@ func (b *Bench) pruneName() string {
 }
 
 func (b *Bench) pruneOnce(ctx context.Context, system, filled string, ids span) (r load.Result, err error) {
-	store, err := b.fresh()
+	store, err := b.copyOf(ctx, filled)
 	if err != nil {
 		return load.Result{}, err
 	}
-	defer func() { err = closing(err, remover(store)) }()
-	if err := copyStore(store, filled); err != nil {
-		return load.Result{}, err
-	}
-	before, err := sizeOf(store)
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
+	before, err := b.stores().size(ctx, store)
 	if err != nil {
 		return load.Result{}, err
 	}
@@ -88,7 +83,7 @@ func (b *Bench) pruneOnce(ctx context.Context, system, filled string, ids span) 
 			return load.Result{}, err
 		}
 	}
-	if r, err = load.Run(ctx, b.timed(s, b.Connections, cycling)); err != nil || system != pruning {
+	if r, err = load.Run(ctx, b.timed(s, b.Connections, b.cycling)); err != nil || system != pruning {
 		return r, err
 	}
 	if there, err := isThere(ctx, s, ids.last); err != nil || !there {
@@ -97,7 +92,7 @@ func (b *Bench) pruneOnce(ctx context.Context, system, filled string, ids span) 
 	if err := waitUntilPruned(ctx, s, ids.last); err != nil {
 		return load.Result{}, err
 	}
-	after, err := sizeOf(store)
+	after, err := b.stores().size(ctx, store)
 	b.Figures.Add(report.Name{Workload: b.pruneName(), System: system, Measure: "from start to the last one", Unit: "s"}, time.Since(begin).Seconds())
 	b.Figures.Add(report.Name{Workload: b.pruneName(), System: system, Measure: "size of the store before", Unit: "MB"}, before)
 	b.Figures.Add(report.Name{Workload: b.pruneName(), System: system, Measure: "size of the store after", Unit: "MB"}, after)
@@ -135,26 +130,4 @@ func isThere(ctx context.Context, s *process.Server, id string) (bool, error) {
 		err = r.Unexpected()
 	}
 	return r.Status == http.StatusOK, err
-}
-
-// sizeOf is how large the files of a directory are, in MB.
-func sizeOf(directory string) (float64, error) {
-	size := int64(0)
-	err := filepath.WalkDir(directory, func(_ string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) || err == nil && entry.IsDir() {
-			return nil // a file may be removed meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil {
-			size += info.Size()
-		}
-		return err
-	})
-	return float64(size) / 1e6, err
 }

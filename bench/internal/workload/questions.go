@@ -24,16 +24,16 @@ const (
 // questions measures what operators ask of a server with many pending jobs, which nobody else asks
 // anything.
 func questions(ctx context.Context, b *Bench) (err error) {
-	filled, _, err := b.fill(ctx, "pending", b.Many)
+	filled, _, err := b.fill(ctx, part{kindPending, b.Many})
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, remover(filled)) }()
-	lanes, _, err := b.fill(ctx, "lanes", b.Lanes)
+	defer func() { err = closing(err, b.remover(ctx, filled)) }()
+	lanes, _, err := b.fill(ctx, part{kindLanes, b.Lanes})
 	if err != nil {
 		return err
 	}
-	defer func() { err = closing(err, remover(lanes)) }()
+	defer func() { err = closing(err, b.remover(ctx, lanes)) }()
 	for round := range b.Repeat {
 		if err := b.questionsOnce(ctx, filled); err != nil {
 			return err
@@ -57,7 +57,7 @@ func (b *Bench) questionsOnce(ctx context.Context, store string) (err error) {
 	}
 	defer func() { err = closing(err, s.Stop) }()
 	workload := b.questionsName()
-	b.Figures.Add(report.Name{Workload: workload, System: longshore, Measure: "process start to /readyz", Unit: "s"}, s.Opened.Seconds())
+	b.Figures.Add(report.Name{Workload: workload, System: b.name(), Measure: "process start to /readyz", Unit: "s"}, s.Opened.Seconds())
 	for _, q := range []struct{ measure, path string }{
 		{"the newest 100", "/v1/jobs"},
 		{"the newest 100, some fields", "/v1/jobs?fields=type,state,queued_at"},
@@ -68,16 +68,16 @@ func (b *Bench) questionsOnce(ctx context.Context, store string) (err error) {
 		{"none that have failed", "/v1/jobs?state=failed"},
 		{"100 of an hour", "/v1/jobs?queued_before=" + time.Now().UTC().Format(time.RFC3339)},
 	} {
-		name := report.Name{Workload: workload, System: longshore, Measure: q.measure + ", p50", Unit: "ms"}
+		name := report.Name{Workload: workload, System: b.name(), Measure: q.measure + ", p50", Unit: "ms"}
 		if err := b.ask(ctx, s, q.path, name, listGoal); err != nil {
 			return err
 		}
 	}
-	memory := report.Name{Workload: workload, System: longshore, Measure: "resident memory after that", Unit: "MB"}
+	memory := report.Name{Workload: workload, System: b.name(), Measure: "resident memory after that", Unit: "MB"}
 	if err := b.addResident(memory, s); err != nil {
 		return err
 	}
-	b.Figures.Aim(memory, report.Goal{Limit: manyMemoryGoal, AtMost: true})
+	b.aim(memory, report.Goal{Limit: manyMemoryGoal, AtMost: true})
 	return nil
 }
 
@@ -90,7 +90,7 @@ func (b *Bench) queuesOnce(ctx context.Context, store string) (err error) {
 	defer func() { err = closing(err, s.Stop) }()
 	workload := "counts of " + report.Number(float64(b.Lanes)) + " pairs of channel and type"
 	for _, limit := range []int{100, 1000} {
-		name := report.Name{Workload: workload, System: longshore, Measure: "/v1/queues, pages of " + strconv.Itoa(limit) + ", p50", Unit: "ms"}
+		name := report.Name{Workload: workload, System: b.name(), Measure: "/v1/queues, pages of " + strconv.Itoa(limit) + ", p50", Unit: "ms"}
 		if err := b.ask(ctx, s, "/v1/queues?limit="+strconv.Itoa(limit), name, queuesGoal); err != nil {
 			return err
 		}
@@ -115,6 +115,6 @@ func (b *Bench) ask(ctx context.Context, s *process.Server, path string, name re
 		times = append(times, time.Since(begin))
 	}
 	b.Figures.Add(name, microseconds(times, 50)/1000)
-	b.Figures.Aim(name, report.Goal{Limit: goal, AtMost: true})
+	b.aim(name, report.Goal{Limit: goal, AtMost: true})
 	return nil
 }

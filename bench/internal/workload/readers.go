@@ -38,7 +38,7 @@ func readers(ctx context.Context, b *Bench) error {
 	for _, system := range systems[1:] {
 		name := report.Name{Workload: readersName, System: system, Measure: enqueues + ", part of those without"}
 		b.Figures.Ratio(name, rateOf(readersName, system, enqueues), rateOf(readersName, systems[0], enqueues))
-		b.Figures.Aim(name, report.Goal{Limit: readersGoal})
+		b.aim(name, report.Goal{Limit: readersGoal})
 	}
 	return nil
 }
@@ -46,11 +46,11 @@ func readers(ctx context.Context, b *Bench) error {
 const readersName = "enqueues beside readers of events"
 
 func (b *Bench) readersOnce(ctx context.Context, query string) (r load.Result, err error) {
-	store, err := b.fresh()
+	store, err := b.fresh(ctx)
 	if err != nil {
 		return load.Result{}, err
 	}
-	defer func() { err = closing(err, remover(store)) }()
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	s, err := b.start(ctx, store, b.LogLevel, "readers")
 	if err != nil {
 		return load.Result{}, err

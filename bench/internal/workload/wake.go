@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/longshore-queue/longshore/bench/internal/process"
 	"github.com/longshore-queue/longshore/bench/internal/report"
 	"github.com/longshore-queue/longshore/bench/internal/stat"
 	"github.com/longshore-queue/longshore/bench/internal/wire"
@@ -18,6 +19,9 @@ const (
 	// settling is how many empty round trips go between a waiter's request and the job that
 	// it waits for. By then it stands in line: its request went first.
 	settling = 4
+	// databaseSettling is how much longer it takes where the server asks a database before the
+	// waiter stands in line. River is left alone for as long.
+	databaseSettling = 5 * time.Millisecond
 	// wakePatience bounds one round, beyond the time that it measures.
 	wakePatience = time.Minute
 )
@@ -31,51 +35,66 @@ func wake(ctx context.Context, b *Bench) error {
 		}
 		b.Say("wake %d/%d: %s us, empty round trip %s us", round+1, b.Repeat,
 			report.Number(microseconds(wakes, 50)), report.Number(microseconds(trips, 50)))
-		for _, p := range []struct {
-			name string
-			p    float64
-		}{{"p50", 50}, {"p99", 99}} {
-			b.Figures.Add(wakeName("enqueue sent to dequeue answered, "+p.name, "us"), microseconds(wakes, p.p))
-			b.Figures.Add(wakeName("empty round trip, "+p.name, "us"), microseconds(trips, p.p))
+		for _, p := range percentiles() {
+			b.Figures.Add(b.wakeName("enqueue sent to dequeue answered, "+p.name, "us"), microseconds(wakes, p.p))
+			b.Figures.Add(b.wakeName("empty round trip, "+p.name, "us"), microseconds(trips, p.p))
 		}
 	}
-	name := wakeName("wake by empty round trips, p50", "")
-	b.Figures.Ratio(name, wakeName("enqueue sent to dequeue answered, p50", "us"), wakeName("empty round trip, p50", "us"))
-	b.Figures.Aim(name, report.Goal{Limit: wakeGoal, AtMost: true})
+	name := b.wakeName("wake by empty round trips, p50", "")
+	b.Figures.Ratio(name, b.wakeName("enqueue sent to dequeue answered, p50", "us"), b.wakeName("empty round trip, p50", "us"))
+	b.aim(name, report.Goal{Limit: wakeGoal, AtMost: true})
 	return nil
 }
 
-func wakeName(measure, unit string) report.Name {
-	return report.Name{Workload: "wake", System: longshore, Measure: measure, Unit: unit}
+func (b *Bench) wakeName(measure, unit string) report.Name {
+	return report.Name{Workload: "wake", System: b.name(), Measure: measure, Unit: unit}
 }
+
+// percentile is one of those that are told of times.
+type percentile struct {
+	name string
+	p    float64
+}
+
+func percentiles() []percentile { return []percentile{{"p50", 50}, {"p99", 99}} }
 
 func microseconds(times []time.Duration, p float64) float64 { return stat.Percentile(times, p) / 1000 }
 
+// wakeOnce measures from a start of its own.
 func (b *Bench) wakeOnce(ctx context.Context) (wakes, trips []time.Duration, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, b.WarmUp+b.Duration+wakePatience, errors.New("a round of wakes did not end in time"))
-	defer cancel()
-	store, err := b.fresh()
+	store, err := b.fresh(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = closing(err, remover(store)) }()
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	s, err := b.start(ctx, store, b.LogLevel, "wake")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { err = closing(err, s.Stop) }()
-	producer, err := wire.Dial(ctx, s.Address)
+	return b.wakes(ctx, s, s)
+}
+
+// wakes measures how soon a worker that waits at one server has a job that is added at another
+// one, or the same, and beside it empty round trips to that.
+func (b *Bench) wakes(ctx context.Context, producing, working *process.Server) (wakes, trips []time.Duration, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, b.WarmUp+b.Duration+wakePatience, errors.New("a round of wakes did not end in time"))
+	defer cancel()
+	producer, err := wire.Dial(ctx, producing.Address)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer producer.Close()
-	conn, err := wire.Dial(ctx, s.Address)
+	conn, err := wire.Dial(ctx, working.Address)
 	if err != nil {
 		return nil, nil, err
 	}
 	w := startWaiter(conn)
 	defer w.stop()
 	pair := &pair{producer: producer, waiter: w, job: newJobs(0), finish: newFinish()}
+	if b.Store == Postgres {
+		pair.settling = databaseSettling
+	}
 	if err := pair.repeat(b.WarmUp); err != nil {
 		return nil, nil, err
 	}
@@ -90,6 +109,7 @@ type pair struct {
 	waiter   *waiter
 	job      func() []byte
 	finish   finish
+	settling time.Duration // after the empty round trips
 	wakes    []time.Duration
 	trips    []time.Duration
 }
@@ -118,6 +138,7 @@ func (p *pair) once() error {
 		}
 		p.trips = append(p.trips, time.Since(begin))
 	}
+	time.Sleep(p.settling)
 	job := p.job()
 	begin := time.Now()
 	if _, err := p.producer.Expect(http.StatusCreated, job); err != nil {

@@ -8,21 +8,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/longshore-queue/longshore/bench/internal/load"
+	"github.com/longshore-queue/longshore/bench/internal/postgres"
 	"github.com/longshore-queue/longshore/bench/internal/process"
 	"github.com/longshore-queue/longshore/bench/internal/report"
 )
 
 // Bench is one run of the benchmark.
 type Bench struct {
-	Server      string // the server's binary
-	Self        string // this program, which serves the ceilings and fills stores
-	Work        string // a directory that is removed after the run
+	Server string // the server's binary
+	Self   string // this program, which serves the ceilings and fills stores
+	Work   string // a directory that is removed after the run
+	Store  string // Embedded or Postgres
+	// Cluster has the databases; nil if nothing needs one.
+	Cluster *postgres.Cluster
+	// Contenders are those that are compared; none: the server on its store, and River.
+	Contenders []string
+	// Unsettled: databases are measured as they were when they had been filled.
+	Unsettled   bool
 	Connections int
 	Duration    time.Duration // of each measurement
 	WarmUp      time.Duration // before each of them
@@ -37,37 +45,18 @@ type Bench struct {
 	Batch       int   // jobs in a batch
 	// BatchConnections is how many connections add batches.
 	BatchConnections int
-	Graph            int    // jobs in a graph
-	Drains           int    // rounds in which graphs are drained
-	Profile          string // directory for profiles of the server, or ""
+	Graph            int           // jobs in a graph
+	Drains           int           // rounds in which graphs are drained
+	Hold             time.Duration // of a transaction
+	Holds            int           // rounds in which one is held
+	Waiters          int           // workers that wait
+	Profile          string        // directory for profiles of the server, or ""
 	Figures          *report.Figures
 	// Say tells a person what is going on.
 	Say func(format string, arguments ...any)
 }
 
-// Workload measures one thing.
-type Workload struct {
-	Name string
-	Run  func(context.Context, *Bench) error
-}
-
-// All lists the workloads in the order in which they run.
-func All() []Workload {
-	return []Workload{
-		{"enqueue", enqueue},
-		{"batch", batch},
-		{"cycle", cycle},
-		{"batches", batches},
-		{"wake", wake},
-		{"graph", graph},
-		{"backlog", backlog},
-		{"prune", prune},
-		{"questions", questions},
-		{"readers", readers},
-	}
-}
-
-// longshore is what the server is called in figures.
+// longshore is the server on the embedded store, as it is called in figures.
 const longshore = "longshore"
 
 // start starts the server on a store, with more arguments if need be. purpose names its log, and
@@ -76,7 +65,7 @@ func (b *Bench) start(ctx context.Context, store, level, purpose string, more ..
 	p := process.Program{
 		Name: "the server",
 		Path: b.Server,
-		Args: append([]string{"--store", store, "--log-level", level}, more...),
+		Args: slices.Concat(b.argumentsFor(store), []string{"--log-level", level}, more),
 		Log:  filepath.Join(b.Work, purpose+".log"),
 	}
 	if b.Profile != "" {
@@ -84,6 +73,14 @@ func (b *Bench) start(ctx context.Context, store, level, purpose string, more ..
 		p.Args = append([]string{"app", "--profile", filepath.Join(b.Profile, purpose)}, p.Args...)
 	}
 	return process.Start(ctx, p)
+}
+
+// argumentsFor are what a server is told to use a store, which is of the benchmark's kind or none.
+func (b *Bench) argumentsFor(store string) []string {
+	if store == memoryStore {
+		return []string{"--store", store}
+	}
+	return b.stores().arguments(store)
 }
 
 // startCeiling starts a kind of ceiling.
@@ -104,23 +101,16 @@ func closing(err error, closeIt func() error) error {
 	return err
 }
 
-// remover removes a directory.
-func remover(directory string) func() error {
-	return func() error { return os.RemoveAll(directory) }
-}
-
-// fresh makes a directory that is not there yet. The caller removes it.
-func (b *Bench) fresh() (string, error) { return os.MkdirTemp(b.Work, "store-") }
-
 // timed is a load for as long as the flags say.
 func (b *Bench) timed(s *process.Server, connections int, operation func(int) load.Operation) load.Load {
 	return load.Load{
-		Address:     s.Address,
+		Addresses:   []string{s.Address},
 		Connections: connections,
 		New:         operation,
 		WarmUp:      b.WarmUp,
 		Duration:    b.Duration,
 		Processor:   processorOf(s),
+		Database:    b.database(),
 	}
 }
 
@@ -132,13 +122,36 @@ func processorOf(s *process.Server) func() (time.Duration, error) {
 	return s.Processor
 }
 
+// database asks for PostgreSQL's time on processors; nil where there is none, or the system does
+// not tell.
+func (b *Bench) database() func() (time.Duration, error) {
+	if b.Store != Postgres {
+		return nil
+	}
+	if _, err := b.Cluster.Processor(); err != nil {
+		return nil
+	}
+	return b.Cluster.Processor
+}
+
 // add adds the figures of one load.
 func (b *Bench) add(workload, system, operations string, r load.Result) {
 	b.Figures.Add(rateOf(workload, system, operations), r.Rate())
 	if r.Processor > 0 {
 		b.Figures.Add(report.Name{Workload: workload, System: system, Measure: "server's CPU for each", Unit: "us"}, r.Each(r.Processor))
 	}
+	if r.Database > 0 {
+		b.Figures.Add(report.Name{Workload: workload, System: system, Measure: "PostgreSQL's CPU for each", Unit: "us"}, r.Each(r.Database))
+	}
 	b.Figures.Add(report.Name{Workload: workload, System: system, Measure: "load generator's CPU for each", Unit: "us"}, r.Each(r.Own))
+}
+
+// aim sets the goal of a figure. Goals are those of the embedded store, unless a workload is about
+// PostgreSQL.
+func (b *Bench) aim(name report.Name, goal report.Goal) {
+	if b.Store != Postgres {
+		b.Figures.Aim(name, goal)
+	}
 }
 
 // rateOf names a rate.

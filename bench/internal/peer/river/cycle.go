@@ -32,6 +32,9 @@ type Cycles struct {
 	Batch int
 	// WarmUp goes before what is measured, for Duration.
 	WarmUp, Duration time.Duration
+	// Database tells the time that the database has spent on processors so far; nil if that is of
+	// no interest.
+	Database func() (time.Duration, error)
 }
 
 // cycling is such a load while it goes on.
@@ -65,7 +68,7 @@ func (p *Peer) Cycle(ctx context.Context, c Cycles) (load.Result, error) {
 			return y.add(busy, jobs.New("connection "+strconv.Itoa(i)), c.Batch)
 		})
 	}
-	result, observed := load.Observe(busy, load.Observed{WarmUp: c.WarmUp, Duration: c.Duration, Done: y.done.Load})
+	result, observed := load.Observe(busy, load.Observed{WarmUp: c.WarmUp, Duration: c.Duration, Done: y.done.Load, Database: c.Database})
 	y.stop.Store(true)
 	callers.Wait()
 	drained := y.drain(busy)

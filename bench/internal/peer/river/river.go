@@ -46,10 +46,10 @@ func Open(ctx context.Context, url string, log io.Writer) (p *Peer, err error) {
 			p.closePools()
 		}
 	}()
-	if p.working, err = pool(ctx, url); err != nil {
+	if p.working, err = pool(ctx, url, workingConnections); err != nil {
 		return nil, err
 	}
-	if p.adding, err = pool(ctx, url); err != nil {
+	if p.adding, err = pool(ctx, url, addingConnections); err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, p.working); err != nil {
@@ -78,12 +78,12 @@ func Open(ctx context.Context, url string, log io.Writer) (p *Peer, err error) {
 	return p, nil
 }
 
-func pool(ctx context.Context, url string) (*pgxpool.Pool, error) {
+func pool(ctx context.Context, url string, most int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
 	}
-	config.MaxConns = poolSize
+	config.MaxConns = most
 	return pgxpool.NewWithConfig(ctx, config)
 }
 

@@ -14,10 +14,12 @@ const (
 	// mostWorkers is what River's own benchmark sets. A fetch takes as many jobs as there are
 	// workers without one, so it is the limit of a fetch too.
 	mostWorkers = 2_000
-	// poolSize is how many connections there are to work with, and as many more to add with. On two
-	// processors it made no difference for batches whether there were 8 or 64, and single jobs
-	// were added fastest by 16.
-	poolSize = 16
+	// addingConnections is how many connections there are to add jobs by: one for each of many
+	// callers. With 4 or 16 instead, which they share, single jobs were added no faster, and
+	// took more of the processors.
+	addingConnections = 64
+	// workingConnections is how many there are to work by, of which River takes four or five.
+	workingConnections = 16
 )
 
 // settings are what River is told; everything else is its default, the completion of jobs in
