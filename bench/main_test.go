@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/longshore-queue/longshore/bench/internal/postgres"
 	"github.com/longshore-queue/longshore/bench/internal/report"
 )
 
@@ -31,6 +32,8 @@ func TestMain(m *testing.M) {
 func program(ctx context.Context, t *testing.T, args ...string) (cmd *exec.Cmd, temporary string) {
 	t.Helper()
 	temporary = t.TempDir()
+	// Whoever PostgreSQL runs as can pass.
+	require.NoError(t, os.Chmod(filepath.Dir(temporary), 0o711))
 	cmd = exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
 	return cmd, temporary
@@ -40,7 +43,7 @@ func program(ctx context.Context, t *testing.T, args ...string) (cmd *exec.Cmd, 
 func quick(args ...string) []string {
 	return append([]string{
 		"--duration", "100ms", "--warm-up", "10ms", "--repeat", "1", "--connections", "8", "--backlog", "3000", "--finished", "5000", "--many", "2000", "--lanes", "50", "--readers", "5", "--cycles", "200",
-		"--batch", "20", "--batch-connections", "2", "--graph", "300",
+		"--batch", "20", "--batch-connections", "2", "--graph", "300", "--hold", "500ms", "--waiters", "20",
 	}, args...)
 }
 
@@ -66,6 +69,54 @@ func TestEveryWorkload(t *testing.T) {
 		}
 	}
 	require.Equal(t, 34, goals)
+}
+
+// What PostgreSQL is for: River beside the server on files, which the other workloads that are
+// meant for databases run on too.
+func TestRiverBesideTheServer(t *testing.T) {
+	t.Parallel()
+	r := measured(t, "--only", "peers,filled,hold,waiters", "--contenders", "longshore,river")
+	require.NotEmpty(t, r.Postgres["server_version"])
+	found := false
+	for _, figure := range r.Figures {
+		require.Len(t, figure.Values, 1, "%v", figure.Name)
+		found = found || figure.System == "longshore by river" && figure.Goal != nil
+	}
+	require.True(t, found, "the ratio")
+}
+
+func TestWorkloadsOnPostgres(t *testing.T) {
+	t.Parallel()
+	help, err := exec.CommandContext(t.Context(), "go", "run", "-C", "..", "./cmd/server", "--help").CombinedOutput()
+	require.NoError(t, err, "%s", help)
+	if !bytes.Contains(help, []byte("--migrate")) {
+		t.Skip("this server has no engine for PostgreSQL")
+	}
+	r := measured(t, "--store", "postgres")
+	workloads := make(map[string]bool)
+	for _, figure := range r.Figures {
+		require.Len(t, figure.Values, 1, "%v", figure.Name)
+		workloads[figure.Workload] = true
+	}
+	require.Len(t, workloads, 10)
+}
+
+// measured runs the program on a PostgreSQL, if there is one here, and returns what it has written.
+func measured(t *testing.T, args ...string) report.Run {
+	t.Helper()
+	if _, err := postgres.Find(); err != nil {
+		t.Skip(err)
+	}
+	results := filepath.Join(t.TempDir(), "results.json")
+	cmd, temporary := program(t.Context(), t, quick(append(args, "--json", results)...)...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, entries(t, temporary), "nothing is left behind")
+	content, err := os.ReadFile(results)
+	require.NoError(t, err)
+	var r report.Run
+	require.NoError(t, json.Unmarshal(content, &r))
+	return r
 }
 
 // A binary that was given is what is measured, and one that does not work is told.
@@ -127,6 +178,11 @@ func TestUsage(t *testing.T) {
 		"no rounds":        {"--repeat", "0"},
 		"large batch":      {"--batch", "10001"},
 		"small graph":      {"--graph", "2"},
+		"no such store":    {"--store", "paper"},
+		"no such system":   {"--contenders", "pencil"},
+		"two on one store": {"--only", "servers"},
+		"no profiles":      {"--store", "postgres", "--profile", "here"},
+		"nobody waits":     {"--waiters", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/bench/internal/postgres"
+	"github.com/longshore-queue/longshore/bench/internal/process"
 )
 
 // directory is one that whoever PostgreSQL runs as can reach, and that is not there yet.
@@ -52,6 +54,25 @@ func TestCluster(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.NoError(t, conn.Close(t.Context()))
 
+	release, err := c.Hold(t.Context(), "a")
+	require.NoError(t, err)
+	n, err = c.Connections(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	conn, err = c.Connect(t.Context(), "a")
+	require.NoError(t, err)
+	var holds bool
+	require.NoError(t, conn.QueryRow(t.Context(),
+		"SELECT backend_xmin IS NOT NULL AND state = 'idle in transaction' FROM pg_stat_activity WHERE datname = 'a' AND pid <> pg_backend_pid()").Scan(&holds))
+	require.True(t, holds, "what is deleted stays")
+	require.NoError(t, conn.Close(t.Context()))
+	require.NoError(t, release())
+
+	busy, err := c.Processor()
+	if !errors.Is(err, process.ErrUnknown) {
+		require.NoError(t, err)
+		require.Positive(t, busy)
+	}
 	require.NoError(t, c.Settle(t.Context(), "a"))
 	require.NoError(t, c.Copy(t.Context(), "b", "a"))
 	size, err := c.Size(t.Context(), "b")

@@ -51,6 +51,30 @@ func TestTable(t *testing.T) {
 	}, got)
 }
 
+func TestTableOfComparedSystems(t *testing.T) {
+	t.Parallel()
+	f := figures()
+	f.Compare("one")
+	f.Compare("one")
+	var r report.Run
+	r.Take(f)
+	var out bytes.Buffer
+	require.NoError(t, r.WriteTable(&out))
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	require.Equal(t, []string{
+		"ONE ours theirs",
+		"requests, /s 800 (90.0-12,345) <= 100: missed 1,000 (100-20,000)",
+		"part of theirs 0.800 (0.617-0.900) >= 0.800: met",
+		"",
+		"TWO median least most goal",
+		"ours round 1.00 0.000 2.00",
+		"",
+	}, got)
+}
+
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	r := report.Run{Settings: map[string]string{"repeat": "3"}}

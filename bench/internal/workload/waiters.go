@@ -42,7 +42,12 @@ func waiters(ctx context.Context, b *Bench) error {
 
 func (b *Bench) waitersName() string { return b.name() + ", workers that wait" }
 
-func waiting(n int) string { return report.Number(float64(n)) + " waiting" }
+func waiting(n int) string {
+	if n == 0 {
+		return "nobody waits"
+	}
+	return report.Number(float64(n)) + " wait"
+}
 
 func (b *Bench) waitersOnce(ctx context.Context, n int) (err error) {
 	store, err := b.fresh(ctx)
