@@ -120,7 +120,7 @@ func (b *Bench) holdOnce(ctx context.Context) (h *held, err error) {
 	_, err = load.Run(ctx, l)
 	cancel()
 	holding.Wait()
-	if err = errors.Join(err, failed); err != nil {
+	if err := errors.Join(err, failed); err != nil {
 		return nil, err
 	}
 	h.size, err = b.stores().size(context.WithoutCancel(ctx), store)
