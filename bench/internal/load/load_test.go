@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -68,4 +69,27 @@ func TestFailureOfOneConnectionEndsTheOthers(t *testing.T) {
 		},
 	})
 	require.ErrorIs(t, err, broken)
+}
+
+// A time in which nothing is done goes on until something is.
+func TestObserveWaitsForTheFirstOperation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		r, err := load.Observe(t.Context(), load.Observed{
+			WarmUp: time.Second, Duration: time.Second,
+			Done: func() int64 {
+				if time.Since(begin) < 3*time.Second {
+					return 7
+				}
+				return 17
+			},
+		})
+		require.NoError(t, err)
+		require.Equal(t, int64(10), r.Operations)
+		require.Equal(t, 2*time.Second, r.Elapsed)
+
+		_, err = load.Observe(t.Context(), load.Observed{Duration: time.Second, Done: func() int64 { return 7 }})
+		require.ErrorContains(t, err, "nothing was answered")
+	})
 }

@@ -87,7 +87,7 @@ func (b *Bench) drainOnce(ctx context.Context, d drain) (r load.Result, err erro
 		return load.Result{}, err
 	}
 	l := b.counted(s, int64(b.Graph), working)
-	l.Connections, l.Processor = d.workers, processorOf(s)
+	l.Connections, l.Processor, l.Database = d.workers, processorOf(s), b.database()
 	return load.Run(ctx, l)
 }
 

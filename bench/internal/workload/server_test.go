@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"testing"
@@ -26,7 +27,7 @@ func serve(t *testing.T) *wire.Conn {
 	})
 	require.NoError(t, err)
 	require.NoError(t, server.Start())
-	t.Cleanup(func() { require.NoError(t, server.Stop(t.Context())) })
+	t.Cleanup(func() { require.NoError(t, server.Stop(context.WithoutCancel(t.Context()))) })
 	conn, err := wire.Dial(t.Context(), server.Addr())
 	require.NoError(t, err)
 	t.Cleanup(conn.Close)
