@@ -51,9 +51,6 @@ func (m *measureCommand) Validate() error {
 			return fmt.Errorf("--contenders: there is no system %q; there are %s", name, strings.Join(workload.Contenders(), ", "))
 		}
 	}
-	if m.Profile != "" && m.Store == workload.Postgres {
-		return errors.New("--profile is for the embedded store only")
-	}
 	if m.Hold <= 0 || m.Holds < 0 || m.Waiters < 1 {
 		return errors.New("--hold must be more than 0, --holds not negative, and --waiters at least 1")
 	}

@@ -87,12 +87,9 @@ func TestRiverBesideTheServer(t *testing.T) {
 
 func TestWorkloadsOnPostgres(t *testing.T) {
 	t.Parallel()
-	help, err := exec.CommandContext(t.Context(), "go", "run", "-C", "..", "./cmd/server", "--help").CombinedOutput()
-	require.NoError(t, err, "%s", help)
-	if !bytes.Contains(help, []byte("--migrate")) {
-		t.Skip("this server has no engine for PostgreSQL")
-	}
-	r := measured(t, "--store", "postgres")
+	profiles := t.TempDir()
+	r := measured(t, "--store", "postgres", "--profile", profiles)
+	require.Contains(t, entries(t, profiles), "server-2-of-2.cpu.pprof")
 	workloads := make(map[string]bool)
 	for _, figure := range r.Figures {
 		require.Len(t, figure.Values, 1, "%v", figure.Name)
@@ -181,7 +178,6 @@ func TestUsage(t *testing.T) {
 		"no such store":    {"--store", "paper"},
 		"no such system":   {"--contenders", "pencil"},
 		"two on one store": {"--only", "servers"},
-		"no profiles":      {"--store", "postgres", "--profile", "here"},
 		"nobody waits":     {"--waiters", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,6 +33,7 @@ func (c *ceilingCommand) Run(ctx context.Context, out output) error {
 // into the product, until it is told to end.
 type appCommand struct {
 	Store    string `required:"true"`
+	Migrate  bool
 	Listen   string `required:"true"`
 	LogLevel string `required:"true"`
 	// Retention is for ever unless given.
@@ -54,7 +55,8 @@ func (c *appCommand) Run(ctx context.Context, out output) (err error) {
 		return err
 	}
 	server, err := app.New(app.Options{
-		Listen: c.Listen, Store: c.Store, Logger: logger,
+		Listen: c.Listen, Store: c.Store, Migrate: c.Migrate, Logger: logger,
+		PollInterval: time.Second, DatabaseConnections: 8,
 		HeartbeatTimeout: 2 * time.Minute, ReapInterval: 30 * time.Second, MaxRetries: 2,
 		MaxWait: time.Minute, MaxBodyBytes: 1 << 20, MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20,
 		IdempotencyTTL: 24 * time.Hour, Retention: c.Retention,
