@@ -9,7 +9,7 @@ import (
 )
 
 // peersGoal is how many times as fast as its peers the server is to be on PostgreSQL.
-const peersGoal = 1.0
+const peersGoal = 2.0
 
 const (
 	peersName = "peers"

@@ -16,7 +16,7 @@ import (
 
 const (
 	// claimSize is how many leases one claim grants at most.
-	claimSize = 500
+	claimSize = queue.MaxBatch
 	// claimsAtOnce is how many claims go together in one transaction.
 	claimsAtOnce = 32
 	// lockedPause is how long to wait before looking again at jobs that others have locked, and

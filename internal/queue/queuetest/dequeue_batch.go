@@ -12,6 +12,16 @@ import (
 )
 
 var dequeueBatchTests = map[string]func(*testing.T, *fixture){
+	"as many as may be asked for are leased at once": func(t *testing.T, f *fixture) {
+		for range queue.MaxBatch / 100 {
+			f.enqueue(t, make100("work")...)
+		}
+		f.enqueue1(t, "work")
+		answer, err := f.Queue().DequeueBatch(now(), queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: []string{"work"}}, Max: queue.MaxBatch})
+		require.NoError(t, err)
+		require.Len(t, answer.Leases, queue.MaxBatch)
+		require.Len(t, f.runToEnd(t, "work"), 1)
+	},
 	"it leases as many as are wanted and ready, in order": func(t *testing.T, f *fixture) {
 		ids := f.enqueue(t, make100("work")[:5]...)
 		first := f.enqueue(t, queue.NewJob{Type: "other", Priority: 1})

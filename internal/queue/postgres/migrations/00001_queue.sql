@@ -72,7 +72,6 @@ CREATE TABLE longshore.ended (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
 CREATE INDEX ended_dead ON longshore.ended (id) WHERE state IN (6, 7);
 CREATE INDEX ended_hidden ON longshore.ended (place) WHERE hidden;
-CREATE INDEX ended_finished ON longshore.ended USING brin (finished) WITH (pages_per_range = 32, autosummarize = on);
 
 DROP TABLE longshore.record;
 
@@ -205,6 +204,11 @@ CREATE TABLE longshore.changes (
     deleted  boolean     NOT NULL, -- all of them
     PRIMARY KEY (xact, part)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+
+-- They are read once and soon deleted: not worth compressing.
+ALTER TABLE longshore.changes ALTER ids SET STORAGE EXTERNAL, ALTER places SET STORAGE EXTERNAL, ALTER lanes SET STORAGE EXTERNAL,
+    ALTER ranks SET STORAGE EXTERNAL, ALTER was SET STORAGE EXTERNAL, ALTER states SET STORAGE EXTERNAL,
+    ALTER attempts SET STORAGE EXTERNAL, ALTER versions SET STORAGE EXTERNAL;
 
 CREATE TABLE longshore.servers (
     id   uuid        NOT NULL PRIMARY KEY,
