@@ -5,9 +5,8 @@
 // no test waits for. Database makes a fresh database there. A test that crashes a server, or
 // needs a standby, starts a cluster for itself with Start.
 //
-// Nothing is left behind. Main stops the shared cluster; a cluster of Start stops with its test.
-// When the process is killed or panics instead, Linux ends the servers that it started, and
-// a shell that watches the process removes their directory. That is in memory where there is
+// Nothing is left behind. Main stops the shared cluster; a cluster of Start stops with its test;
+// package pgcluster, which runs them, sees to the rest. Their directory is in memory where there is
 // room; whoever measures syncs sets TMPDIR to a directory on a disk.
 //
 // It does not install PostgreSQL (scripts/postgres does), knows no schema, and is not for
@@ -15,9 +14,17 @@
 package pgtest
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"sync"
 	"testing"
+
+	"github.com/longshore-queue/longshore/internal/queue/postgres/pgcluster"
 )
+
+// binEnv names the directory of PostgreSQL's programs, before any other.
+const binEnv = "LONGSHORE_TEST_POSTGRES_BIN"
 
 // TB is what Database asks of a test: *testing.T, *testing.B, *testing.F and *rapid.T have it.
 // When it has a method Cleanup(func()) too, what was made for it is removed there.
@@ -62,22 +69,26 @@ var local process
 
 type process struct {
 	mu     sync.Mutex // guards what follows
-	site   *site
+	site   *pgcluster.Site
 	shared *Cluster
 	// failed is why there is no site or no cluster: every test is told, and none tries again.
 	failed error
 }
 
 // place returns the site, which it opens for the first caller.
-func (p *process) place() (*site, error) {
+func (p *process) place() (*pgcluster.Site, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.open()
 }
 
-func (p *process) open() (*site, error) {
+func (p *process) open() (*pgcluster.Site, error) {
 	if p.site == nil && p.failed == nil {
-		p.site, p.failed = openSite()
+		p.site, p.failed = pgcluster.Open(pgcluster.Place{Bin: os.Getenv(binEnv), Parent: os.Getenv("TMPDIR")})
+		if errors.Is(p.failed, pgcluster.ErrNotFound) {
+			p.failed = fmt.Errorf("%w: run `scripts/postgres` or `apt-get install postgresql`, or name their directory in %s; "+
+				"`make test-embedded` runs the tests that do without", p.failed, binEnv)
+		}
 	}
 	return p.site, p.failed
 }
@@ -93,7 +104,7 @@ func (p *process) cluster() (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.shared, p.failed = newCluster(s, Options{Settings: map[string]string{
+	p.shared, p.failed = start(s, Options{Settings: map[string]string{
 		"fsync":              "off",
 		"synchronous_commit": "off",
 		"full_page_writes":   "off",
@@ -112,7 +123,7 @@ func (p *process) close() {
 		_ = p.shared.Stop(Immediate)
 	}
 	if p.site != nil {
-		p.site.close()
+		p.site.Close()
 	}
 	p.shared, p.site, p.failed = nil, nil, nil
 }

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package pgtest
+package pgcluster
 
 // memory returns a directory that is in memory; only Linux has one everywhere.
 func memory() string { return "" }

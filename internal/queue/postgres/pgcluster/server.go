@@ -1,4 +1,4 @@
-package pgtest
+package pgcluster
 
 import (
 	"context"
@@ -27,7 +27,7 @@ type server struct {
 
 // launch starts a server on a data directory. The goroutine that does stays on its thread until
 // the server has ended: Linux ends the server when the thread that started it ends.
-func launch(s *site, data, logPath string) (*server, error) {
+func launch(s *Site, data, logPath string) (*server, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of PostgreSQL: %w", err)

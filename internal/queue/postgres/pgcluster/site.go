@@ -1,4 +1,4 @@
-package pgtest
+package pgcluster
 
 import (
 	"context"
@@ -18,8 +18,6 @@ import (
 )
 
 const (
-	// binEnv names the directory of PostgreSQL's programs, before any other.
-	binEnv = "LONGSHORE_TEST_POSTGRES_BIN"
 	// superuser is the role that owns every cluster.
 	superuser = "postgres"
 	// socketLimit is how long the path of a socket may be, in bytes. The lowest limit of
@@ -27,17 +25,26 @@ const (
 	socketLimit = 100
 	// programTimeout is how long one of PostgreSQL's programs may take, such as initdb.
 	programTimeout = time.Minute
-	// oldest is the first version that can drop a database that is in use.
+	// oldest is the first version that can drop a database that somebody is connected to.
 	oldest = 13
 )
 
-// errNotFound says how to get what the tests need.
-var errNotFound = errors.New("PostgreSQL's programs (postgres, initdb, pg_basebackup) are neither in PATH nor in " +
-	"/usr/lib/postgresql/*/bin: run `scripts/postgres` or `apt-get install postgresql`, or name their directory in " +
-	binEnv + "; `make test-embedded` runs the tests that do without")
+// ErrNotFound is returned by Open if there is no PostgreSQL. Who calls Open knows how to get it.
+var ErrNotFound = errors.New("PostgreSQL's programs (postgres, initdb, pg_basebackup) are neither in PATH nor in " +
+	"/usr/lib/postgresql/*/bin")
 
-// site is where the clusters of a process live: one directory, and what they are made of.
-type site struct {
+// Place says where a site may be. The zero Place works.
+type Place struct {
+	// Bin is the directory of PostgreSQL's programs; "" finds the newest there is.
+	Bin string
+	// Parent is the directory to make the site's own in, if others may enter it where that
+	// matters; otherwise, and for "", it is in memory if there is room, else in /tmp or /var/tmp.
+	Parent string
+}
+
+// Site is where clusters live: one directory, and what they are made of. Any number of goroutines
+// may use it.
+type Site struct {
 	bin      string
 	dir      string
 	template string // data directory that was initialized, which every cluster begins with
@@ -50,9 +57,11 @@ type site struct {
 	alive *os.File
 }
 
-func openSite() (_ *site, err error) {
-	s := &site{}
-	if s.bin, err = findBin(); err != nil {
+// Open finds PostgreSQL and makes a site. ErrNotFound if there is no PostgreSQL. Close removes what
+// it made, and so does the end of the process.
+func Open(place Place) (_ *Site, err error) {
+	s := &Site{}
+	if s.bin, err = findBin(place.Bin); err != nil {
 		return nil, err
 	}
 	if os.Geteuid() == 0 {
@@ -60,25 +69,25 @@ func openSite() (_ *site, err error) {
 			return nil, err
 		}
 	}
-	if s.dir, err = makeDirectory(); err != nil {
+	if s.dir, err = makeDirectory(place.Parent); err != nil {
 		return nil, err
 	}
 	if err := s.watch(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(s.dir))
 	}
 	if err := s.initialize(); err != nil {
-		s.close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// findBin finds the newest PostgreSQL, as scripts/postgres does. Links are followed: a link to
+// findBin finds PostgreSQL, the newest unless it is told which, as scripts/postgres does. Links are followed: a link to
 // postgres in PATH leads to the other programs, and those of Debian in PATH are wrappers.
-func findBin() (string, error) {
-	if dir := os.Getenv(binEnv); dir != "" {
+func findBin(dir string) (string, error) {
+	if dir != "" {
 		if !complete(dir) {
-			return "", fmt.Errorf("%s is %s, which has not all of postgres, initdb and pg_basebackup", binEnv, dir)
+			return "", fmt.Errorf("%s has not all of postgres, initdb and pg_basebackup", dir)
 		}
 		return dir, nil
 	}
@@ -94,7 +103,7 @@ func findBin() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errNotFound
+	return "", ErrNotFound
 }
 
 func version(bin string) int {
@@ -111,7 +120,7 @@ func complete(dir string) bool {
 	return true
 }
 
-// unprivileged returns who runs PostgreSQL when the tests run as root.
+// unprivileged returns who runs PostgreSQL when the process is root's.
 func unprivileged() (*syscall.Credential, error) {
 	var failed error
 	for _, name := range []string{"postgres", "nobody"} {
@@ -130,12 +139,11 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, fmt.Errorf("find a user to run PostgreSQL, which root may not: %w", failed)
 }
 
-// makeDirectory makes the site's directory: in TMPDIR if that is set, else in memory if it can.
-// Tests have directories of their own, but those are root's alone when root runs the tests, and
-// their paths are too long for a socket's.
-func makeDirectory() (string, error) {
+// makeDirectory makes the site's directory, in the first place where it can be: where who runs
+// PostgreSQL gets to, and with a path that is short enough for a socket's.
+func makeDirectory(preferred string) (string, error) {
 	var failed error
-	for _, parent := range []string{os.Getenv("TMPDIR"), memory(), "/tmp", "/var/tmp"} {
+	for _, parent := range []string{preferred, memory(), "/tmp", "/var/tmp"} {
 		if parent == "" {
 			continue
 		}
@@ -176,16 +184,16 @@ func traversable(dir string) bool {
 
 // watch starts a shell that waits until this process is gone, and removes the directory then. It
 // tries again while servers that are ending too still write there.
-func (s *site) watch() error {
+func (s *Site) watch() error {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make a pipe for the watcher of %s: %w", s.dir, err)
 	}
 	defer read.Close() //nolint:errcheck // the shell has its own
 	const script = `cat; for i in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" && exit; sleep 1; done`
-	s.watcher = exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "pgtest", s.dir)
+	s.watcher = exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "pgcluster", s.dir)
 	s.watcher.Stdin = read
-	// A Ctrl-C is for the tests, whose end the shell waits for.
+	// A Ctrl-C is for the process, whose end the shell waits for.
 	s.watcher.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.watcher.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start the watcher of %s: %w", s.dir, err), write.Close())
@@ -195,7 +203,7 @@ func (s *site) watch() error {
 }
 
 // initialize makes the template. Copying it takes a tenth of the time that initdb takes.
-func (s *site) initialize() error {
+func (s *Site) initialize() error {
 	if err := s.own(s.dir); err != nil {
 		return err
 	}
@@ -210,7 +218,7 @@ func (s *site) initialize() error {
 		return fmt.Errorf("read PostgreSQL's version: %w", err)
 	}
 	if s.version, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil || s.version < oldest {
-		return fmt.Errorf("PostgreSQL in %s has version %q; the tests want %d or newer", s.bin, text, oldest)
+		return fmt.Errorf("PostgreSQL in %s has version %q; this wants %d or newer", s.bin, text, oldest)
 	}
 	config, err := os.OpenFile(filepath.Join(s.template, "postgresql.conf"), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
@@ -220,14 +228,14 @@ func (s *site) initialize() error {
 	return errors.Join(err, config.Close())
 }
 
-// close removes the directory. Every cluster in it has stopped.
-func (s *site) close() {
+// Close removes the directory. Every cluster in it has stopped, and none may be started any more.
+func (s *Site) Close() {
 	_ = s.alive.Close()
 	_ = s.watcher.Wait() // there is nobody to tell, and nothing left to do about it
 }
 
 // own gives a file to who runs PostgreSQL.
-func (s *site) own(path string) error {
+func (s *Site) own(path string) error {
 	if s.owner == nil {
 		return nil
 	}
@@ -235,7 +243,7 @@ func (s *site) own(path string) error {
 }
 
 // write writes a file that PostgreSQL may read and replace.
-func (s *site) write(path, content string) error {
+func (s *Site) write(path, content string) error {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		return err
 	}
@@ -243,7 +251,7 @@ func (s *site) write(path, content string) error {
 }
 
 // run runs a program to its end, as who runs PostgreSQL.
-func (s *site) run(path string, args ...string) error {
+func (s *Site) run(path string, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), programTimeout)
 	defer cancel()
 	cmd := s.command(ctx, path, args...)
@@ -258,10 +266,10 @@ func (s *site) run(path string, args ...string) error {
 
 // command is a program that is run by who runs PostgreSQL, with none of the settings that
 // libpq takes from the environment, such as PGHOST.
-func (s *site) command(ctx context.Context, path string, args ...string) *exec.Cmd {
+func (s *Site) command(ctx context.Context, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = s.dir
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
+	cmd.Env = slices.DeleteFunc(cmd.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
 	cmd.Env = append(cmd.Env, "LC_ALL=C")
 	cmd.SysProcAttr = attributes(s.owner)
 	return cmd

@@ -1,11 +1,11 @@
 //go:build unix && !linux
 
-package pgtest
+package pgcluster
 
 import "syscall"
 
 // attributes puts a server into a process group of its own, so that a Ctrl-C reaches only the
-// tests. When they are killed the server ends as its directory is removed.
+// process. When that is killed the server ends as its directory is removed.
 func attributes(owner *syscall.Credential) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: owner}
 }
