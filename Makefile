@@ -9,6 +9,8 @@ GO  ?= go
 
 # The directory whose source files `make demo` counts.
 DIR = .
+# What the servers of `make demo` keep the queue in: disk, or postgres for two of them on one database.
+STORE = disk
 # How long `make fuzz-short` gives to each target.
 FUZZTIME = 5s
 # How often `make bench` repeats each benchmark; benchstat wants 6 or more to compare.
@@ -26,7 +28,7 @@ LDFLAGS := -s -w -X github.com/longshore-queue/longshore/internal/buildinfo.vers
 # Modules apart from the main one, which `./...` does not reach.
 NESTED := $(patsubst %/go.mod,%,$(wildcard bench/go.mod))
 
-export DIR
+export DIR STORE
 
 .PHONY: help
 help: ## List the targets
@@ -72,9 +74,9 @@ fuzz-short: ## Run every fuzz target for a few seconds (FUZZTIME=5s)
 	@GO=$(GO) scripts/fuzz-short $(FUZZTIME)
 
 .PHONY: demo
-demo: build ## Watch it work: count the source files of DIR= while workers and server are killed
+demo: build ## Watch it work: count the source files of DIR= while workers and server are killed (STORE=postgres: two servers)
 	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o $(BIN)/longshore-demo ./examples/demo
-	@$(BIN)/longshore-demo -server $(BIN)/longshore-server -worker $(BIN)/longshore-worker -dir "$$DIR"
+	@$(BIN)/longshore-demo -server $(BIN)/longshore-server -worker $(BIN)/longshore-worker -store "$$STORE" -dir "$$DIR"
 
 .PHONY: bench
 bench: build ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)

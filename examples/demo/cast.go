@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,75 +28,21 @@ const (
 	concurrency = 2 // commands at once of each worker
 )
 
-// cast is who takes part: a server, workers, and the temporary directory that is all they know.
+// cast is who takes part: servers, workers, and the temporary directory that is all they know.
 type cast struct {
 	settings settings
 	temp     string // absolute
 	dir      string // absolute
 	fail     func(error)
 
-	address string // host:port of the server, from its first start on
-	server  *process
-	workers map[string]*process // by name
+	store    store
+	servers  []*server
+	database *database           // nil if there is none
+	workers  map[string]*process // by name
 }
 
-// startServer starts the server and waits until it listens: the first time on a port that it
-// chooses, afterwards on the same one.
-func (c *cast) startServer(ctx context.Context) error {
-	listen := c.address
-	if listen == "" {
-		listen = "127.0.0.1:0"
-	}
-	listening := make(chan string, 1)
-	server, err := start(ctx, program{
-		name: "the server",
-		path: c.settings.server,
-		args: []string{
-			"--listen", listen,
-			"--store", filepath.Join(c.temp, "store"),
-			"--heartbeat-timeout", heartbeatTimeout.String(),
-			"--reap-interval", reapInterval.String(),
-			"--max-retries", strconv.Itoa(maxRetries),
-			"--log-format", "json",
-		},
-		line: func(line []byte) {
-			if address := listeningAddress(line); address != "" {
-				select {
-				case listening <- address:
-				default:
-				}
-			}
-		},
-	}, c.fail)
-	if err != nil {
-		return err
-	}
-	c.server = server
-	select {
-	case c.address = <-listening:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(startLimit):
-		return fmt.Errorf("the server did not say within %s that it listens; the end of its output:\n%s",
-			startLimit, server.output.tail())
-	}
-}
-
-// listeningAddress returns the address in the line of log that says that the server is ready,
-// and "" for any other line.
-func listeningAddress(line []byte) string {
-	var entry struct {
-		Message string `json:"msg"`
-		Address string `json:"address"`
-	}
-	if json.Unmarshal(line, &entry) != nil || !strings.EqualFold(entry.Message, "listening") {
-		return ""
-	}
-	return entry.Address
-}
-
-// startWorkers starts workers that run the two shell scripts.
+// startWorkers starts workers that run the two shell scripts, each at a server: one after the
+// other if there are several.
 func (c *cast) startWorkers(ctx context.Context) error {
 	for n := 1; n <= workers; n++ {
 		name := fmt.Sprintf("worker-%d", n)
@@ -105,7 +50,7 @@ func (c *cast) startWorkers(ctx context.Context) error {
 			name: name,
 			path: c.settings.worker,
 			args: []string{
-				"--server", "http://" + c.address,
+				"--server", "http://" + c.servers[(n-1)%len(c.servers)].address,
 				"--name", name,
 				"--concurrency", strconv.Itoa(concurrency),
 				"--drain-timeout", "1s",
@@ -169,8 +114,8 @@ func killCommand(b busy) {
 	}
 }
 
-// leave ends everybody who is still there.
-func (c *cast) leave() {
+// leave ends everybody who is still there, the database last.
+func (c *cast) leave() error {
 	if b, ok := c.lingering(); ok {
 		killCommand(b)
 	}
@@ -184,7 +129,13 @@ func (c *cast) leave() {
 	for range c.workers {
 		<-ended
 	}
-	if c.server != nil {
-		c.server.stop(serverGrace)
+	for _, s := range c.servers {
+		if s.process != nil {
+			s.process.stop(serverGrace)
+		}
 	}
+	if c.database == nil {
+		return nil
+	}
+	return c.database.close()
 }

@@ -157,7 +157,7 @@ func TestMergeOfNothingIsATotalOfNothing(t *testing.T) {
 
 func TestBadUsageExitsWith2(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-no-such-flag"}, {"superfluous"}, {"-timeout", "soon"}} {
+	for _, args := range [][]string{{"-no-such-flag"}, {"superfluous"}, {"-timeout", "soon"}, {"-store", "tape"}} {
 		require.Equalf(t, 2, run(t.Context(), args, io.Discard, io.Discard), "exit code of %q", args)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/longshore-queue/longshore/client"
@@ -63,7 +64,7 @@ func play(ctx context.Context, s settings, out io.Writer) (err error) {
 		out: out, began: time.Now(), sources: sources,
 		cast: &cast{settings: s, temp: temp, dir: dir, fail: cancel, workers: map[string]*process{}},
 	}
-	defer t.cast.leave()
+	defer func() { err = errors.Join(err, t.cast.leave()) }()
 	t.tell("%s in %s, a job for each", plural(len(sources), "source file"), dir)
 	if beyond > 0 {
 		t.tell("%s more are left out: the demo counts %d, and what fits into one result of 1 MiB",
@@ -90,15 +91,24 @@ func (t *story) acts(ctx context.Context) error {
 
 // begin starts everybody and submits the jobs.
 func (t *story) begin(ctx context.Context) error {
-	if err := t.cast.startServer(ctx); err != nil {
+	if err := t.cast.prepare(); err != nil {
 		return err
 	}
-	t.tell("server started: process %d on http://%s, its store on disk", t.cast.server.pid(), t.cast.address)
+	if t.cast.database != nil {
+		t.tell("PostgreSQL %d started, with an empty database", t.cast.database.cluster.Version())
+	}
+	for _, s := range t.cast.servers {
+		if err := t.cast.startServer(ctx, s); err != nil {
+			return err
+		}
+		t.tell("%s started: process %d on http://%s, its store %s",
+			strings.TrimPrefix(s.name, "the "), s.process.pid(), s.address, t.cast.store.name)
+	}
 	if err := t.cast.startWorkers(ctx); err != nil {
 		return err
 	}
 	t.tell("%d workers started, each runs up to %d commands at once", workers, concurrency)
-	c, err := newClient(t.cast.address)
+	c, err := newClient(t.cast.servers[0].address)
 	if err != nil {
 		return err
 	}
@@ -106,37 +116,6 @@ func (t *story) begin(ctx context.Context) error {
 		return err
 	}
 	t.tell("submitted in one call: %s, and one that needs them all and merges", plural(len(t.sources), "counting job"))
-	return nil
-}
-
-// loseServer kills the server while jobs wait and run, starts it again, and looks for them all.
-func (t *story) loseServer(ctx context.Context) error {
-	if err := poll(ctx, func() (bool, error) { _, found := t.cast.lingering(); return found, nil }); err != nil {
-		return fmt.Errorf("wait for the first job to start: %w", err)
-	}
-	before, err := t.jobs.look(ctx)
-	if err != nil {
-		return err
-	}
-	t.tell("jobs: %s", tally(before))
-	t.cast.server.kill()
-	t.tell("KILL -9 of the server")
-	if err := t.cast.startServer(ctx); err != nil {
-		return err
-	}
-	t.tell("server started again: process %d on the same store", t.cast.server.pid())
-	after, err := t.jobs.look(ctx)
-	if err != nil {
-		return fmt.Errorf("after the restart: %w", err)
-	}
-	if err := t.jobs.kept(before, after); err != nil {
-		return fmt.Errorf("after the restart: %w", err)
-	}
-	t.tell("all %d jobs are there: %s", len(after), tally(after))
-	if err := t.jobs.again(ctx); err != nil {
-		return fmt.Errorf("submitted once more: %w", err)
-	}
-	t.tell("submitted once more, as if the answer had been lost: the same jobs, and none besides")
 	return nil
 }
 
@@ -294,6 +273,14 @@ func (t *story) end(ctx context.Context) error {
 	}
 	t.tell("wc says the same of %s; %d of %d jobs needed a second attempt, none was lost",
 		plural(len(said), "file"), again, len(finished))
+	if t.cast.database == nil {
+		return nil
+	}
+	verdict, err := t.cast.audit(ctx)
+	if err != nil {
+		return err
+	}
+	t.tell("audit of the database: %s", verdict)
 	return nil
 }
 
