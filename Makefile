@@ -85,8 +85,8 @@ bench: build ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)
 	$(BIN)/longshore-bench --server $(BIN)/longshore-server --json bench/results/longshore.json $(BENCHFLAGS)
 
 .PHONY: ci
-ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo
-	@for target in verify lint test fuzz-short demo; do \
+ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo on both stores
+	@for target in verify lint test fuzz-short demo "demo STORE=postgres"; do \
 		echo "=== make $$target"; start=$$SECONDS; \
 		$(MAKE) --no-print-directory $$target; \
 		echo "=== make $$target: done in $$((SECONDS - start)) s"; \

@@ -45,7 +45,7 @@ func MigrationStatus(ctx context.Context, store string, out io.Writer) (current 
 	}
 	verdict := fmt.Sprintf("up to date: version %d\n", postgres.Version)
 	if open > 0 {
-		verdict = fmt.Sprintf("not up to date: %d steps to go; run longshore-server migrate up\n", open)
+		verdict = fmt.Sprintf("not up to date: steps to go: %d; run longshore-server migrate up\n", open)
 	}
 	if _, err := io.WriteString(out, verdict); err != nil {
 		return false, fmt.Errorf("write the verdict: %w", err)

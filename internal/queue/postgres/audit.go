@@ -81,7 +81,12 @@ const countStates = `SELECT state, count(*) FROM longshore.records WHERE NOT hid
 // moment. It reads all of it, and keeps nobody from working meanwhile; but dead rows stay until it
 // is done.
 func Audit(ctx context.Context, dsn string) (audit queue.Audit, err error) {
-	conn, err := pgx.Connect(ctx, dsn)
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return audit, fmt.Errorf("the address of the database: %w", err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // each statement is asked once, perhaps through a pool
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return audit, fmt.Errorf("connect to the database: %w", err)
 	}

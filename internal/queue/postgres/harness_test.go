@@ -85,7 +85,7 @@ type harness struct {
 }
 
 // smallLimits make small graphs and short backlogs meet every limit.
-func smallLimits() limits { return limits{dueStep: 2, levels: 2, eventsKept: 4000} }
+func smallLimits() limits { return limits{dueStep: 2, levels: 2, silence: 60, eventsKept: 4000} }
 
 func newHarness(t queuetest.TB, limits limits) *harness {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 
 const (
 	// houseInterval is how often a server does what any server may do.
-	houseInterval = 2 * time.Second
+	houseInterval = time.Second
 	// aliveFor is how long a server counts as alive that has not been heard of, in seconds.
 	aliveFor = 10
 	// foldLock is the advisory lock of the server that folds counts.
@@ -52,7 +52,7 @@ func (s *Store) join(ctx context.Context) error {
 	for _, statement := range []struct {
 		text string
 		args []any
-	}{{forgetFuture, nil}, {freshBeats, []any{aliveFor}}, {beAlive, []any{s.id}}} {
+	}{{forgetFuture, nil}, {freshBeats, []any{s.limits.silence}}, {beAlive, []any{s.id}}} {
 		err := s.database(ctx, func(ctx context.Context) error {
 			_, err := s.pool.Exec(ctx, statement.text, statement.args...)
 			return err
@@ -61,7 +61,19 @@ func (s *Store) join(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.notify(ctx)
+	if err := s.notify(ctx); err != nil {
+		s.log.Error(err, "other servers could not be told that there is one more; they find out by themselves")
+	}
+	return nil
+}
+
+// refreshAfterSilence gives every lease a fresh beat if no server was alive lately: while the
+// database was away, or all servers were, nobody could send one.
+func (s *Store) refreshAfterSilence(ctx context.Context) error {
+	return s.database(ctx, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, freshBeats, s.limits.silence)
+		return err
+	})
 }
 
 // part ends that.
@@ -108,7 +120,7 @@ type mark struct {
 
 func (h *house) keep(ctx context.Context) error {
 	s := h.store
-	if err := h.exec(ctx, freshBeats, aliveFor); err != nil {
+	if err := s.refreshAfterSilence(ctx); err != nil {
 		return err
 	}
 	if err := h.exec(ctx, beAlive, s.id); err != nil {

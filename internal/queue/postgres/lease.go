@@ -150,6 +150,9 @@ func (s *Store) Heartbeats(ctx context.Context, olderThan time.Duration) (tokens
 		return nil, err
 	}
 	defer s.leave()
+	if err := s.refreshAfterSilence(ctx); err != nil {
+		return nil, err
+	}
 	err = s.database(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, staleLeases, int64(olderThan))
 		if err != nil {

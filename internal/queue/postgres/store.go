@@ -83,11 +83,16 @@ type limits struct {
 	dueStep int
 	// levels is how many levels of a graph are read one by one, before all below is read.
 	levels int
+	// silence is how long no server must have been heard of for leases to get a fresh beat, in seconds:
+	// a few times as long as houseInterval.
+	silence int
 	// eventsKept is how many events are kept for those who read slowly, or come back.
 	eventsKept int
 }
 
-func defaultLimits() limits { return limits{dueStep: 1000, levels: 16, eventsKept: 1 << 16} }
+func defaultLimits() limits {
+	return limits{dueStep: 1000, levels: 16, silence: 3, eventsKept: 1 << 16}
+}
 
 // Open opens the queue in a database, whose schema Migrate has made. dsn is a URL or a keyword
 // string as libpq takes it, with several hosts if need be. ErrSchema if the schema is not of the
