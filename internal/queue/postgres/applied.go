@@ -59,6 +59,6 @@ func (s *Store) applyOwn(ctx context.Context, at time.Time, changes []changed) {
 	if len(changes) == 0 {
 		return
 	}
-	s.apply(ctx, at, changes)
+	s.apply(ctx, at, s.tail.doubts.first(changes))
 	s.notifier.poke()
 }

@@ -64,7 +64,7 @@ func (s *Store) giveBack(ctx context.Context, leases []queue.Lease) {
 	for i := range leases {
 		if _, err := s.report(ctx, leases[i].Token, release(0)); err != nil && !isRule(err) {
 			_, secret := cutToken(leases[i].Token)
-			s.keeper.releaseOrphans([][16]byte{secret})
+			s.keeper.releaseOrphans(nil, [][16]byte{secret}, nil)
 		}
 	}
 }

@@ -71,6 +71,12 @@ func (s *Store) tryChange(ctx context.Context, do func(c *change) error) error {
 		known: make(map[int64][]edgeDown),
 	}
 	err := s.database(ctx, func(ctx context.Context) error {
+		select {
+		case s.changing <- struct{}{}:
+			defer func() { <-s.changing }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 			c.ctx, c.tx = ctx, tx
 			if err := c.begin(); err != nil {
@@ -87,8 +93,9 @@ func (s *Store) tryChange(ctx context.Context, do func(c *change) error) error {
 			return err
 		})
 	})
+	s.claims.noticeAll(c.passedOver(err), 1)
 	if err != nil {
-		s.claims.noticeAll(c.locked(), 1)
+		s.tail.doubt(err)
 		return err
 	}
 	s.applyOwn(ctx, c.now, applied)
@@ -105,11 +112,11 @@ func (c *change) begin() error {
 	return err
 }
 
-// locked are the jobs in line that the change has kept others from claiming while it lasted: those
-// have passed over them.
-func (c *change) locked() (ready []changed) {
+// passedOver are the jobs in line that the change has kept others from claiming while it lasted, and
+// which stay where they are: all of them if it has failed, else those that it has only looked at.
+func (c *change) passedOver(failed error) (ready []changed) {
 	for _, r := range c.rows {
-		if r.was == queue.Pending {
+		if r.was == queue.Pending && (failed != nil || !r.touched) {
 			b := &r.before
 			ready = append(ready, changed{place: b.place, lane: b.lane, rank: rankOf(b.Priority), state: queue.Pending})
 		}
@@ -280,9 +287,13 @@ func (r *row) scanLease(from pgx.Row) error {
 	return err
 }
 
+// lane returns a job's lane. It needs no other connection: all of them may be in the hands of changes
+// that wait for this one.
+func (c *change) lane(r *tracked) (queue.Lane, error) { return c.store.lanes.find(c.ctx, c.tx, r.lane) }
+
 // job returns what was given for a job, without Args and Dependencies.
 func (c *change) job(r *tracked) (queue.Job, error) {
-	lane, err := c.store.laneOf(c.ctx, r.lane)
+	lane, err := c.lane(r)
 	if err != nil {
 		return queue.Job{}, err
 	}

@@ -128,7 +128,7 @@ func heldBy(l *queue.Lease) int {
 func (s *Store) releaseGrants(ctx context.Context, grants []grant) {
 	for i := range grants {
 		if _, err := s.report(ctx, grants[i].token(), release(0)); err != nil && !isRule(err) {
-			s.keeper.releaseOrphans([][16]byte{grants[i].secret})
+			s.keeper.releaseOrphans(nil, [][16]byte{grants[i].secret}, nil)
 		}
 	}
 }
@@ -202,7 +202,11 @@ func (s *Store) claimByID(ctx context.Context, id uuid.UUID, worker string, once
 		return c.tx.QueryRow(c.ctx, `SELECT args FROM longshore.jobs WHERE place = $1`, r.place).Scan(&g.args)
 	})
 	if errors.Is(err, queue.ErrUnavailable) {
-		s.keeper.releaseOrphans([][16]byte{secret})
+		var hashes [][]byte
+		if once.Given() {
+			hashes = [][]byte{hashOf(once.Key)}
+		}
+		s.keeper.releaseOrphans(err, [][16]byte{secret}, hashes)
 	}
 	return g, err
 }

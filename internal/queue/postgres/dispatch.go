@@ -49,6 +49,7 @@ type group struct {
 	lanes   []queue.Lane
 	waiting []*waiter // first come first
 	dirty   bool      // there may be something for them, or somebody has not looked yet
+	rounds  int       // that it had part in
 	pause   time.Duration
 }
 
@@ -201,6 +202,7 @@ func (d *dispatcher) noticeAll(changes []changed, each int) {
 // roundOf is one group's part in a round.
 type roundOf struct {
 	group   *group
+	number  int       // of the group's rounds
 	began   uint64    // who came until then is part of it
 	waiters []*waiter // those for whom something is claimed
 	order   claimOrder
@@ -235,7 +237,7 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	switch {
 	case errors.Is(err, queue.ErrUnavailable):
 		for _, g := range p.groups {
-			d.store.keeper.releaseOrphans(g.order.secrets)
+			d.store.keeper.releaseOrphans(err, g.order.secrets, g.order.hashes)
 		}
 		d.fail(p.groups, err)
 		return
@@ -286,7 +288,8 @@ func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 	for _, part := range parts {
 		g := part.group
 		g.dirty = false
-		part.began = d.came
+		g.rounds++
+		part.number, part.began = g.rounds, d.came
 		part.order.search = d.fronts.search(g.lanes)
 		limit := min(part.order.search.most, claimSize)
 		for _, w := range g.waiting {
@@ -355,8 +358,8 @@ func (d *dispatcher) give(part *roundOf) (unsure bool, left []grant) {
 // tell has those know who came for a round that there is nothing for them, unless there is by now.
 // mu is held.
 func (d *dispatcher) tell(part *roundOf) {
-	if part.group.dirty {
-		return // they look once more
+	if part.group.dirty || part.group.rounds != part.number {
+		return // they look once more, or are doing so
 	}
 	for _, w := range part.group.waiting {
 		if w.came > part.began {
@@ -439,10 +442,13 @@ func (d *dispatcher) fail(parts []*roundOf, err error) {
 		part.order.search.undo()
 		for _, w := range slices.Clone(part.group.waiting) {
 			if w.isAware || w.came > part.began {
-				continue // it sleeps until the database is back, or looks by itself
+				continue // it sleeps until the database is back (doubt.go), or looks by itself
 			}
 			d.remove(w)
 			w.given <- given{err: err}
+		}
+		if len(part.group.waiting) > 0 && !errors.Is(err, queue.ErrUnavailable) {
+			d.lookLater(part.group)
 		}
 	}
 }

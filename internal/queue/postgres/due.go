@@ -20,10 +20,11 @@ type timekeeper struct {
 	wake  chan struct{} // holds a token if something may fall due earlier than was known
 	poll  time.Duration
 
-	mu      sync.Mutex
-	orphans [][16]byte       // guarded by mu; secrets of leases that nobody may hold
-	offset  time.Duration    // guarded by mu; how far the database's clock is ahead of ours
-	clock   func() time.Time // for tests; nil for ours
+	orphans orphans
+
+	mu     sync.Mutex
+	offset time.Duration    // guarded by mu; how far the database's clock is ahead of ours
+	clock  func() time.Time // for tests; nil for ours
 }
 
 func (k *timekeeper) init(s *Store) {
@@ -49,15 +50,6 @@ func (k *timekeeper) now() time.Time {
 		return k.clock()
 	}
 	return time.Now().Add(k.offset).UTC().Truncate(time.Microsecond)
-}
-
-// releaseOrphans has leases given back, as soon as that can be, that a statement with an unknown
-// outcome may have granted.
-func (k *timekeeper) releaseOrphans(secrets [][16]byte) {
-	k.mu.Lock()
-	k.orphans = append(k.orphans, secrets...)
-	k.mu.Unlock()
-	k.kick()
 }
 
 // runUntil does what falls due, when it does, until ctx ends.
@@ -223,39 +215,4 @@ func (c *change) timeOut(r *tracked, _ dueJob) error {
 	}
 	outcome := queue.TimeoutOutcome()
 	return c.endLease(r, next, queue.EndTimedOut, nil, &outcome)
-}
-
-// takeBackOrphans gives back the leases of statements with an unknown outcome.
-func (s *Store) takeBackOrphans(ctx context.Context) error {
-	k := &s.keeper
-	k.mu.Lock()
-	secrets := k.orphans
-	k.mu.Unlock()
-	if len(secrets) == 0 {
-		return nil
-	}
-	places, err := s.placesOf(ctx, `SELECT place FROM longshore.leases WHERE secret = ANY($1)`, secrets)
-	if err != nil {
-		return err
-	}
-	err = s.change(ctx, func(c *change) error {
-		if err := c.readPlaces(places); err != nil {
-			return err
-		}
-		back := release(0)
-		for _, place := range places {
-			if r := c.rows[place]; r != nil && r.State == queue.Running {
-				if _, err := c.reportOne(r.Token, back); err != nil && !refused(err) {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		k.mu.Lock()
-		k.orphans = k.orphans[len(secrets):]
-		k.mu.Unlock()
-	}
-	return err
 }

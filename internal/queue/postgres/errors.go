@@ -45,9 +45,12 @@ func (s *Store) database(ctx context.Context, work func(ctx context.Context) err
 // translate tells what is wrong with the database from all else.
 func translate(err error) error {
 	var failure *pgconn.PgError
+	var connect *pgconn.ConnectError
 	switch {
 	case err == nil, errors.Is(err, pgx.ErrNoRows):
 		return err
+	case errors.As(err, &connect): // whatever the server says to that
+		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 	case errors.As(err, &failure):
 		switch class := failure.Code[:2]; {
 		case class == classConnection, class == classResources, class == classOperator, class == classSystem,
@@ -84,10 +87,14 @@ func isConflict(err error) bool {
 	return errors.As(err, &failure) && (failure.Code == codeSerialization || failure.Code == codeDeadlock)
 }
 
+// leastOutage is how long an outage lasts at least: a shorter one is a connection that was lost.
+const leastOutage = 300 * time.Millisecond
+
 // outage knows whether the database can be reached, as far as the last statement tells.
 type outage struct {
-	mu    sync.Mutex
-	since time.Time // guarded by mu; zero if there is none
+	mu    sync.Mutex // guards what follows
+	since time.Time  // zero if there is none
+	ended time.Time  // when the last one was over; zero if there was none
 }
 
 func (o *outage) note(err error) {
@@ -95,6 +102,9 @@ func (o *outage) note(err error) {
 	defer o.mu.Unlock()
 	switch {
 	case !errors.Is(err, queue.ErrUnavailable):
+		if !o.since.IsZero() && time.Since(o.since) > leastOutage {
+			o.ended = time.Now()
+		}
 		o.since = time.Time{}
 	case o.since.IsZero():
 		o.since = time.Now()
@@ -105,4 +115,10 @@ func (o *outage) is() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !o.since.IsZero()
+}
+
+func (o *outage) end() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ended
 }

@@ -127,13 +127,14 @@ func (h *house) keep(ctx context.Context) error {
 		return err
 	}
 	var others int
+	heard := s.notifier.heard.Load()
 	err := s.database(ctx, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, countServers, s.id, aliveFor).Scan(&others)
 	})
 	if err != nil {
 		return err
 	}
-	s.notifier.alone.Store(others == 0)
+	s.notifier.counted(others, heard)
 	if err := h.exec(ctx, foldCounts, int64(foldLock)); err != nil {
 		return err
 	}

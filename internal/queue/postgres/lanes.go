@@ -127,17 +127,26 @@ func (s *Store) numberLanes(ctx context.Context, lanes []queue.Lane) ([]int32, e
 }
 
 // laneOf returns the lane that has a number. There always is one, because a job has it.
-func (s *Store) laneOf(ctx context.Context, number int32) (queue.Lane, error) {
+func (s *Store) laneOf(ctx context.Context, number int32) (lane queue.Lane, err error) {
 	if lane, found := s.lanes.lane(number); found {
 		return lane, nil
 	}
-	var lane queue.Lane
-	err := s.database(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, `SELECT channel, type FROM longshore.lanes WHERE number = $1`, number).Scan(&lane.Channel, &lane.Type)
+	err = s.database(ctx, func(ctx context.Context) (err error) {
+		lane, err = s.lanes.find(ctx, s.pool, number)
+		return err
 	})
+	return lane, err
+}
+
+// find is laneOf, and asks from if it has to.
+func (n *laneNumbers) find(ctx context.Context, from reader, number int32) (lane queue.Lane, err error) {
+	if lane, found := n.lane(number); found {
+		return lane, nil
+	}
+	err = from.QueryRow(ctx, `SELECT channel, type FROM longshore.lanes WHERE number = $1`, number).Scan(&lane.Channel, &lane.Type)
 	if err != nil {
 		return queue.Lane{}, fmt.Errorf("read lane %d: %w", number, err)
 	}
-	s.lanes.remember(lane, number)
+	n.remember(lane, number)
 	return lane, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -141,20 +142,34 @@ func (s *Store) readLeased(ctx context.Context, token uuid.UUID, statement strin
 const staleLeases = `
 SELECT place, secret FROM longshore.leases, (SELECT longshore.now() AS now) AS clock
 WHERE beat <= now - coalesce(heartbeat_timeout, $1::bigint) / 1000 * interval '1 microsecond'
+  AND coalesce(heartbeat_timeout, $1::bigint) <= $2::bigint
 ORDER BY beat LIMIT 10000`
 
 // Heartbeats implements queue.JobQueue. It returns those first that have been silent longest, and
-// not more than some thousands: the others are there when it is asked again.
+// not more than some thousands: the others are there when it is asked again. The end of an outage
+// counts as a beat of every lease, because nobody could send one before.
 func (s *Store) Heartbeats(ctx context.Context, olderThan time.Duration) (tokens []uuid.UUID, err error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
 	defer s.leave()
-	if err := s.refreshAfterSilence(ctx); err != nil {
-		return nil, err
+	for {
+		ended := s.outage.end()
+		back := time.Duration(math.MaxInt64)
+		if !ended.IsZero() {
+			back = time.Since(ended)
+		}
+		tokens, err := s.stale(ctx, olderThan, back)
+		if s.outage.end().Equal(ended) {
+			return tokens, err
+		} // else there was an outage, as this statement is the first one to find out
 	}
+}
+
+// stale returns leases that are silent, if the database has been back for as long as they may be.
+func (s *Store) stale(ctx context.Context, olderThan, back time.Duration) (tokens []uuid.UUID, err error) {
 	err = s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, staleLeases, int64(olderThan))
+		rows, err := s.pool.Query(ctx, staleLeases, int64(olderThan), int64(back))
 		if err != nil {
 			return err
 		}

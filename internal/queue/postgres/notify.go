@@ -25,7 +25,8 @@ const (
 type notifier struct {
 	store *Store
 	poked chan struct{} // holds a token if there is something to tell
-	alone atomic.Bool   // there was no other server when they were counted, or a notification came
+	alone atomic.Bool   // there was no other server when they were counted, and no notification came since
+	heard atomic.Uint64 // how often there may have been one
 	// listens tells that there is a connection that hears of others.
 	listens atomic.Bool
 }
@@ -42,6 +43,22 @@ func (n *notifier) poke() {
 	select {
 	case n.poked <- struct{}{}:
 	default:
+	}
+}
+
+// hear takes notice of another server that may have done something.
+func (n *notifier) hear() {
+	n.heard.Add(1)
+	n.alone.Store(false)
+	n.store.tail.poke()
+}
+
+// counted takes notice of whether there was another server when they were counted, unless one may
+// have come since: heard is what it was before.
+func (n *notifier) counted(others int, heard uint64) {
+	n.alone.Store(others == 0)
+	if n.heard.Load() != heard {
+		n.alone.Store(false)
 	}
 }
 
@@ -108,7 +125,8 @@ func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
 	if _, err := conn.Exec(ctx, "LISTEN "+channelName); err != nil {
 		return err
 	}
-	s.tail.poke() // what was told before
+	// What was told while nobody listened, which another server may have come with.
+	s.notifier.hear()
 	s.notifier.listens.Store(true)
 	defer s.notifier.listens.Store(false)
 	own := s.id.String()
@@ -119,8 +137,7 @@ func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
 		cancel()
 		switch {
 		case err == nil && notification.Payload != own:
-			s.notifier.alone.Store(false)
-			s.tail.poke()
+			s.notifier.hear()
 		case err == nil:
 		case timedOut:
 			if err := conn.Ping(ctx); err != nil {

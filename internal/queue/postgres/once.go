@@ -164,6 +164,19 @@ func (s *Store) forgetCall(ctx context.Context, once queue.Once) error {
 	})
 }
 
+// adoptLeases has leases that a dequeue was granted not be taken for orphans any more, because they
+// are about to be handed out: a server that did not see how the first call ended may be about to give
+// them back. It tells whether that has not happened yet. A call that enqueues has jobs there.
+func (s *Store) adoptLeases(ctx context.Context, once queue.Once, k *keptCall) (is bool, err error) {
+	const statement = `UPDATE longshore.calls SET jobs = '{}' WHERE hash = $1 AND secrets = $2`
+	err = s.database(ctx, func(ctx context.Context) error {
+		tag, err := s.pool.Exec(ctx, statement, hashOf(once.Key), k.secrets)
+		is = tag.RowsAffected() > 0
+		return err
+	})
+	return is, err
+}
+
 // leasesOf returns the leases that were granted to a dequeue with the same idempotency key, apart
 // from those that were released. If there are none, new ones are to be granted.
 // queue.ErrLeaseLost if all of them are over, other than by a cancel.
@@ -177,6 +190,9 @@ func (s *Store) leasesOf(ctx context.Context, once queue.Once) (granted []queue.
 		return err
 	})
 	if err != nil || k == nil {
+		return nil, err
+	}
+	if is, err := s.adoptLeases(ctx, once, k); err != nil || !is {
 		return nil, err
 	}
 	var lost error

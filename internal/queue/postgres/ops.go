@@ -173,7 +173,7 @@ func (c *change) forget(r *tracked, needed bool) error {
 		c.writes.hidden = append(c.writes.hidden, r.place)
 		return nil
 	}
-	lane, err := c.store.laneOf(c.ctx, r.lane)
+	lane, err := c.lane(r)
 	if err != nil {
 		return err
 	}

@@ -85,6 +85,9 @@ func (r *rounds) run(ctx context.Context, parts []part) {
 	if batch.Len() > 0 {
 		err = r.store.database(ctx, func(ctx context.Context) error { return r.store.pool.SendBatch(ctx, &batch).Close() })
 	}
+	if err != nil {
+		r.store.tail.doubt(err)
+	}
 	for _, p := range parts {
 		p.done(ctx, err, len(parts) == 1)
 	}

@@ -69,6 +69,7 @@ type Store struct {
 	keeper   timekeeper
 	claims   dispatcher
 	rounds   rounds
+	changing chan struct{} // holds a token for each change that has a connection
 	enqueues batcher[enqueueCall, enqueueAnswer]
 	finishes batcher[finishCall, finishAnswer]
 	beats    batcher[uuid.UUID, *beatAnswer]
@@ -130,6 +131,8 @@ func open(ctx context.Context, dsn string, options Options, limits limits) (*Sto
 		pool.Close()
 		return nil, fmt.Errorf("make the server's id: %w", err)
 	}
+	// Changes wait for each other with a connection in their hands; others need some meanwhile.
+	s.changing = make(chan struct{}, max(1, options.Connections/2))
 	s.life.init()
 	s.rounds.init(s)
 	s.enqueues.rounds, s.finishes.rounds, s.beats.rounds = &s.rounds, &s.rounds, &s.rounds

@@ -31,6 +31,8 @@ type tail struct {
 	mu   sync.Mutex // guards what follows; held while reading
 	seen snapshot
 	read time.Time // when that was
+
+	doubts doubts
 }
 
 // snapshot tells which transactions had committed.
@@ -94,9 +96,15 @@ func (t *tail) reset(ctx context.Context) error {
 	return t.resetLocked(ctx)
 }
 
-func (t *tail) resetLocked(ctx context.Context) error {
+func (t *tail) resetLocked(ctx context.Context) (err error) {
+	failed := t.doubts.look()
+	defer func() {
+		if err != nil {
+			failed()
+		}
+	}()
 	var text string
-	err := t.store.database(ctx, func(ctx context.Context) error {
+	err = t.store.database(ctx, func(ctx context.Context) error {
 		return t.store.pool.QueryRow(ctx, `SELECT pg_current_snapshot()::text`).Scan(&text)
 	})
 	if err != nil {
@@ -110,7 +118,7 @@ func (t *tail) resetLocked(ctx context.Context) error {
 		return err
 	}
 	if !t.read.IsZero() {
-		t.store.log.Info("this server has lost sight of what others did, and looks at everything again")
+		t.store.log.Info("this server has lost sight of what was changed, and looks at everything again")
 		t.store.events.Break(time.Now())
 		t.store.changed.NotifyAll()
 	}
@@ -119,39 +127,41 @@ func (t *tail) resetLocked(ctx context.Context) error {
 }
 
 const readChanges = `
-SELECT s.snapshot, c.server IS NOT NULL, c.at, c.ids, c.places, c.lanes, c.ranks, c.was, c.states, c.attempts, c.versions, c.deleted
+SELECT s.snapshot, c.server IS NOT NULL, coalesce(c.server = $3, false), c.at, c.ids, c.places, c.lanes, c.ranks, c.was, c.states, c.attempts, c.versions, c.deleted
 FROM (SELECT pg_current_snapshot()::text AS snapshot) s
 LEFT JOIN LATERAL (
   SELECT * FROM longshore.changes WHERE xact >= $1::text::xid8
   UNION ALL
   SELECT * FROM longshore.changes WHERE xact = ANY($2::text[]::xid8[])
-) c ON c.server <> $3
+) c ON $4 OR c.server <> $3
 ORDER BY c.xact, c.part`
 
 // sync returns when this server knows of every change that was committed before the call.
 func (t *tail) sync(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Since(t.read) > changesKept/2 {
+	doubts, fresh := t.doubts.ask()
+	if fresh || time.Since(t.read) > changesKept/2 {
 		return t.resetLocked(ctx)
 	}
 	type entry struct {
 		at      time.Time
+		own     bool
 		changes []changed
 	}
 	var entries []entry
 	var seen snapshot
 	err := t.store.database(ctx, func(ctx context.Context) error {
-		rows, err := t.store.pool.Query(ctx, readChanges, strconv.FormatUint(t.seen.next, 10), t.seen.pending, t.store.id)
+		rows, err := t.store.pool.Query(ctx, readChanges, strconv.FormatUint(t.seen.next, 10), t.seen.pending, t.store.id, doubts)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			var text string
-			var is bool
+			var is, own bool
 			var at *time.Time
-			changes, err := scanChanges(rows, &text, &is, &at)
+			changes, err := scanChanges(rows, &text, &is, &own, &at)
 			if err != nil {
 				return err
 			}
@@ -159,7 +169,7 @@ func (t *tail) sync(ctx context.Context) error {
 				return err
 			}
 			if is {
-				entries = append(entries, entry{timeOf(at), changes})
+				entries = append(entries, entry{timeOf(at), own, changes})
 			}
 		}
 		return rows.Err()
@@ -172,13 +182,17 @@ func (t *tail) sync(ctx context.Context) error {
 	}
 	t.seen, t.read = seen, time.Now()
 	for i := range entries {
-		t.store.apply(ctx, entries[i].at, entries[i].changes)
+		e := &entries[i]
+		if e.own {
+			e.changes = t.doubts.first(e.changes)
+		}
+		t.store.apply(ctx, e.at, e.changes)
 	}
 	return nil
 }
 
 // scanChanges reads a row of changes, if there is one.
-func scanChanges(rows pgx.Rows, snapshot *string, is *bool, at **time.Time) ([]changed, error) {
+func scanChanges(rows pgx.Rows, snapshot *string, is, own *bool, at **time.Time) ([]changed, error) {
 	var (
 		ids                []uuid.UUID
 		places             []int64
@@ -187,7 +201,7 @@ func scanChanges(rows pgx.Rows, snapshot *string, is *bool, at **time.Time) ([]c
 		attempts, versions []int64
 		deleted            *bool
 	)
-	err := rows.Scan(snapshot, is, at, &ids, &places, &lanes, &ranks, &was, &states, &attempts, &versions, &deleted)
+	err := rows.Scan(snapshot, is, own, at, &ids, &places, &lanes, &ranks, &was, &states, &attempts, &versions, &deleted)
 	if err != nil || !*is {
 		return nil, err
 	}

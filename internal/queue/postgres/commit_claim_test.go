@@ -1,0 +1,115 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// Claims whose connection is cut: no lease stays that nobody knows of.
+
+// requireHandedOutAgain requires that a job is handed to somebody, and that nothing was counted
+// against it.
+func requireHandedOutAgain(t *testing.T, s *Store, worker string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	began := time.Now()
+	l := repeat(t, func() (queue.Lease, error) {
+		return s.Dequeue(ctx, queue.DequeueRequest{Types: []string{"claimed"}, Worker: worker})
+	})
+	took := time.Since(began)
+	t.Logf("it was handed out again after %v", took)
+	require.Less(t, took, 5*time.Second)
+	status, err := s.JobStatus(t.Context(), l.JobID)
+	require.NoError(t, err)
+	require.Zero(t, status.Retries)
+	require.Equal(t, worker, status.Worker)
+	done(t, s, &l)
+}
+
+func TestAClaimWithAnUnknownOutcomeLeavesNoLease(t *testing.T) {
+	t.Parallel()
+	eachCut(t, func(t *testing.T, s *Store, p *proxy, at cut) {
+		t.Helper()
+		add(t, s, queue.NewJob{Type: "claimed"})
+		happened := p.cutAt(at, claimMarker)
+		l, err := s.Dequeue(over(), queue.DequeueRequest{Types: []string{"claimed"}, Worker: "first"})
+		requireCut(t, at, happened, err)
+		if at == afterAnswer {
+			_, err := s.Release(t.Context(), l.Token, 0)
+			if err != nil {
+				require.ErrorIs(t, err, queue.ErrUnavailable)
+				repeat(t, func() (queue.State, error) { return s.Release(t.Context(), l.Token, 0) })
+			}
+		}
+		requireHandedOutAgain(t, s, "second")
+	})
+}
+
+func TestWhoSleepsWhenItsClaimIsCutGetsTheJob(t *testing.T) {
+	t.Parallel()
+	eachCut(t, func(t *testing.T, s *Store, p *proxy, at cut) {
+		t.Helper()
+		got := takeLater(t, s, "claimed")
+		happened := p.cutAt(at, claimMarker)
+		// The job is added in the same transaction as it is claimed in, so that both may be lost.
+		repeat(t, func() ([]queue.Enqueued, error) {
+			return s.EnqueueOnce(t.Context(), []queue.NewJob{{Type: "claimed"}}, queue.Once{Key: "key"})
+		})
+		get(t, happened)
+		l := get(t, got)
+		require.NoError(t, l.err)
+		status := repeat(t, func() (queue.Status, error) { return s.JobStatus(t.Context(), l.lease.JobID) })
+		require.Zero(t, status.Retries)
+		repeat(t, func() (queue.State, error) {
+			return s.RequeueOrFinishJob(t.Context(), l.lease.Token, 0, queue.Outcome{})
+		})
+	})
+}
+
+func TestADequeueThatIsRepeatedKeepsTheLeaseOfAnUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	s, p := behindProxy(t)
+	other := openServer(t, p.dsn, Options{})
+	add(t, s, queue.NewJob{Type: "claimed"})
+	request := queue.DequeueRequest{Types: []string{"claimed"}, Worker: "first", Once: once("dequeue")}
+	happened := p.cutAt(beforeAnswer, claimMarker)
+	p.refuse(true) // the server cannot give it back before the caller comes again, elsewhere
+	_, err := s.Dequeue(over(), request)
+	requireCut(t, beforeAnswer, happened, err)
+	p.cutAll()
+	l, err := other.Dequeue(over(), request)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, l.Attempt)
+	p.refuse(false)
+	require.Eventually(t, func() bool {
+		s.keeper.orphans.mu.Lock()
+		defer s.keeper.orphans.mu.Unlock()
+		return len(s.keeper.orphans.all) == 0
+	}, soon, tick, "it still looks for the lease")
+	done(t, other, &l)
+}
+
+func TestAServerThatComesWhileAnotherDoesNotListenIsNoticed(t *testing.T) {
+	t.Parallel()
+	b, p := behindProxy(t)
+	awaitListening(t, b)
+	require.Eventually(t, b.isAlone, soon, tick, "a single server does not know that it is alone")
+	// The connection that listens is gone while another server comes, and is there again when that
+	// one adds a job.
+	p.refuse(true)
+	require.Equal(t, 1, killListeners(t, b))
+	require.Eventually(t, func() bool { return !b.notifier.listens.Load() }, soon, tick)
+	a := openServer(t, p.dsn, Options{})
+	p.refuse(false)
+	awaitListening(t, b)
+	id := add(t, a, queue.NewJob{Type: "new"})[0]
+	l := take(t, b, "new")
+	require.Equal(t, id, l.JobID)
+	done(t, b, &l)
+}
