@@ -18,31 +18,54 @@ func AuditDirectory(ctx context.Context, directory string) (queue.Audit, error) 
 }
 
 func auditDirectory(ctx context.Context, files vfs.FS, directory string) (a queue.Audit, err error) {
+	s, err := openStill(files, directory)
+	if err != nil {
+		return a, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return auditAll(ctx, s.reader)
+}
+
+// still is a store that nobody has open, and of which nothing is changed.
+type still struct {
+	reader
+	db   *pebble.DB
+	lock *pebble.Lock
+}
+
+// openStill opens a store to be read. ErrInUse.
+func openStill(files vfs.FS, directory string) (*still, error) {
 	desc, err := pebble.Peek(directory, files)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && !desc.Exists:
-		return a, fmt.Errorf("there is no store in %s", directory)
+		return nil, fmt.Errorf("there is no store in %s", directory)
 	case err != nil:
-		return a, fmt.Errorf("look for a store in %s: %w", directory, err)
+		return nil, fmt.Errorf("look for a store in %s: %w", directory, err)
 	}
 	lock, err := lockDirectory(files, directory)
 	if err != nil {
-		return a, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := refuseUnfinishedCopy(files, directory); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	cache := pebble.NewCache(cacheSize) // much is looked up by keys that are random
+	defer cache.Unref()
 	db, err := pebble.Open(directory, &pebble.Options{
-		FS: files, ReadOnly: true, Lock: lock, FormatMajorVersion: formatOfPebble, Logger: silent{},
+		Cache: cache, FS: files, ReadOnly: true, Lock: lock, FormatMajorVersion: formatOfPebble, Logger: silent{},
 	})
 	if err != nil {
-		return a, fmt.Errorf("open the store in %s: %w", directory, err)
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", directory, err), lock.Close())
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	from := reader{db}
-	if err := from.checkFormat(); err != nil {
-		return a, err
+	s := &still{reader: reader{db}, db: db, lock: lock}
+	if err := s.checkFormat(); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
-	return auditAll(ctx, from)
+	return s, nil
 }
+
+// Close lets others open the store.
+func (s *still) Close() error { return errors.Join(s.db.Close(), s.lock.Close()) }
 
 // checkFormat returns an error if the store has another format than this version reads.
 func (v reader) checkFormat() error {

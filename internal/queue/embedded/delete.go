@@ -220,8 +220,8 @@ func (c *change) isPurged(id uuid.UUID) bool {
 }
 
 // readGone returns what a job knows of a dependency that is not there any more. ErrNotExist.
-func (s *Store) readGone(id uuid.UUID, place uint64) (d dependent, err error) {
-	found, err := s.view(dependentKey(nil, id, place), func(value []byte) error {
+func (v reader) readGone(id uuid.UUID, place uint64) (d dependent, err error) {
+	found, err := v.view(dependentKey(nil, id, place), func(value []byte) error {
 		d, err = decodeDependent(id, value)
 		return err
 	})

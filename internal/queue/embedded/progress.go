@@ -71,8 +71,8 @@ func (c *change) report(token uuid.UUID, beat queue.Beat) error {
 }
 
 // readReported returns what the job's newest worker has said of its run.
-func (s *Store) readReported(id uuid.UUID) (progress *queue.Progress, partial json.RawMessage, err error) {
-	_, err = s.view(idKey(nil, prefixReported, id), func(value []byte) error {
+func (v reader) readReported(id uuid.UUID) (progress *queue.Progress, partial json.RawMessage, err error) {
+	_, err = v.view(idKey(nil, prefixReported, id), func(value []byte) error {
 		progress, partial, err = decodeReported(id, value)
 		return err
 	})

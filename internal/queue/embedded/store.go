@@ -161,6 +161,9 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseUnfinishedCopy(fs, directory); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	if limits.logAhead > 0 {
 		fs = logFS{FS: fs, ahead: limits.logAhead}
 	}
@@ -298,19 +301,25 @@ func (s *Store) loadFormat() error {
 	return nil
 }
 
-func (s *Store) loadSequence() error {
-	value, found, err := s.get([]byte(keySequence))
-	if err != nil {
-		return fmt.Errorf("read the highest place: %w", err)
+func (s *Store) loadSequence() (err error) {
+	s.sequence, err = s.highestPlace()
+	s.ceiling = s.sequence
+	return err
+}
+
+// highestPlace returns a place above which none was given out.
+func (v reader) highestPlace() (uint64, error) {
+	value, found, err := v.get([]byte(keySequence))
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("read the highest place: %w", err)
+	case !found:
+		return 0, nil
+	case len(value) != 8:
+		return 0, fmt.Errorf("the highest place: %w", queue.ErrDamaged)
+	default:
+		return binary.BigEndian.Uint64(value), nil
 	}
-	if found && len(value) != 8 {
-		return fmt.Errorf("the highest place: %w", queue.ErrDamaged)
-	}
-	if found {
-		s.sequence = binary.BigEndian.Uint64(value)
-		s.ceiling = s.sequence
-	}
-	return nil
 }
 
 // Close waits for the calls that are under way, ends those that wait for a job, and closes

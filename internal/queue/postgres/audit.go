@@ -92,20 +92,25 @@ func Audit(ctx context.Context, dsn string) (audit queue.Audit, err error) {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if err := countAll(ctx, tx, &audit); err != nil {
-			return err
-		}
-		for _, check := range checks() {
-			if err := checkOne(ctx, tx, check, &audit); err != nil {
-				return err
-			}
-		}
-		return nil
+		return auditIn(ctx, tx, &audit)
 	})
 	if err != nil {
 		return audit, fmt.Errorf("audit the database: %w", err)
 	}
 	return audit, nil
+}
+
+// auditIn audits what a transaction sees.
+func auditIn(ctx context.Context, tx pgx.Tx, audit *queue.Audit) error {
+	if err := countAll(ctx, tx, audit); err != nil {
+		return err
+	}
+	for _, check := range checks() {
+		if err := checkOne(ctx, tx, check, audit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func countAll(ctx context.Context, tx pgx.Tx, audit *queue.Audit) error {

@@ -123,9 +123,21 @@ func makeSchema(ctx context.Context, db *sql.DB) error {
 // checkSchema returns ErrSchema if the schema is not of the version that this program works with.
 func (s *Store) checkSchema(ctx context.Context) error {
 	var version *int64
-	err := s.database(ctx, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, `SELECT max(version_id) FROM `+versionTable+` WHERE is_applied`).Scan(&version)
+	err := s.database(ctx, func(ctx context.Context) (err error) {
+		version, err = schemaVersion(ctx, s.pool)
+		return err
 	})
+	return refuseSchema(version, err)
+}
+
+// schemaVersion returns the version of the schema; nil if there is a schema and nothing in it.
+func schemaVersion(ctx context.Context, from reader) (version *int64, err error) {
+	err = from.QueryRow(ctx, `SELECT max(version_id) FROM `+versionTable+` WHERE is_applied`).Scan(&version)
+	return version, err
+}
+
+// refuseSchema says what is wrong with what schemaVersion returned, if anything is.
+func refuseSchema(version *int64, err error) error {
 	var failure *pgconn.PgError
 	switch {
 	case errors.As(err, &failure) && failure.Code == codeUnknownTable, err == nil && version == nil:

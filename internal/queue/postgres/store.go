@@ -97,7 +97,7 @@ func defaultLimits() limits {
 
 // Open opens the queue in a database, whose schema Migrate has made. dsn is a URL or a keyword
 // string as libpq takes it, with several hosts if need be. ErrSchema if the schema is not of the
-// version that this program works with.
+// version that this program works with; ErrInUse while a copy of the database, or into it, is made.
 func Open(ctx context.Context, dsn string, options Options) (*Store, error) {
 	return open(ctx, dsn, options, defaultLimits())
 }
@@ -151,9 +151,12 @@ func open(ctx context.Context, dsn string, options Options, limits limits) (*Sto
 	return s, nil
 }
 
-// start checks the schema, joins the other servers, and starts what runs in the background.
+// start checks the schema and that no copy is under way, joins the other servers, and starts what runs in the background.
 func (s *Store) start(ctx context.Context, config *pgx.ConnConfig, listens bool) error {
 	if err := s.checkSchema(ctx); err != nil {
+		return err
+	}
+	if err := s.refuseCopied(ctx); err != nil {
 		return err
 	}
 	if err := s.join(ctx); err != nil {

@@ -20,33 +20,9 @@ func testRandom(t *testing.T, open func(t TB) Harness) {
 	rapid.Check(t, func(r *rapid.T) {
 		h := open(r)
 		defer h.Close(r)
-		w := &walk{Harness: h, model: newModel(h.Now()), ctx: context.Background(), seen: make(map[uuid.UUID]seen)}
-		actions := map[string]func(*rapid.T){
-			"enqueue":         w.enqueue,
-			"enqueue more":    w.enqueue,
-			"enqueueOnce":     w.enqueueOnce,
-			"dequeue":         w.dequeue,
-			"dequeue more":    w.dequeue,
-			"dequeue most":    w.dequeue,
-			"dequeueOnce":     w.dequeueOnce,
-			"dequeueByID":     w.dequeueByID,
-			"dequeueByIDOnce": w.dequeueByIDOnce,
-			"exchange":        w.exchange,
-			"report":          w.report,
-			"fail":            w.fail,
-			"release":         w.release,
-			"cancel":          w.cancel,
-			"retry":           w.retry,
-			"update":          w.update,
-			"delete":          w.delete,
-			"prune":           w.prune,
-			"beat":            w.beat,
-			"look":            w.look,
-			"list":            w.list,
-			"reap":            w.reap,
-			"advance":         w.advance,
-			"restart":         w.restart,
-		}
+		w := newWalk(h)
+		actions := w.actions()
+		actions["restart"] = w.restart
 		// One Repeat alone is too short for jobs that run, fail and are retried.
 		for range rapid.SampledFrom([]int{4, 2, 1, 1}).Draw(r, "repeats") {
 			r.Repeat(actions)
@@ -56,12 +32,56 @@ func testRandom(t *testing.T, open func(t TB) Harness) {
 	})
 }
 
+// Wander leaves a store as a random walk of calls does, leases included. Nothing is pruned, so that
+// much is left.
+func Wander(r *rapid.T, h Harness) {
+	w := newWalk(h)
+	actions := w.actions()
+	delete(actions, "prune")
+	for range 6 {
+		r.Repeat(actions)
+	}
+}
+
 type walk struct {
 	Harness
 	model  *model
 	ctx    context.Context
 	tokens []uuid.UUID // every token given out, in order
 	seen   map[uuid.UUID]seen
+}
+
+// actions are the calls of a walk.
+func (w *walk) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"enqueue":         w.enqueue,
+		"enqueue more":    w.enqueue,
+		"enqueueOnce":     w.enqueueOnce,
+		"dequeue":         w.dequeue,
+		"dequeue more":    w.dequeue,
+		"dequeue most":    w.dequeue,
+		"dequeueOnce":     w.dequeueOnce,
+		"dequeueByID":     w.dequeueByID,
+		"dequeueByIDOnce": w.dequeueByIDOnce,
+		"exchange":        w.exchange,
+		"report":          w.report,
+		"fail":            w.fail,
+		"release":         w.release,
+		"cancel":          w.cancel,
+		"retry":           w.retry,
+		"update":          w.update,
+		"delete":          w.delete,
+		"prune":           w.prune,
+		"beat":            w.beat,
+		"look":            w.look,
+		"list":            w.list,
+		"reap":            w.reap,
+		"advance":         w.advance,
+	}
+}
+
+func newWalk(h Harness) *walk {
+	return &walk{Harness: h, model: newModel(h.Now()), ctx: context.Background(), seen: make(map[uuid.UUID]seen)}
 }
 
 // seen is a job as the walk saw it last.
