@@ -12,7 +12,7 @@ import (
 func program(stdout, stderr io.Writer) cli.Program {
 	return cli.Program{
 		Name:        "longshore-server",
-		Description: "Longshore is a job queue for workers that are somewhere else. This is its server. longshore-server audit and longshore-server migrate look after stores; each has a --help.",
+		Description: "Longshore is a job queue for workers that are somewhere else. This is its server. longshore-server audit, copy and migrate look after stores; each has a --help.",
 		Stdout:      stdout,
 		Stderr:      stderr,
 	}

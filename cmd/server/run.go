@@ -21,6 +21,8 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		switch args[0] {
 		case commandAudit:
 			return runAudit(ctx, args[1:], env, stdout, stderr)
+		case commandCopy:
+			return runCopy(ctx, args[1:], env, stdout, stderr)
 		case commandMigrate:
 			return runMigrate(ctx, args[1:], env, stdout, stderr)
 		}
