@@ -85,9 +85,9 @@ func requireIndexes(t *testing.T, dsn string) {
 	}
 }
 
-// fill adds many jobs that are ready, that have leases and that are over, without a word to the
+// manyJobs adds many jobs that are ready, that have leases and that are over, without a word to the
 // planner.
-const fill = `
+const manyJobs = `
 INSERT INTO longshore.lanes (channel, type) SELECT 'default', 'plan-' || n FROM generate_series(1, 10) AS n;
 INSERT INTO longshore.jobs (place, id, lane, rank, args)
 SELECT n, longshore.job_id(n, n), 1 + n % 10, 100, '1' FROM generate_series(1, 150000) AS n;
@@ -131,7 +131,7 @@ func TestHotStatementsUseIndexesWhateverTheStatisticsSay(t *testing.T) {
 			dsn := migrated(t, pgtest.Database(t))
 			unattended(t, dsn)
 			execute(t, dsn, before)
-			execute(t, dsn, fill)
+			execute(t, dsn, manyJobs)
 			requireIndexes(t, dsn)
 			execute(t, dsn, `DELETE FROM longshore.ready WHERE place < 90000`)
 			execute(t, dsn, analyze)
