@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/internal/queue"
@@ -102,8 +103,11 @@ func TestAServerThatComesWhileAnotherDoesNotListenIsNoticed(t *testing.T) {
 	require.Eventually(t, b.isAlone, soon, tick, "a single server does not know that it is alone")
 	// The connection that listens is gone while another server comes, and is there again when that
 	// one adds a job.
+	direct, err := pgx.Connect(t.Context(), p.dsn)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, direct.Close(context.WithoutCancel(t.Context()))) }()
 	p.refuse(true)
-	require.Equal(t, 1, killListeners(t, b))
+	require.Equal(t, 1, killListeners(t, direct))
 	require.Eventually(t, func() bool { return !b.notifier.listens.Load() }, soon, tick)
 	a := openServer(t, p.dsn, Options{})
 	p.refuse(false)

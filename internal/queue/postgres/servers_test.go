@@ -208,11 +208,11 @@ func TestPollsFindWhatNothingNotifiesOf(t *testing.T) {
 }
 
 // killListeners ends the connections that listen, and returns how many there were.
-func killListeners(t *testing.T, s *Store) (n int) {
+func killListeners(t *testing.T, from reader) (n int) {
 	t.Helper()
 	const statement = `
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN %'`
-	require.NoError(t, s.pool.QueryRow(t.Context(), statement).Scan(&n))
+	require.NoError(t, from.QueryRow(t.Context(), statement).Scan(&n))
 	return n
 }
 
@@ -223,7 +223,7 @@ func TestServersListenAgainWhenTheirConnectionWasKilled(t *testing.T) {
 	awaitListening(t, b)
 	for range 3 {
 		got := takeLater(t, b, "killed")
-		require.Equal(t, 2, killListeners(t, a))
+		require.Equal(t, 2, killListeners(t, a.pool))
 		id := add(t, a, queue.NewJob{Type: "killed"})[0]
 		l := get(t, got)
 		require.NoError(t, l.err)
