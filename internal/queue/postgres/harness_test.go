@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"sync"
@@ -77,11 +78,13 @@ func execute(t queuetest.TB, dsn, statements string) {
 
 // harness runs the conformance suite on a database of its own.
 type harness struct {
-	dsn    string
-	limits limits
-	store  *Store
-	mu     sync.Mutex
-	time   time.Time // guarded by mu; what the database's clock shows
+	dsn     string
+	address string // of the database to the store; "" for dsn
+	options Options
+	limits  limits
+	store   *Store
+	mu      sync.Mutex
+	time    time.Time // guarded by mu; what the database's clock shows
 }
 
 // smallLimits make small graphs and short backlogs meet every limit.
@@ -114,7 +117,9 @@ func (h *harness) setClock(at time.Time) {
 
 func (h *harness) open(t queuetest.TB) {
 	t.Helper()
-	store, err := open(context.Background(), h.dsn, Options{Logger: failOnError{t}}, h.limits)
+	address, options := cmp.Or(h.address, h.dsn), h.options
+	options.Logger = failOnError{t}
+	store, err := open(context.Background(), address, options, h.limits)
 	require.NoError(t, err)
 	store.keeper.mu.Lock()
 	store.keeper.clock = h.Now
