@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,6 +72,41 @@ func TestWhoSleepsWhenItsClaimIsCutGetsTheJob(t *testing.T) {
 			return s.RequeueOrFinishJob(t.Context(), l.lease.Token, 0, queue.Outcome{})
 		})
 	})
+}
+
+// blockClaims has claims wait for their leases until what it returns is called.
+func blockClaims(t *testing.T, dsn string) (goOn func()) {
+	t.Helper()
+	execute(t, dsn, `
+CREATE FUNCTION longshore.wait() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NULL; END';
+CREATE TRIGGER wait BEFORE INSERT ON longshore.leases FOR EACH STATEMENT EXECUTE FUNCTION longshore.wait()`)
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
+	require.NoError(t, err)
+	goOn = sync.OnceFunc(func() { _ = conn.Close(ctx) })
+	t.Cleanup(goOn)
+	_, err = conn.Exec(ctx, `SELECT pg_advisory_lock(42)`)
+	require.NoError(t, err)
+	return goOn
+}
+
+func TestAClaimThatGoesOnAfterItsConnectionIsGoneLeavesNoLease(t *testing.T) {
+	t.Parallel()
+	s, p := behindProxy(t)
+	add(t, s, queue.NewJob{Type: "claimed"})
+	goOn := blockClaims(t, p.dsn)
+	happened := p.cutAt(underWay, claimMarker)
+	_, err := s.Dequeue(over(), queue.DequeueRequest{Types: []string{"claimed"}, Worker: "first"})
+	requireCut(t, underWay, happened, err)
+	// It is looked for in vain, because it has not been granted yet.
+	require.Eventually(t, func() bool {
+		s.keeper.orphans.mu.Lock()
+		defer s.keeper.orphans.mu.Unlock()
+		return !s.keeper.orphans.looked.IsZero()
+	}, soon, tick)
+	goOn()
+	requireHandedOutAgain(t, s, "second")
 }
 
 func TestADequeueThatIsRepeatedKeepsTheLeaseOfAnUnknownOutcome(t *testing.T) {

@@ -387,6 +387,7 @@ func (d *dispatcher) lookAgain(ctx context.Context, parts []*roundOf) {
 		err = d.store.tail.sync(ctx)
 	}
 	if err != nil {
+		d.store.tail.doubt(err) // what somebody else had locked may be there for those who sleep
 		d.fail(parts, err)
 		return
 	}

@@ -39,10 +39,11 @@ func (s *Store) enqueueGraph(ctx context.Context, jobs []queue.NewJob, lanes []i
 		answer = e.answer
 		return nil
 	})
-	if err == nil {
-		s.keeper.kick() // some may fall due
+	if err != nil {
+		return nil, err
 	}
-	return answer, err
+	s.keeper.kick() // some may fall due
+	return answer, nil
 }
 
 // enqueuing is one call to Enqueue as part of a change.

@@ -32,6 +32,9 @@ func (c cut) String() string {
 
 func cuts() []cut { return []cut{beforeStatement, underWay, beforeAnswer, afterAnswer} }
 
+// cancelCode begins a request to cancel what another connection does.
+const cancelCode = 80877102
+
 // proxy stands between a store and its database, and knows enough of the protocol to cut
 // a connection at a statement.
 type proxy struct {
@@ -169,8 +172,8 @@ func (c *proxied) requests() {
 		}
 	}()
 	first, err := readMessage(c.client, false)
-	if err != nil {
-		return
+	if err != nil || binary.BigEndian.Uint32(first[4:]) == cancelCode {
+		return // a client that lost its connection would cancel its statement, if the network let it
 	}
 	for message := first; ; {
 		if at, happened := c.proxy.meant(c.statementOf(message)); at != 0 {
