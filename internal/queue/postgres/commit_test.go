@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -128,6 +129,29 @@ func TestAJobOfAnEnqueueWithAnUnknownOutcomeIsHandedOut(t *testing.T) {
 			require.Equal(t, added[0].ID, l.lease.JobID)
 			require.Equal(t, 1, jobsIn(t, s))
 			done(t, s, &l.lease)
+		})
+	}
+}
+
+// Nobody waits for the job when it is added: its round claims nothing, and who asks later has to
+// find it.
+func TestAJobOfAnEnqueueWithAnUnknownOutcomeIsFoundLater(t *testing.T) {
+	t.Parallel()
+	for _, at := range []cut{underWay, beforeAnswer} {
+		t.Run(at.String(), func(t *testing.T) {
+			t.Parallel()
+			s, p := behindProxy(t)
+			awaitListening(t, s)
+			require.Eventually(t, s.isAlone, soon, tick)
+			happened := p.cutAt(at, enqueueMarker)
+			_, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "unknown"}})
+			requireCut(t, at, happened, err)
+			ctx, cancel := context.WithTimeout(t.Context(), soon)
+			defer cancel()
+			l := repeat(t, func() (queue.Lease, error) {
+				return s.Dequeue(ctx, queue.DequeueRequest{Types: []string{"unknown"}})
+			})
+			done(t, s, &l)
 		})
 	}
 }
