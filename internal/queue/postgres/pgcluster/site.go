@@ -25,8 +25,8 @@ const (
 	socketLimit = 100
 	// programTimeout is how long one of PostgreSQL's programs may take, such as initdb.
 	programTimeout = time.Minute
-	// oldest is the first version that can drop a database that somebody is connected to.
-	oldest = 13
+	// oldest is the first version that the engine is written for.
+	oldest = 14
 )
 
 // ErrNotFound is returned by Open if there is no PostgreSQL. Who calls Open knows how to get it.
