@@ -63,11 +63,12 @@ test: ## Run every test with the race detector (installs PostgreSQL if it can)
 	$(GO) test -race -shuffle=on -timeout 15m ./...
 	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -race -shuffle=on -timeout 15m ./...); done
 
+# -short leaves out those tests of other packages that want a PostgreSQL.
 .PHONY: test-embedded
 test-embedded: ## Run the tests that need no PostgreSQL
 	packages=$$($(GO) list ./... | grep -v '/internal/queue/postgres\(/\|$$\)'); \
-		$(GO) test -race -shuffle=on -timeout 15m $$packages
-	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -race -shuffle=on -timeout 15m ./...); done
+		$(GO) test -race -short -shuffle=on -timeout 15m $$packages
+	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -race -short -shuffle=on -timeout 15m ./...); done
 
 .PHONY: fuzz-short
 fuzz-short: ## Run every fuzz target for a few seconds (FUZZTIME=5s)

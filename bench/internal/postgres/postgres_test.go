@@ -23,10 +23,11 @@ func directory(t *testing.T) string {
 
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	programs, err := postgres.Find()
-	if err != nil {
-		t.Skip(err)
+	if testing.Short() {
+		t.Skip("it wants a PostgreSQL")
 	}
+	programs, err := postgres.Find()
+	require.NoError(t, err)
 	at := directory(t)
 	c, err := postgres.Start(t.Context(), at, postgres.Options{Programs: programs})
 	require.NoError(t, err)

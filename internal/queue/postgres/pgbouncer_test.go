@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,7 +33,7 @@ func bouncer(t *testing.T, dsn string) (through func(dsn string) string) {
 		path, err = exec.LookPath("/usr/sbin/pgbouncer")
 	}
 	if err != nil {
-		t.Skip("there is no pgbouncer; `scripts/postgres pgbouncer` installs it")
+		t.Fatal("there is no pgbouncer; `scripts/postgres pgbouncer` installs it, and `make test-embedded` does without")
 	}
 	server, err := pgx.ParseConfig(dsn)
 	require.NoError(t, err)
@@ -110,29 +108,21 @@ func ownerOf(t *testing.T, dir string) *syscall.Credential {
 func bouncedGroups() []string {
 	return []string{
 		"Enqueue", "Idempotency", "Unique", "Dequeue", "DequeueOnce", "DequeueBatch", "Order", "Schedule", "Update", "Requeue",
-		"Failure", "Cancel", "Delete", "Many", "Dependencies", "Progress", "Await", "Events", "Workers", "Storm",
+		"Failure", "Cancel", "Delete", "Many", "Dependencies", "Progress", "Await", "Events", "Workers", "Storm", "Random",
 	}
 }
 
 // TestStoreBehindPgBouncer runs a part of the conformance suite through a PgBouncer.
 func TestStoreBehindPgBouncer(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("it takes a minute")
-	}
 	through := bouncer(t, pgtest.Database(t))
 	queuetest.Test(t, func(t queuetest.TB) queuetest.Harness {
-		if t, is := t.(*testing.T); is {
-			if group := strings.Split(t.Name(), "/")[1]; !slices.Contains(bouncedGroups(), group) {
-				t.Skip("the other groups do")
-			}
-		}
 		h := &harness{dsn: emptyOne(t), limits: smallLimits()}
 		h.address, h.options = through(h.dsn), Options{NoListen: true, PollInterval: 50 * time.Millisecond}
 		h.setClock(time.Now().UTC().Truncate(time.Microsecond))
 		h.open(t)
 		return h
-	})
+	}, bouncedGroups()...)
 }
 
 func TestServersBehindPgBouncer(t *testing.T) {

@@ -8,6 +8,7 @@ package queuetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -114,10 +115,11 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Test runs the conformance suite against the harnesses that open makes, one for each test.
+// Test runs the conformance suite against the harnesses that open makes, one for each test. If groups
+// are named it runs only those.
 //
 //nolint:tparallel // the engine's own test, which calls this, is parallel
-func Test(t *testing.T, open func(t TB) Harness) {
+func Test(t *testing.T, open func(t TB) Harness, only ...string) {
 	t.Helper()
 	groups := []struct {
 		name  string
@@ -159,7 +161,11 @@ func Test(t *testing.T, open func(t TB) Harness) {
 		{"Concurrency", concurrencyTests},
 		{"Storm", stormTests},
 	}
+	isMeant := func(group string) bool { return len(only) == 0 || slices.Contains(only, group) }
 	for _, group := range groups {
+		if !isMeant(group.name) {
+			continue
+		}
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -168,6 +174,9 @@ func Test(t *testing.T, open func(t TB) Harness) {
 				test(t, &fixture{Harness: h})
 			})
 		}
+	}
+	if !isMeant("Random") {
+		return
 	}
 	t.Run("Random", func(t *testing.T) {
 		t.Parallel()

@@ -15,10 +15,11 @@ import (
 
 func TestRiver(t *testing.T) {
 	t.Parallel()
-	programs, err := postgres.Find()
-	if err != nil {
-		t.Skip(err)
+	if testing.Short() {
+		t.Skip("it wants a PostgreSQL")
 	}
+	programs, err := postgres.Find()
+	require.NoError(t, err)
 	above := t.TempDir()
 	require.NoError(t, os.Chmod(filepath.Dir(above), 0o711))
 	c, err := postgres.Start(t.Context(), filepath.Join(above, "pg"), postgres.Options{Programs: programs})
