@@ -92,10 +92,10 @@ func hashOf(key string) []byte {
 // What of addJobs depends on whether any call has an idempotency key.
 const (
 	keyedCalls = `
-calls AS MATERIALIZED (SELECT * FROM unnest($9::bytea[], $10::bytea[]) WITH ORDINALITY AS k(hash, digest, call)),
+calls AS MATERIALIZED (SELECT * FROM unnest($12::bytea[], $13::bytea[]) WITH ORDINALITY AS k(hash, digest, call)),
 keyed AS (
   INSERT INTO longshore.calls (hash, digest, until, jobs)
-  SELECT k.hash, k.digest, clock.now + $11::bigint * interval '1 microsecond',
+  SELECT k.hash, k.digest, clock.now + $14::bigint * interval '1 microsecond',
     (SELECT array_agg(n.id ORDER BY n.n) FROM numbered n WHERE n.call = k.call)
   FROM calls k, clock WHERE k.hash IS NOT NULL ORDER BY k.hash
   ON CONFLICT DO NOTHING RETURNING hash
@@ -109,7 +109,7 @@ added AS MATERIALIZED (
 WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),
 given AS MATERIALIZED (
   SELECT g.*, nextval('longshore.places') AS place
-  FROM unnest($1::int[], $2::smallint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $12::bigint[])
+  FROM unnest($1::int[], $2::smallint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
     WITH ORDINALITY AS g(lane, rank, args, labels, terms, trace_parent, timeout, heartbeat_timeout, call, n)
 ),
 stamped AS MATERIALIZED (
@@ -130,14 +130,14 @@ counted AS (
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
-  SELECT pg_current_xact_id(), $14, $13, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
+  SELECT pg_current_xact_id(), $11, $10, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
     array_agg(0::smallint), array_agg(3::smallint), array_agg(0::bigint), array_agg(1::bigint), false
   FROM added GROUP BY now
 )
 SELECT n, place, id, now FROM added`
 	addJobs        = addJobsBegin + keyedCalls + addJobsEnd
 	addJobsKeyless = addJobsBegin + `
-added AS MATERIALIZED (SELECT * FROM numbered WHERE $9::bytea[] IS NULL AND $10::bytea[] IS NULL AND $11::bigint = 0)` + addJobsEnd
+added AS MATERIALIZED (SELECT * FROM numbered)` + addJobsEnd
 )
 
 // addJobsPart is the part of a round that adds the jobs of several calls, in their order.
@@ -160,13 +160,14 @@ func (s *Store) prepareEnqueue(calls []enqueueCall) (prepared[enqueueAnswer], er
 func (p *addJobsPart) queue(batch *pgx.Batch, number int16) {
 	in := p.adding
 	statement := addJobsKeyless
-	var hashes, digests [][]byte
-	var ttl int64
-	if in.keyed {
-		statement, hashes, digests, ttl = addJobs, in.hashes, in.digests, p.store.onceTTL.Microseconds()
+	args := []any{
+		in.lanes, in.ranks, in.args, in.labels, in.terms, in.traces, in.timeouts, in.heartbeats, in.calls, p.store.id, number,
 	}
-	batch.Queue(statement, in.lanes, in.ranks, in.args, in.labels, in.terms, in.traces, in.timeouts, in.heartbeats,
-		hashes, digests, ttl, in.calls, p.store.id, number).Query(p.read)
+	if in.keyed {
+		statement = addJobs
+		args = append(args, in.hashes, in.digests, p.store.onceTTL.Microseconds())
+	}
+	batch.Queue(statement, args...).Query(p.read)
 }
 
 func (p *addJobsPart) read(rows pgx.Rows) error {

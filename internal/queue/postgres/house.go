@@ -76,15 +76,13 @@ func (s *Store) refreshAfterSilence(ctx context.Context) error {
 	})
 }
 
-// part ends that.
+// part ends that, unless ctx ends first.
 func (s *Store) part(ctx context.Context) error {
-	return s.database(ctx, func(ctx context.Context) error {
-		if _, err := s.pool.Exec(ctx, `DELETE FROM longshore.workers WHERE server = $1`, s.id); err != nil {
-			return err
-		}
-		_, err := s.pool.Exec(ctx, `DELETE FROM longshore.servers WHERE id = $1`, s.id)
-		return err
-	})
+	if _, err := s.pool.Exec(ctx, `DELETE FROM longshore.workers WHERE server = $1`, s.id); err != nil {
+		return translate(err)
+	}
+	_, err := s.pool.Exec(ctx, `DELETE FROM longshore.servers WHERE id = $1`, s.id)
+	return translate(err)
 }
 
 // keepHouse does what any server may do, every now and then, until ctx ends.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -232,13 +231,13 @@ func (l *lister) look(ctx context.Context, most int) (found []looked, err error)
 
 const findMatching = `
 SELECT number FROM longshore.lanes
-WHERE (cardinality($1::text[]) = 0 OR type = ANY($1)) AND (cardinality($2::text[]) = 0 OR channel = ANY($2)) LIMIT $3`
+WHERE (cardinality($1::text[]) = 0 OR type = ANY($1)) AND (cardinality($2::text[]) = 0 OR channel = ANY($2))`
 
 // lanesMatching returns the numbers of the lanes with any of the types and any of the channels; none
 // means all.
 func (s *Store) lanesMatching(ctx context.Context, types, channels []string) (numbers []int32, err error) {
 	err = s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, findMatching, emptyNotNull(types), emptyNotNull(channels), math.MaxInt32)
+		rows, err := s.pool.Query(ctx, findMatching, emptyNotNull(types), emptyNotNull(channels))
 		if err != nil {
 			return err
 		}

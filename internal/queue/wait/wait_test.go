@@ -143,6 +143,23 @@ func TestNotifyWakesAllWhoSubscribedBefore(t *testing.T) {
 	watch.Notify("never heard of")
 }
 
+func TestNotifyAllWakesEverybody(t *testing.T) {
+	t.Parallel()
+	var watch wait.Watch[string]
+	a, stopA := watch.Subscribe("a")
+	b, stopB := watch.Subscribe("b")
+	watch.NotifyAll()
+	require.True(t, closed(a))
+	require.True(t, closed(b))
+	again, stopAgain := watch.Subscribe("a")
+	require.False(t, closed(again))
+	stopA()
+	stopB()
+	watch.Notify("a")
+	require.True(t, closed(again), "who left late took nobody with him")
+	stopAgain()
+}
+
 func closed(c <-chan struct{}) bool {
 	select {
 	case <-c:
