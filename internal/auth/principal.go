@@ -1,0 +1,66 @@
+package auth
+
+import (
+	"context"
+	"slices"
+)
+
+// Principal is who a request comes from. It is not changed once it is made, and may be shared.
+type Principal struct {
+	// Name is unique among all principals, and fit to be logged: the kind of credential, a colon,
+	// and the name that it has there, such as "key:ci" or "oidc:alice". It stays the same when a
+	// credential is rotated.
+	Name     string
+	Scopes   Scopes
+	Channels Channels
+}
+
+// May reports whether the principal has the scope on the channel.
+func (p *Principal) May(scope Scopes, channel string) bool {
+	return p.Scopes.Has(scope) && p.Channels.Has(channel)
+}
+
+// Channels is a set of channels. The zero value is empty.
+type Channels struct {
+	all   bool
+	names []string // sorted, each once
+}
+
+// AllChannels is the set of every channel that there is or will be.
+func AllChannels() Channels { return Channels{all: true} }
+
+// SomeChannels is the set of the named channels.
+func SomeChannels(names ...string) Channels {
+	sorted := slices.Clone(names)
+	slices.Sort(sorted)
+	return Channels{names: slices.Compact(sorted)}
+}
+
+// Has reports whether the channel is in the set.
+func (c Channels) Has(channel string) bool {
+	if c.all {
+		return true
+	}
+	_, found := slices.BinarySearch(c.names, channel)
+	return found
+}
+
+// All reports whether the set is that of every channel.
+func (c Channels) All() bool { return c.all }
+
+// Names returns the channels of the set, sorted; none if it is that of every channel. The caller
+// must not change them.
+func (c Channels) Names() []string { return c.names }
+
+type principalKey struct{}
+
+// WithPrincipal returns a context of a request that comes from the principal.
+func WithPrincipal(ctx context.Context, p *Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// PrincipalOf returns who the request of the context comes from; nil where nobody is asked.
+func PrincipalOf(ctx context.Context) *Principal {
+	p, _ := ctx.Value(principalKey{}).(*Principal)
+	return p
+}
