@@ -39,6 +39,17 @@ build: ## Build bin/longshore-server and bin/longshore-worker
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/longshore-server ./cmd/server
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/longshore-worker ./cmd/worker
 
+.PHONY: reproducible
+reproducible: ## Build twice, in two places, and fail unless the programs are the same
+	@scripts/reproducible '$(VERSION)' '$(COMMIT)'
+
+$(BIN)/cyclonedx-gomod: tools/sbom/go.mod tools/sbom/go.sum
+	cd tools/sbom && $(GO) build -trimpath -buildvcs=false -o ../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+.PHONY: sbom
+sbom: build $(BIN)/cyclonedx-gomod ## Write what is in each program, as CycloneDX, to bin/*.cdx.json
+	@scripts/sbom $(BIN)/cyclonedx-gomod '$(VERSION)' $(BIN)/longshore-server $(BIN)/longshore-worker
+
 .PHONY: generate
 generate: ## Write the code that comes from api/openapi.yml
 	$(GO) tool oapi-codegen -config internal/api/oapi/generate.yml api/openapi.yml
@@ -51,6 +62,10 @@ verify: ## Fail if generated code, formatting or go.mod is not what it should be
 # The linter is built from the version that tools/go.mod pins.
 $(BIN)/golangci-lint: tools/go.mod tools/go.sum
 	cd tools && $(GO) build -trimpath -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: verify-deploy
+verify-deploy: build ## Check what deploy/ has (installs systemd's tools if it can)
+	@scripts/verify-deploy $(BIN)/longshore-server
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters, tests included
@@ -86,8 +101,8 @@ bench: build ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)
 	$(BIN)/longshore-bench --server $(BIN)/longshore-server --json bench/results/longshore.json $(BENCHFLAGS)
 
 .PHONY: ci
-ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo on both stores
-	@for target in verify lint test fuzz-short demo "demo STORE=postgres"; do \
+ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo on both stores, reproducible, sbom, verify-deploy
+	@for target in verify lint test fuzz-short demo "demo STORE=postgres" reproducible sbom verify-deploy; do \
 		echo "=== make $$target"; start=$$SECONDS; \
 		$(MAKE) --no-print-directory $$target; \
 		echo "=== make $$target: done in $$((SECONDS - start)) s"; \
