@@ -37,6 +37,7 @@ type flags struct {
 	IdempotencyTTL      time.Duration `default:"24h" help:"How long calls with an Idempotency-Key are remembered."`
 	Retention           time.Duration `default:"168h" help:"How long a job is kept that is over; 0 for ever."`
 	BackupDir           string        `placeholder:"DIR" help:"Directory that backups are made in, by POST /v1/admin/backup. None are made unless it is given."`
+	Auth                []string      `placeholder:"KIND" help:"Kind of credentials that requests must have one of; may be there several times. Without it nobody is asked who they are."`
 	ShutdownTimeout     time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat           string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

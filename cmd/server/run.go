@@ -59,6 +59,7 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		IdempotencyTTL:      f.IdempotencyTTL,
 		Retention:           f.Retention,
 		BackupDir:           f.BackupDir,
+		Auth:                f.Auth,
 		Logger:              log,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {

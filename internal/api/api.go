@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
+	"github.com/longshore-queue/longshore/internal/auth"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -29,9 +29,6 @@ const (
 	DefaultBodyTimeout      = 30 * time.Second
 	DefaultWriteTimeout     = 30 * time.Second
 )
-
-// parameterName is a parameter in one of Echo's routes.
-var parameterName = regexp.MustCompile(`:(\w+)`)
 
 // releaseTimeout bounds the release of a lease whose holder went away before it had it.
 const releaseTimeout = 5 * time.Second
@@ -65,6 +62,9 @@ type Options struct {
 	// Backup makes a backup of that name; nil if none can be made. queue.ErrBackupExists,
 	// queue.ErrBackupUnderWay.
 	Backup func(ctx context.Context, name string) (queue.Backup, error)
+	// Authenticator finds out who each request comes from, before anything of it is read but its
+	// head; nil for nobody: then whoever reaches the API may do everything.
+	Authenticator auth.Authenticator
 	// Stopping ends when the server begins to shut down. Whoever waits is answered then,
 	// nobody is made to wait any more, and no more leases are granted by waiting.
 	Stopping context.Context
@@ -72,18 +72,17 @@ type Options struct {
 
 // API answers the requests of the contract. It is an http.Handler.
 type API struct {
-	queue      Queue
-	options    Options
-	sizes      sizes
-	producer   producer
-	log        *logrus.Logger
-	echo       *echo.Echo
-	document   document
-	catalogue  catalogue
-	operations map[string]operation
-	answers    sync.Pool         // of *jobAnswer
-	readers    atomic.Int64      // of events
-	routes     map[string]string // from Echo's way of writing a route to the contract's
+	queue     Queue
+	options   Options
+	sizes     sizes
+	producer  producer
+	log       *logrus.Logger
+	echo      *echo.Echo
+	document  document
+	catalogue catalogue
+	answers   sync.Pool        // of *jobAnswer
+	readers   atomic.Int64     // of events
+	routes    map[string]route // by Echo's way of writing the path
 }
 
 // New returns an API in front of the queue. It starts nothing.
@@ -105,7 +104,7 @@ func New(q Queue, options Options) (*API, error) {
 	}
 	a := &API{
 		queue: q, options: options, sizes: sizes, producer: producer, log: options.Logger,
-		document: loadDocument(), catalogue: newCatalogue(), operations: operations(), routes: make(map[string]string),
+		document: loadDocument(), catalogue: newCatalogue(),
 	}
 
 	a.echo = echo.New()
@@ -114,8 +113,8 @@ func New(q Queue, options Options) (*API, error) {
 	a.echo.HTTPErrorHandler = func(err error, c echo.Context) { a.fail(c, err) }
 	a.echo.Use(a.edge)
 	oapi.RegisterHandlers(heads{a.echo}, oapi.NewStrictHandler(a, nil))
-	for _, route := range a.echo.Routes() {
-		a.routes[route.Path] = parameterName.ReplaceAllString(route.Path, "{$1}")
+	if a.routes, err = routesOf(a.echo.Routes(), operations()); err != nil {
+		return nil, err
 	}
 	return a, nil
 }

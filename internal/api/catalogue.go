@@ -9,6 +9,7 @@ const (
 	codeBackupUnderWay       = "backup-under-way"
 	codeBackupsDisabled      = "backups-disabled"
 	codeBodyTooLarge         = "body-too-large"
+	codeChannelForbidden     = "channel-forbidden"
 	codeDependencyNotFound   = "dependency-not-found"
 	codeDependencyFailed     = "dependency-not-succeeded"
 	codeErrorNotFound        = "error-not-found"
@@ -30,6 +31,8 @@ const (
 	codeMethodNotAllowed     = "method-not-allowed"
 	codeRequestTimeout       = "request-timeout"
 	codeRouteNotFound        = "route-not-found"
+	codeScopeMissing         = "scope-missing"
+	codeUnauthenticated      = "unauthenticated"
 	codeUnavailable          = "unavailable"
 	codeUniqueKeyTaken       = "unique-key-taken"
 	codeUnsupportedMediaType = "unsupported-media-type"
@@ -68,6 +71,10 @@ func kinds() []kind {
 			codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
 			"The body is longer than the server's --max-body-bytes, or --max-batch-bytes for a batch. Keep large data elsewhere and send a reference to it, or create fewer jobs in one call.",
 			"the body is longer than this server accepts",
+		}, {
+			codeChannelForbidden, http.StatusForbidden, "The channel is not the credential's",
+			"The request names a channel that its credential is not for, whether or not there is such a channel, or is about the whole server and its credential is not for every channel. Nothing was changed. Name another channel, or use another credential.",
+			"the credential is not for this channel",
 		}, {
 			codeDependencyNotFound, http.StatusUnprocessableEntity, "A dependency does not exist",
 			"The job names a dependency that no job has as its id; the field tells which. Nothing was created. Create dependencies first.",
@@ -152,6 +159,14 @@ func kinds() []kind {
 			codeRouteNotFound, http.StatusNotFound, "There is no such path",
 			"The server has nothing at this path. GET /openapi.json describes what it has.",
 			"there is nothing at this path; /openapi.json describes what there is",
+		}, {
+			codeScopeMissing, http.StatusForbidden, "The credential lacks a scope",
+			"The credential is good, but not for this call; the detail names the scope that it lacks. Nothing was changed. Use another credential, or have a scope added to this one.",
+			"the credential lacks a scope",
+		}, {
+			codeUnauthenticated, http.StatusUnauthorized, "The request has no good credential",
+			"The server wants to know who calls, and the request has no credential, or one that is malformed, unknown, revoked, expired, or meant for somebody else: it does not say which. Nothing was read or changed. Send a good one, such as an API key in the header Authorization: Bearer.",
+			"the request has no credential that is good here",
 		}, {
 			codeUnavailable, http.StatusServiceUnavailable, "The server cannot take requests now",
 			"The server is shutting down, or its store has failed. Whether the change was made is not known. Try again after the time in Retry-After.",

@@ -13,6 +13,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/sirupsen/logrus"
+
+	"github.com/longshore-queue/longshore/internal/auth"
 )
 
 const headerRequestID = "X-Request-Id"
@@ -28,14 +30,14 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
 		c.Response().Header()[headerRequestID] = []string{requestID(c.Request())}
-		code, aborted := "", false
+		var f failure
 		if err := a.call(next, c); err != nil {
-			code, aborted = a.fail(c, err)
+			f = a.fail(c, err)
 		}
 		a.allowTime(c.Response().Writer, 0) // to read what net/http has held back
 		// The level is looked at first, since the fields are most of the work.
 		if a.log.IsLevelEnabled(logrus.InfoLevel) {
-			a.access(c, started, code, aborted)
+			a.access(c, started, f)
 		}
 		return nil
 	}
@@ -61,24 +63,39 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
 		// ways. No path of the contract needs an escape.
 		return &requestError{code: codeRouteNotFound}
 	}
+	op := a.operationOf(c)
+	if op == nil {
+		if err := checkPath(c); err != nil {
+			return err
+		}
+		return next(c) // which says what there is instead
+	}
+	if err := a.authorise(c, &op.needs); err != nil {
+		return err
+	}
 	if err := checkPath(c); err != nil {
 		return err
 	}
-	if c.Request().URL.RawQuery != "" && a.routed(c) {
-		if err := a.checkQuery(c); err != nil {
+	if c.Request().URL.RawQuery != "" {
+		if err := checkQuery(c, op); err != nil {
 			return err
 		}
 	}
-	if err := a.takeTerms(c); err != nil {
+	if err := takeTerms(c, op); err != nil {
 		return err
 	}
 	return next(c)
 }
 
+// failure is how a request failed; zero if it did not.
+type failure struct {
+	code    string // that it was answered with
+	aborted bool   // the client was left without a whole answer
+	refused string // what is wrong with its credential
+}
+
 // fail answers with the problem that the error is, and logs the error if it is the server's.
-// It returns the code it answered with, and whether the client was left without a whole
-// answer.
-func (a *API) fail(c echo.Context, err error) (code string, aborted bool) {
+func (a *API) fail(c echo.Context, err error) failure {
 	if c.Request().Context().Err() != nil && errors.Is(err, context.Canceled) {
 		err = errGone
 	}
@@ -87,7 +104,7 @@ func (a *API) fail(c echo.Context, err error) (code string, aborted bool) {
 	id := w.Header().Get(headerRequestID)
 	var panicked *panicError
 	if !errors.As(err, &panicked) && w.Committed {
-		return "", true // the answer was being written: the connection broke
+		return failure{aborted: true} // the answer was being written: the connection broke
 	}
 	if k.code == codeInternal {
 		entry := a.log.WithError(err).WithFields(logrus.Fields{"request_id": id, "route": a.route(c)})
@@ -102,23 +119,26 @@ func (a *API) fail(c echo.Context, err error) (code string, aborted bool) {
 	if id := c.Param("id"); k.code == codeJobNotFound && id != "" {
 		shown.detail = "no job has the id " + id // not a secret, unlike a token
 	}
-	document, err := problem(k, shown, id)
-	if err != nil {
-		a.log.WithError(err).WithField("request_id", id).Error("problem not written")
-		return k.code, true
+	document, failed := problem(k, shown, id)
+	if failed != nil {
+		a.log.WithError(failed).WithField("request_id", id).Error("problem not written")
+		return failure{code: k.code, aborted: true}
+	}
+	if k.code == codeUnauthenticated {
+		w.Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
 	}
 	if k.status == http.StatusServiceUnavailable || k.code == codeKeyInUse {
 		w.Header().Set("Retry-After", "1")
 	}
 	if err := a.write(w, k.status, "application/problem+json", document); err != nil {
-		return k.code, true
+		return failure{code: k.code, aborted: true}
 	}
-	return k.code, errors.Is(err, errGone)
+	return failure{code: k.code, aborted: errors.Is(err, errGone), refused: whyRefused(err)}
 }
 
 // access writes the line of one request. It holds the route and not the path: the paths of
 // leases hold tokens.
-func (a *API) access(c echo.Context, started time.Time, code string, aborted bool) {
+func (a *API) access(c echo.Context, started time.Time, f failure) {
 	r, w := c.Request(), c.Response()
 	fields := logrus.Fields{
 		"method":      shorten(r.Method),
@@ -129,10 +149,16 @@ func (a *API) access(c echo.Context, started time.Time, code string, aborted boo
 		"request_id":  w.Header().Get(headerRequestID),
 		"remote_ip":   remoteIP(r),
 	}
-	if code != "" {
-		fields["code"] = code
+	if p := auth.PrincipalOf(r.Context()); p != nil {
+		fields["principal"] = p.Name
 	}
-	if aborted {
+	if f.code != "" {
+		fields["code"] = f.code
+	}
+	if f.refused != "" {
+		fields["refused"] = f.refused
+	}
+	if f.aborted {
 		fields["aborted"] = true
 	}
 	a.log.WithFields(fields).Info("request")
@@ -143,13 +169,7 @@ func (a *API) route(c echo.Context) string {
 	if c.Request().URL.RawPath != "" {
 		return ""
 	}
-	return a.routes[c.Path()]
-}
-
-// routed tells whether the request is one of the contract's, in path and method. Echo leaves
-// the methods of a path in its context when the request has another.
-func (a *API) routed(c echo.Context) bool {
-	return a.route(c) != "" && c.Get(echo.ContextKeyHeaderAllow) == nil
+	return a.routes[c.Path()].template
 }
 
 // remoteIP is the peer's own address. Headers that claim another are not believed.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"math"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -18,56 +17,6 @@ import (
 // before the generated code sees it: that accepts more forms of a UUID than the contract,
 // overlooks parameters it does not know, and repeats a bad value in its errors, which may be
 // a token.
-
-// operation is what an operation of the contract has beside its path and its body.
-type operation struct {
-	name        string // as the contract calls it
-	query       map[string]parameter
-	idempotent  bool // has an Idempotency-Key
-	traced      bool // has a traceparent
-	conditional bool // has an If-Match
-	cached      bool // has an If-None-Match
-}
-
-// parameter is one that may be in the query.
-type parameter struct {
-	check   func(name, value string) error
-	repeats bool // it may be there more than once
-}
-
-// operations are those that have any of it, by method and Echo's way of writing the path.
-func operations() map[string]operation {
-	names := parameter{check: checkNames}
-	return map[string]operation{
-		"GET /v1/events": {name: "streamEvents", query: map[string]parameter{"channel": names, "type": names, "id": {check: checkIDs}}},
-		"GET /v1/queues": {name: "listQueues", query: map[string]parameter{
-			"type": names, "channel": names, "limit": {check: checkLimit}, "cursor": {check: checkedLater},
-		}},
-		"GET /v1/workers":           {name: "listWorkers", query: map[string]parameter{"limit": {check: checkLimit}, "cursor": {check: checkedLater}}},
-		"GET /v1/demand":            {name: "getDemand", query: map[string]parameter{"types": names, "channels": names, "labels": names}},
-		"POST /v1/jobs":             {name: "createJob", idempotent: true, traced: true},
-		"POST /v1/jobs/batch":       {name: "createJobs", idempotent: true, traced: true},
-		"POST /v1/dequeue":          {name: "dequeue", idempotent: true},
-		"POST /v1/dequeue/batch":    {name: "dequeueBatch", idempotent: true},
-		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", idempotent: true},
-		"PATCH /v1/jobs/:id":        {name: "updateJob", conditional: true},
-		"GET /v1/jobs/:id":          {name: "getJob", cached: true, query: map[string]parameter{"wait_seconds": {check: checkWait}}},
-		"GET /v1/jobs": {name: "listJobs", query: map[string]parameter{
-			"state": {check: checkStates}, "type": names, "channel": names,
-			"label": {check: checkLabel, repeats: true}, "queued_from": {check: checkTime}, "queued_before": {check: checkTime},
-			"order": {check: checkOrder}, "fields": {check: checkFields}, "limit": {check: checkLimit}, "cursor": {check: checkCursor},
-		}},
-	}
-}
-
-// operationOf is the operation of a request that may have none of all that.
-func (a *API) operationOf(c echo.Context) operation {
-	method := c.Request().Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	return a.operations[method+" "+c.Path()]
-}
 
 func checkPath(c echo.Context) error {
 	for _, name := range c.ParamNames() {
@@ -87,14 +36,13 @@ func checkPath(c echo.Context) error {
 
 // checkQuery is for routes of the contract: what is wrong with a query goes after a path or a
 // method that is not there.
-func (a *API) checkQuery(c echo.Context) error {
+func checkQuery(c echo.Context, op *operation) error {
 	values, err := url.ParseQuery(c.Request().URL.RawQuery)
 	if err != nil {
 		return &requestError{code: codeInvalidRequest, detail: "the query of the URL is malformed"}
 	}
-	known := a.operationOf(c).query
 	for name, given := range values {
-		p, found := known[name]
+		p, found := op.query[name]
 		switch {
 		case !found:
 			return invalid(shorten(name), "is not a known parameter")

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
+	"github.com/longshore-queue/longshore/internal/auth"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -21,7 +22,8 @@ type cause struct {
 	leaseCode string
 }
 
-// causes lists every sentinel of the domain. The first that matches counts.
+// causes lists every sentinel of the domain, and those about credentials. The first that matches
+// counts.
 func causes() []cause {
 	return []cause{
 		{queue.ErrNotExist, codeJobNotFound, codeLeaseNotFound},
@@ -44,6 +46,9 @@ func causes() []cause {
 		{queue.ErrDamaged, codeInternal, codeInternal},
 		// The dequeue handler answers it with 204; anywhere else it is a bug.
 		{queue.ErrDequeueTimeout, codeInternal, codeInternal},
+		{auth.ErrNoCredential, codeUnauthenticated, codeUnauthenticated},
+		{auth.ErrBadCredential, codeUnauthenticated, codeUnauthenticated},
+		{auth.ErrCannotTell, codeUnavailable, codeUnavailable},
 	}
 }
 

@@ -49,14 +49,13 @@ func termsOf(ctx context.Context) *terms {
 
 // takeTerms reads the headers that the request's operation knows, and hands them on with its
 // context.
-func (a *API) takeTerms(c echo.Context) error {
+func takeTerms(c echo.Context, op *operation) error {
 	r := c.Request()
 	keys, parents := r.Header[headerIdempotencyKey], r.Header[headerTraceParent]
 	matches, known := r.Header[headerIfMatch], r.Header[headerIfNoneMatch]
 	if len(keys)+len(parents)+len(matches)+len(known) == 0 {
 		return nil
 	}
-	op := a.operationOf(c)
 	if !op.idempotent && !op.traced && !op.conditional && !op.cached {
 		return nil // many a client sends a traceparent with everything
 	}

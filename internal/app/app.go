@@ -98,7 +98,11 @@ func (a *App) Start() (err error) {
 			err = errors.Join(err, a.store.Close())
 		}
 	}()
-	handler, err := api.New(a.store, api.Options{
+	authenticators, err := a.authenticators()
+	if err != nil {
+		return err
+	}
+	settings := api.Options{
 		Logger:           a.log,
 		HeartbeatTimeout: a.options.HeartbeatTimeout,
 		MaxWait:          a.options.MaxWait,
@@ -108,7 +112,11 @@ func (a *App) Start() (err error) {
 		MaxResultBytes:   a.options.MaxResultBytes,
 		Backup:           a.backup(),
 		Stopping:         stopping,
-	})
+	}
+	if len(authenticators) > 0 {
+		settings.Authenticator = authenticators
+	}
+	handler, err := api.New(a.store, settings)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,9 @@ type Options struct {
 	BackupDir string
 	// Retention is how long a job that is over is kept; 0 for ever.
 	Retention time.Duration
+	// Auth are the kinds of credentials that a request may have, and must have one of; none to ask
+	// nobody who they are.
+	Auth []string
 	// Logger gets everything; nil for nobody.
 	Logger *logrus.Logger
 }
@@ -100,6 +103,9 @@ func (o Options) validate() error {
 		return &OptionError{"BackupDir", "makes no sense with PostgreSQL, which has its own ways to make backups"}
 	}
 	if err := o.validateDatabase(); err != nil {
+		return err
+	}
+	if err := o.validateAuth(); err != nil {
 		return err
 	}
 	if o.BackupDir != "" && o.Store == InMemory {

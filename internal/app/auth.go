@@ -1,0 +1,54 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/longshore-queue/longshore/internal/auth"
+)
+
+// credentialKinds are the kinds of credentials that Options.Auth may name, with what makes each one's
+// authenticator.
+func credentialKinds() map[string]func(*App) (auth.Authenticator, error) {
+	return map[string]func(*App) (auth.Authenticator, error){}
+}
+
+// validateAuth validates the kinds of credentials.
+func (o Options) validateAuth() error {
+	kinds := credentialKinds()
+	for i, kind := range o.Auth {
+		if kinds[kind] == nil {
+			return &OptionError{"Auth", fmt.Sprintf("must be one of %s, not %q", strings.Join(kindNames(), ", "), kind)}
+		}
+		if slices.Contains(o.Auth[:i], kind) {
+			return &OptionError{"Auth", "names " + kind + " twice"}
+		}
+	}
+	return nil
+}
+
+// kindNames are the kinds of credentials, in order.
+func kindNames() []string {
+	var names []string
+	for name := range credentialKinds() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// authenticators returns what finds out who a request comes from, in the order of the options;
+// none if nobody is asked.
+func (a *App) authenticators() (auth.Chain, error) {
+	var chain auth.Chain
+	kinds := credentialKinds()
+	for _, kind := range a.options.Auth {
+		one, err := kinds[kind](a)
+		if err != nil {
+			return nil, fmt.Errorf("set up authentication by %s: %w", kind, err)
+		}
+		chain = append(chain, one)
+	}
+	return chain, nil
+}
