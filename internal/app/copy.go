@@ -88,8 +88,8 @@ func describeCopy(from, to string, c *queue.Copied, kept bool, took time.Duratio
 		}
 	}
 	if kept {
-		fmt.Fprintf(&b, "copied: %d jobs, %d of which were running and wait again; idempotency keys: %d; %.1f s, %.0f jobs a second\n",
-			c.Jobs, c.Released, c.Calls, took.Seconds(), float64(c.Jobs)/took.Seconds())
+		fmt.Fprintf(&b, "copied: %d jobs, %d of which were running and wait again; idempotency keys: %d; API keys: %d; %.1f s, %.0f jobs a second\n",
+			c.Jobs, c.Released, c.Calls, c.APIKeys, took.Seconds(), float64(c.Jobs)/took.Seconds())
 	}
 	return b.String()
 }

@@ -8,6 +8,7 @@ const MaxDifferences = 100
 type Audit struct {
 	Jobs        int64    // that there are
 	Counts      Counts   // of them
+	APIKeys     int64    // that there are
 	Differences []string // MaxDifferences at most; none if the store is sound
 	More        int      // how many others there are
 }

@@ -99,6 +99,8 @@ type CopySource interface {
 	// Calls calls use with each call to Enqueue that is remembered. Calls that were handed leases
 	// are left out, because the leases end.
 	Calls(ctx context.Context, use func(*CopiedCall) error) error
+	// APIKeys calls use with each API key. What use is given is its own.
+	APIKeys(ctx context.Context, use func(*APIKey) error) error
 	// LastPlace returns a place above which none was ever given out.
 	LastPlace(ctx context.Context) (uint64, error)
 }
@@ -106,11 +108,12 @@ type CopySource interface {
 // CopyTarget is an empty store that is being filled. Nobody can use it before Keep has returned
 // nil.
 type CopyTarget interface {
-	// AddJob and AddCall keep nothing of what they are given.
+	// AddJob, AddCall and AddAPIKey keep nothing of what they are given.
 	AddJob(ctx context.Context, job *CopiedJob) error
 	AddCall(ctx context.Context, call *CopiedCall) error
-	// Complete is called once, after all jobs and calls were added: the store gives out places
-	// above last from there on.
+	AddAPIKey(ctx context.Context, key *APIKey) error
+	// Complete is called once, after everything was added: the store gives out places above last
+	// from there on.
 	Complete(ctx context.Context, last uint64) error
 	// Audit is called after Complete.
 	Audit(ctx context.Context) (Audit, error)
@@ -124,6 +127,7 @@ type Copied struct {
 	Target   Audit
 	Jobs     int64 // without those that are hidden
 	Calls    int64
+	APIKeys  int64
 	Released int64 // jobs that were running and wait again
 	found    Counts
 	given    Counts
@@ -193,6 +197,13 @@ func (c *Copied) copyAll(ctx context.Context, from CopySource, to CopyTarget, no
 	if err != nil {
 		return fmt.Errorf("copy the idempotency keys: %w", err)
 	}
+	err = from.APIKeys(ctx, func(key *APIKey) error {
+		c.APIKeys++
+		return to.AddAPIKey(ctx, key)
+	})
+	if err != nil {
+		return fmt.Errorf("copy the API keys: %w", err)
+	}
 	if err := to.Complete(ctx, last); err != nil {
 		return fmt.Errorf("complete the copy: %w", err)
 	}
@@ -208,6 +219,8 @@ func (c *Copied) check() error {
 		return errors.New("the copy is not sound")
 	case c.given != c.Target.Counts:
 		return fmt.Errorf("the copy has other jobs than were written: %v, and not %v by state", c.Target.Counts, c.given)
+	case c.APIKeys != c.Source.APIKeys || c.APIKeys != c.Target.APIKeys:
+		return fmt.Errorf("the source has %d API keys, %d were read, and the copy has %d", c.Source.APIKeys, c.APIKeys, c.Target.APIKeys)
 	default:
 		return nil
 	}

@@ -48,6 +48,16 @@ var (
 	ErrBackupExists = errors.New("there is a backup of that name")
 	// ErrBackupUnderWay: another backup is being made.
 	ErrBackupUnderWay = errors.New("another backup is being made")
+	// ErrNoAPIKey: there is no API key of that id.
+	ErrNoAPIKey = errors.New("API key does not exist")
+	// ErrAPIKeyExists: there is an API key of that id already.
+	ErrAPIKeyExists = errors.New("API key exists already")
+	// ErrTwoAPIKeys: as many API keys of the name are good as there may be.
+	ErrTwoAPIKeys = errors.New("two API keys of that name are good already")
+	// ErrAPIKeyName: the API keys of the name are for other channels.
+	ErrAPIKeyName = errors.New("API keys of that name are for other channels")
+	// ErrTooManyAPIKeys: there are MaxAPIKeys.
+	ErrTooManyAPIKeys = errors.New("there are too many API keys")
 	// ErrUnavailable: the store is closed or has failed; the outcome of a call that got this
 	// error is unknown.
 	ErrUnavailable = errors.New("queue is not available")

@@ -36,7 +36,7 @@ func auditAll(ctx context.Context, from reader) (queue.Audit, error) {
 		reader: from, ctx: ctx, want: make(map[byte]int64), lanes: make(map[queue.Lane]*queue.Counts),
 		numbers: make(map[queue.Lane]laneNumber), told: make(map[uuid.UUID]told),
 	}
-	for _, step := range []func() error{a.unfinished, a.jobs, a.indexes, a.tallies} {
+	for _, step := range []func() error{a.unfinished, a.jobs, a.indexes, a.tallies, a.apiKeys} {
 		if err := step(); err != nil {
 			return queue.Audit{}, err
 		}

@@ -195,6 +195,25 @@ func jobOfKey(key, value []byte) (id uuid.UUID, err error) {
 	return id, err
 }
 
+// apiKeys looks at the API keys, of which nothing is kept elsewhere.
+func (a *auditor) apiKeys() error {
+	var keys []queue.APIKey
+	err := a.scan([]byte{prefixAPIKey}, []byte{prefixAPIKey + 1}, func(key, value []byte) (bool, error) {
+		a.result.APIKeys++
+		k, err := decodeAPIKey(key, value)
+		if err != nil {
+			a.differ("%v", err)
+		} else {
+			keys = append(keys, k)
+		}
+		return true, nil
+	})
+	for _, line := range queue.CheckAPIKeys(keys) {
+		a.differ("%s", line)
+	}
+	return err
+}
+
 // shownKey is what is told of a key: a token is secret.
 func shownKey(key []byte) []byte {
 	if key[0] == prefixEndedLease {

@@ -117,6 +117,12 @@ func (t *CopyTarget) AddCall(_ context.Context, call *queue.CopiedCall) error {
 	return t.step(copyStep)
 }
 
+// AddAPIKey implements queue.CopyTarget.
+func (t *CopyTarget) AddAPIKey(_ context.Context, k *queue.APIKey) error {
+	t.set(apiKeyKey(t.key[:0], k.ID), encodeAPIKey(t.value[:0], k))
+	return t.step(copyStep)
+}
+
 // Complete implements queue.CopyTarget.
 func (t *CopyTarget) Complete(_ context.Context, last uint64) error {
 	for lane, tally := range t.lanes {

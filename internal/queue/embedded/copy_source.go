@@ -198,6 +198,16 @@ func (s *CopySource) Calls(ctx context.Context, use func(*queue.CopiedCall) erro
 	})
 }
 
+// APIKeys implements queue.CopySource.
+func (s *CopySource) APIKeys(ctx context.Context, use func(*queue.APIKey) error) error {
+	return s.scanAPIKeys("", func(k *queue.APIKey) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		return true, use(k)
+	})
+}
+
 func (o *onceJob) copied() (queue.CopiedAnswer, error) {
 	a := queue.CopiedAnswer{ID: o.id, Existing: o.existing}
 	r, err := decodeRecord(o.id, o.record)

@@ -32,6 +32,7 @@ import (
 //	c <lane>                    the lane's number, and how many jobs it has in each state
 //	t <time> <kind> <what>      what falls due: jobs that wait or expire, keys to be forgotten
 //	i <key's hash>              calls that were made with an idempotency key
+//	k <key's id>                API keys
 const (
 	prefixMeta       = 'm'
 	prefixJob        = 'j'
@@ -51,6 +52,7 @@ const (
 	prefixTally      = 'c'
 	prefixDue        = 't'
 	prefixOnce       = 'i'
+	prefixAPIKey     = 'k'
 )
 
 // What the store knows of itself.

@@ -91,6 +91,9 @@ func Audit(ctx context.Context, dsn string) (audit queue.Audit, err error) {
 		return audit, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if err := refuseOtherSchema(schemaOf(ctx, conn)); err != nil {
+		return audit, err
+	}
 	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		return auditIn(ctx, tx, &audit)
 	})
@@ -110,7 +113,24 @@ func auditIn(ctx context.Context, tx pgx.Tx, audit *queue.Audit) error {
 			return err
 		}
 	}
+	keys, err := allKeys(ctx, tx)
+	if err != nil {
+		return err
+	}
+	audit.APIKeys = int64(len(keys))
+	for _, line := range queue.CheckAPIKeys(keys) {
+		differ(audit, line)
+	}
 	return nil
+}
+
+// differ notes a difference.
+func differ(audit *queue.Audit, line string) {
+	if len(audit.Differences) == queue.MaxDifferences {
+		audit.More++
+		return
+	}
+	audit.Differences = append(audit.Differences, line)
 }
 
 func countAll(ctx context.Context, tx pgx.Tx, audit *queue.Audit) error {
@@ -144,14 +164,10 @@ func checkOne(ctx context.Context, tx pgx.Tx, check string, audit *queue.Audit) 
 		if err := rows.Scan(&difference); err != nil {
 			return err
 		}
-		if len(audit.Differences) == queue.MaxDifferences {
-			audit.More++
-			continue
-		}
 		if difference == nil {
 			difference = new("something without a name")
 		}
-		audit.Differences = append(audit.Differences, *difference)
+		differ(audit, *difference)
 	}
 	return rows.Err()
 }

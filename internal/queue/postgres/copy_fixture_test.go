@@ -29,6 +29,14 @@ type filled struct {
 	needing uuid.UUID // pending, and handed the result of a job that was deleted
 	result  json.RawMessage
 	told    uuid.UUID // over, and depends on one that is gone
+	keys    []queue.APIKey
+}
+
+func (*filled) apiKeys(t *testing.T, q queuetest.Queue) []queue.APIKey {
+	t.Helper()
+	page, err := q.APIKeys(t.Context(), queue.APIKeyListing{Limit: queue.MaxPage})
+	require.NoError(t, err)
+	return page.Keys
 }
 
 func (f *filled) add(jobs ...queue.NewJob) []uuid.UUID {
@@ -116,6 +124,15 @@ func fill(t *testing.T, q queuetest.Queue) *filled {
 	require.NoError(t, err)
 	_, err = q.EnqueueOnce(t.Context(), []queue.NewJob{{Type: "once"}}, queue.Once{Key: "plain"})
 	require.NoError(t, err)
+	for _, add := range []queue.NewAPIKey{
+		{ID: "second", Name: "ci", Hash: [32]byte{1, 31: 9}, Scopes: []string{"work", "read"}, Channels: []string{"b", "a"}},
+		{ID: "first", Name: "all", Scopes: []string{"admin"}, Lifetime: time.Hour},
+	} {
+		_, err = q.CreateAPIKey(t.Context(), add)
+		require.NoError(t, err)
+	}
+	require.NoError(t, q.UseAPIKeys(t.Context(), map[string]time.Time{"second": time.Now()}))
+	f.keys = f.apiKeys(t, q)
 	return f
 }
 
@@ -176,10 +193,12 @@ func TestACopyHasEverything(t *testing.T) {
 		copied := copyStore(t, c.from, c.to, now)
 		require.EqualValues(t, len(ids), copied.Jobs)
 		require.EqualValues(t, 2, copied.Calls)
+		require.EqualValues(t, 2, copied.APIKeys)
 		require.Equal(t, c.from == first, copied.Released > 0)
 		q := openStore(t, c.to, now)
 		gotIDs, got := see(t, q)
 		requireSame(t, ids, gotIDs, want, got)
+		require.Equal(t, f.keys, f.apiKeys(t, q))
 		require.NoError(t, q.Close())
 	}
 	for _, store := range []string{database, second, other, third} {

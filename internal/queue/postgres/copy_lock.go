@@ -27,7 +27,7 @@ const copyLock = changeLock + 2
 const (
 	allTables = `longshore.jobs, longshore.ready, longshore.leases, longshore.waiting, longshore.ended, longshore.edges,
 	longshore.attempts, longshore.reported, longshore.unique_keys, longshore.calls, longshore.lanes, longshore.counts,
-	longshore.count_differences, longshore.changes, longshore.servers`
+	longshore.count_differences, longshore.changes, longshore.servers, longshore.api_keys`
 	// patiently has the transaction take as long as it takes, but not wait for others; and it does not
 	// take over what the role may have been set for the statements of servers.
 	patiently = `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '5s';
@@ -63,7 +63,7 @@ func exclude(ctx context.Context, dsn string, options pgx.TxOptions, lockTables 
 			err = errors.Join(err, x.Close())
 		}
 	}()
-	if err := refuseSchema(schemaVersion(ctx, conn)); err != nil {
+	if err := refuseOtherSchema(schemaOf(ctx, conn)); err != nil {
 		return nil, err
 	}
 	// Before the tables are locked, so that servers which are at work do not even wait.

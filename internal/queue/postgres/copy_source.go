@@ -339,3 +339,14 @@ func (s *CopySource) pendingRecords(ctx context.Context, ids []uuid.UUID) (map[u
 	})
 	return records, err
 }
+
+// APIKeys implements queue.CopySource.
+func (s *CopySource) APIKeys(ctx context.Context, use func(*queue.APIKey) error) error {
+	keys, err := allKeys(ctx, s.tx)
+	for i := range keys {
+		if err == nil {
+			err = use(&keys[i])
+		}
+	}
+	return err
+}

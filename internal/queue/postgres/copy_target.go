@@ -52,6 +52,7 @@ func OpenCopyTarget(ctx context.Context, dsn string) (*CopyTarget, error) {
 		{"reported", `place, progress, percent, message, partial`},
 		{"unique_keys", `lane, key, place`},
 		{"calls", `hash, digest, until, jobs, answered`},
+		{"api_keys", keyColumns},
 		{"count_differences", `lane, scheduled, blocked, pending, running, finished, failed, canceled`},
 	} {
 		f := &filling{name: table.name, columns: namesOf(table.columns)}
@@ -66,7 +67,8 @@ func OpenCopyTarget(ctx context.Context, dsn string) (*CopyTarget, error) {
 
 func (t *CopyTarget) requireEmpty(ctx context.Context) error {
 	var filled bool
-	err := t.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM longshore.jobs) OR EXISTS (SELECT FROM longshore.calls)`).Scan(&filled)
+	err := t.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM longshore.jobs) OR EXISTS (SELECT FROM longshore.calls)
+	OR EXISTS (SELECT FROM longshore.api_keys)`).Scan(&filled)
 	if err == nil && filled {
 		err = queue.ErrNotEmpty
 	}
@@ -204,6 +206,13 @@ func (t *CopyTarget) AddCall(ctx context.Context, call *queue.CopiedCall) error 
 	}
 	t.add("calls", call.Hash[:], call.Digest[:], call.Until, ids, text)
 	t.bytes += len(text)
+	return t.step(ctx)
+}
+
+// AddAPIKey implements queue.CopyTarget.
+func (t *CopyTarget) AddAPIKey(ctx context.Context, k *queue.APIKey) error {
+	kept := *k // whose hash the row refers to
+	t.add("api_keys", keyRow(&kept)...)
 	return t.step(ctx)
 }
 

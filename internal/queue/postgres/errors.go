@@ -71,7 +71,8 @@ func isRule(err error) bool {
 	for _, rule := range []error{
 		queue.ErrNotExist, queue.ErrNotPending, queue.ErrNotRunning, queue.ErrCanceled, queue.ErrDequeueTimeout, queue.ErrLeaseLost,
 		queue.ErrAlreadyReported, queue.ErrChanged, queue.ErrNotFailed, queue.ErrNotOver, queue.ErrDeleted, queue.ErrDependencyFailed,
-		queue.ErrUniqueKeyTaken, queue.ErrKeyReused, queue.ErrKeyInUse, queue.ErrDamaged,
+		queue.ErrUniqueKeyTaken, queue.ErrKeyReused, queue.ErrKeyInUse, queue.ErrDamaged, queue.ErrNoAPIKey, queue.ErrAPIKeyExists,
+		queue.ErrTwoAPIKeys, queue.ErrAPIKeyName, queue.ErrTooManyAPIKeys,
 	} {
 		if errors.Is(err, rule) {
 			return true

@@ -28,7 +28,7 @@ CREATE OR REPLACE FUNCTION longshore.now() RETURNS timestamptz LANGUAGE sql VOLA
 const emptyDatabase = `
 TRUNCATE longshore.ready, longshore.leases, longshore.waiting, longshore.ended, longshore.lanes, longshore.jobs, longshore.edges,
   longshore.attempts, longshore.reported, longshore.unique_keys, longshore.calls, longshore.counts, longshore.count_differences,
-  longshore.changes, longshore.servers, longshore.workers RESTART IDENTITY;
+  longshore.changes, longshore.servers, longshore.workers, longshore.api_keys RESTART IDENTITY;
 UPDATE longshore.test_clock SET now = clock_timestamp()`
 
 // databases are those that no test has at the moment: to make one takes longer than most tests.
@@ -88,7 +88,9 @@ type harness struct {
 }
 
 // smallLimits make small graphs and short backlogs meet every limit.
-func smallLimits() limits { return limits{dueStep: 2, levels: 2, silence: 60, eventsKept: 4000} }
+func smallLimits() limits {
+	return limits{dueStep: 2, levels: 2, silence: 60, eventsKept: 4000, schema: Version}
+}
 
 func newHarness(t queuetest.TB, limits limits) *harness {
 	t.Helper()

@@ -89,15 +89,17 @@ type limits struct {
 	silence int
 	// eventsKept is how many events are kept for those who read slowly, or come back.
 	eventsKept int
+	// schema is the version of the schema that the server is made for.
+	schema int64
 }
 
 func defaultLimits() limits {
-	return limits{dueStep: 1000, levels: 16, silence: 3, eventsKept: 1 << 16}
+	return limits{dueStep: 1000, levels: 16, silence: 3, eventsKept: 1 << 16, schema: Version}
 }
 
 // Open opens the queue in a database, whose schema Migrate has made. dsn is a URL or a keyword
-// string as libpq takes it, with several hosts if need be. ErrSchema if the schema is not of the
-// version that this program works with; ErrInUse while a copy of the database, or into it, is made.
+// string as libpq takes it, with several hosts if need be. ErrSchema if the schema is one that
+// this program cannot work with; ErrInUse while a copy of the database, or into it, is made.
 func Open(ctx context.Context, dsn string, options Options) (*Store, error) {
 	return open(ctx, dsn, options, defaultLimits())
 }

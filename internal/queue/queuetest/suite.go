@@ -82,6 +82,15 @@ type Queue interface {
 	AwaitAll(ctx context.Context, ids []uuid.UUID) ([]queue.State, error)
 	// AwaitLease blocks until a lease is over or ctx ends.
 	AwaitLease(ctx context.Context, token uuid.UUID) error
+	// CreateAPIKey adds an API key. *InvalidError; ErrAPIKeyExists, ErrTwoAPIKeys, ErrAPIKeyName,
+	// ErrTooManyAPIKeys.
+	CreateAPIKey(ctx context.Context, add queue.NewAPIKey) (queue.APIKey, error)
+	// RevokeAPIKey removes an API key. ErrNoAPIKey.
+	RevokeAPIKey(ctx context.Context, id string) error
+	// APIKeys returns a page of the API keys, also of those that have expired.
+	APIKeys(ctx context.Context, listing queue.APIKeyListing) (queue.APIKeyPage, error)
+	// UseAPIKeys notes when API keys were used last, by their ids.
+	UseAPIKeys(ctx context.Context, used map[string]time.Time) error
 	// Ready returns nil while the queue is working.
 	Ready(ctx context.Context) error
 	// Close ends the queue.
@@ -157,6 +166,7 @@ func Test(t *testing.T, open func(t TB) Harness, only ...string) {
 		{"Demand", demandTests},
 		{"Workers", workersTests},
 		{"Explain", explainTests},
+		{"APIKeys", apiKeyTests},
 		{"Restart", restartTests},
 		{"Concurrency", concurrencyTests},
 		{"Storm", stormTests},
