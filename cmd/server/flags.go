@@ -21,6 +21,7 @@ func program(stdout, stderr io.Writer) cli.Program {
 // flags are what the server can be told. Durations are Go's: 90s, 2m30s.
 type flags struct {
 	Listen              string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. Port 0 takes any that is free; the log tells which."`
+	AdminListen         string        `placeholder:"HOST:PORT" help:"Address of /metrics, /healthz, /readyz and /debug for operators, on this machine only. None unless it is given."`
 	Store               string        `default:"./longshore-data" placeholder:"DIR|memory|postgres://..." help:"Directory of the store, made if it is not there; or the address of a PostgreSQL database, which other servers may use too; or 'memory' to keep nothing."`
 	Migrate             bool          `help:"Bring the schema of the database up to date first."`
 	PollInterval        time.Duration `default:"1s" help:"How often to look for what other servers on the database did, in case that a notification got lost."`

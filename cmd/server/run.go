@@ -43,6 +43,7 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 	}
 	server, err := app.New(app.Options{
 		Listen:              f.Listen,
+		AdminListen:         f.AdminListen,
 		Store:               f.Store,
 		Migrate:             f.Migrate,
 		PollInterval:        f.PollInterval,

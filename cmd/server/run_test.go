@@ -64,6 +64,7 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--listen=127.0.0.1:99999"}, nil, "--listen"},
 		{[]string{"--listen=what is this"}, nil, "--listen"},
 		{nil, []string{"LONGSHORE_LISTEN=:http"}, "--listen"},
+		{[]string{"--admin-listen=0.0.0.0:8081"}, nil, "--admin-listen"},
 		{[]string{"--store="}, nil, "--store"},
 		{nil, []string{"LONGSHORE_MAX_WAIT=-5s"}, "--max-wait"},
 		{[]string{"--retention=-1h"}, nil, "--retention"},
@@ -104,7 +105,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	require.Equal(t, cli.ExitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
 	help := strings.Join(strings.Fields(stdout.String()), " ")
 	for _, flag := range []string{
-		"listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
+		"listen", "admin-listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
 		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "shutdown-timeout", "log-level", "log-format",
 	} {
 		require.Contains(t, help, "--"+flag)

@@ -65,6 +65,8 @@ type Options struct {
 	// Authenticator finds out who each request comes from, before anything of it is read but its
 	// head; nil for nobody: then whoever reaches the API may do everything.
 	Authenticator auth.Authenticator
+	// Observer is told of every request; nil for nobody.
+	Observer Observer
 	// Stopping ends when the server begins to shut down. Whoever waits is answered then,
 	// nobody is made to wait any more, and no more leases are granted by waiting.
 	Stopping context.Context
@@ -169,6 +171,9 @@ func (o *Options) complete() error {
 		if *option.value == 0 {
 			*option.value = option.unset
 		}
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
 	}
 	if o.Stopping == nil {
 		o.Stopping = context.Background()

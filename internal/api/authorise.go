@@ -25,6 +25,7 @@ func (a *API) authorise(c echo.Context, needs *rule) error {
 	}
 	r := c.Request()
 	p, err := a.options.Authenticator.Authenticate(r)
+	a.options.Observer.Authenticated(authenticated(err))
 	if err != nil {
 		return err
 	}

@@ -30,10 +30,14 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
 		c.Response().Header()[headerRequestID] = []string{requestID(c.Request())}
+		answered := false // as long as a panic may end the connection
+		a.options.Observer.Began()
+		defer func() { a.observe(c, started, answered) }()
 		var f failure
 		if err := a.call(next, c); err != nil {
 			f = a.fail(c, err)
 		}
+		answered = !f.aborted
 		a.allowTime(c.Response().Writer, 0) // to read what net/http has held back
 		// The level is looked at first, since the fields are most of the work.
 		if a.log.IsLevelEnabled(logrus.InfoLevel) {

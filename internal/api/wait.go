@@ -10,7 +10,13 @@ import (
 func (a *API) patience(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	forget := context.AfterFunc(a.options.Stopping, cancel)
+	if wait > 0 {
+		a.options.Observer.Waits()
+	}
 	return waiting, func() {
+		if wait > 0 {
+			a.options.Observer.WaitsNoMore()
+		}
 		forget()
 		cancel()
 	}

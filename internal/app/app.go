@@ -14,6 +14,7 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/logging"
+	"github.com/longshore-queue/longshore/internal/metrics"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
 	"github.com/longshore-queue/longshore/internal/reaper"
 )
@@ -46,6 +47,8 @@ type App struct {
 	store    store
 	reaper   *reaper.Reaper
 	pruner   *reaper.Pruner
+	metrics  *metrics.Registry // nil if nobody can ask for it
+	admin    *admin            // nil if there is no such listener
 	listener net.Listener
 	server   *http.Server
 	conns    connections
@@ -71,7 +74,7 @@ func New(options Options) (*App, error) {
 	}, nil
 }
 
-// Start listens, opens the store, and starts the reaper and the pruner. When it returns nil, requests are
+// Start listens, opens the store, and starts the reaper and the pruner, and the admin listener if there is one. When it returns nil, requests are
 // being answered. When it returns an error, nothing is left running, and if that was about
 // the address, no store was made. Who connects while the store is being opened waits.
 func (a *App) Start() (err error) {
@@ -88,6 +91,14 @@ func (a *App) Start() (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.listener.Close())
+		}
+	}()
+	if err := a.listenAdmin(stopping); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.admin.close())
 		}
 	}()
 	if a.store, err = a.openStore(stopping); err != nil {
@@ -111,6 +122,7 @@ func (a *App) Start() (err error) {
 		MaxArgsBytes:     a.options.MaxArgsBytes,
 		MaxResultBytes:   a.options.MaxResultBytes,
 		Backup:           a.backup(),
+		Observer:         a.requests(),
 		Stopping:         stopping,
 	}
 	if len(authenticators) > 0 {
@@ -131,6 +143,7 @@ func (a *App) Start() (err error) {
 	a.reaper.Start()
 	a.pruner.Start()
 	go a.serve()
+	a.serveAdmin(stopping)
 	a.log.WithFields(logrus.Fields{"address": a.Addr(), "store": NameOfStore(a.options.Store)}).Info("listening")
 	return nil
 }
@@ -204,5 +217,6 @@ func (a *App) Stop(ctx context.Context) error {
 	if failure := a.store.Close(); failure != nil {
 		err = errors.Join(err, fmt.Errorf("close the store: %w", failure))
 	}
+	err = errors.Join(err, a.admin.close())
 	return err
 }

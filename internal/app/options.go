@@ -21,6 +21,9 @@ const InMemory = "memory"
 type Options struct {
 	// Listen is the TCP address to listen on, as host:port. Port 0 takes any that is free.
 	Listen string
+	// AdminListen is the TCP address of the metrics and of what helps to look into the process, as
+	// host:port; "" for none. The host must be a loopback address.
+	AdminListen string
 	// Store is a directory, made if it is not there, or InMemory, or the address of a PostgreSQL
 	// database, which begins with postgres://.
 	Store string
@@ -82,6 +85,9 @@ func (e *OptionError) Error() string { return e.Option + " " + e.Reason }
 func (o Options) validate() error {
 	if !isAddress(o.Listen) {
 		return &OptionError{"Listen", fmt.Sprintf("must be HOST:PORT, with a port from 0 to 65535, not %q", o.Listen)}
+	}
+	if err := o.validateAdmin(); err != nil {
+		return err
 	}
 	if o.Store == "" {
 		return &OptionError{"Store", "must not be empty"}
