@@ -115,6 +115,7 @@ func TestADequeueThatIsRepeatedKeepsTheLeaseOfAnUnknownOutcome(t *testing.T) {
 	other := openServer(t, p.dsn, Options{})
 	add(t, s, queue.NewJob{Type: "claimed"})
 	request := queue.DequeueRequest{Types: []string{"claimed"}, Worker: "first", Once: once("dequeue")}
+	openAll(t, s)
 	happened := p.cutAt(beforeAnswer, claimMarker)
 	p.refuse(true) // the server cannot give it back before the caller comes again, elsewhere
 	_, err := s.Dequeue(over(), request)

@@ -32,6 +32,8 @@ const (
 func (s *Store) database(ctx context.Context, work func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
+	stop := context.AfterFunc(s.life.last, cancel)
+	defer stop()
 	err := work(ctx)
 	var failure *pgconn.PgError
 	if errors.As(err, &failure) && failure.Code == codeReadOnly {

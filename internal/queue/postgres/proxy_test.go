@@ -44,7 +44,8 @@ type proxy struct {
 
 	mu       sync.Mutex // guards what follows
 	refuses  bool
-	marker   string // part of the statement to cut at; "" for none
+	silence  chan struct{} // nil unless nothing goes through; closed when that is over
+	marker   string        // part of the statement to cut at; "" for none
 	at       cut
 	happened chan struct{}
 	conns    map[*proxied]struct{}
@@ -114,6 +115,26 @@ func (p *proxy) refuse(refuses bool) {
 	p.refuses = refuses
 }
 
+// silent has it keep to itself whatever comes, as a network does that is cut off, until what it
+// returns is called.
+func (p *proxy) silent() (speak func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	silence := make(chan struct{})
+	p.silence = silence
+	return sync.OnceFunc(func() { close(silence) })
+}
+
+// pass blocks while nothing goes through.
+func (p *proxy) pass() {
+	p.mu.Lock()
+	silence := p.silence
+	p.mu.Unlock()
+	if silence != nil {
+		<-silence
+	}
+}
+
 // cutAll cuts every connection.
 func (p *proxy) cutAll() {
 	p.mu.Lock()
@@ -176,6 +197,7 @@ func (c *proxied) requests() {
 		return // a client that lost its connection would cancel its statement, if the network let it
 	}
 	for message := first; ; {
+		c.proxy.pass()
 		if at, happened := c.proxy.meant(c.statementOf(message)); at != 0 {
 			c.set(at, happened)
 			if at == beforeStatement {
@@ -224,6 +246,7 @@ func (c *proxied) answers() {
 		if err != nil {
 			return
 		}
+		c.proxy.pass()
 		at, happened := c.state()
 		if at == 0 || at == afterAnswer {
 			if _, err := c.client.Write(message); err != nil {

@@ -91,10 +91,12 @@ type limits struct {
 	eventsKept int
 	// schema is the version of the schema that the server is made for.
 	schema int64
+	// closing is how long a store that is closed goes on with what is under way.
+	closing time.Duration
 }
 
 func defaultLimits() limits {
-	return limits{dueStep: 1000, levels: 16, silence: 3, eventsKept: 1 << 16, schema: Version}
+	return limits{dueStep: 1000, levels: 16, silence: 3, eventsKept: 1 << 16, schema: Version, closing: 5 * time.Second}
 }
 
 // Open opens the queue in a database, whose schema Migrate has made. dsn is a URL or a keyword
@@ -146,7 +148,7 @@ func open(ctx context.Context, dsn string, options Options, limits limits) (*Sto
 	s.tail.init(s, options.PollInterval)
 	s.keeper.init(s)
 	if err := s.start(ctx, config.ConnConfig.Copy(), !options.NoListen); err != nil {
-		s.life.end()
+		s.life.end(ctx)
 		pool.Close()
 		return nil, err
 	}
@@ -186,6 +188,7 @@ func poolConfig(dsn string, options *Options) (*pgxpool.Config, error) {
 	}
 	config.MaxConns = int32(min(options.Connections, 1000)) //nolint:gosec // bounded
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
+	config.ShouldPing, config.PingTimeout = isDoubtful, 5*time.Second
 	if options.NoListen {
 		// A statement that was prepared in one connection of the database is not there in the next.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
@@ -204,13 +207,14 @@ func poolConfig(dsn string, options *Options) (*pgxpool.Config, error) {
 }
 
 // Close waits for the calls that are under way, ends those that wait for a job, and leaves the
-// database. It may be called again.
+// database. A database that does not answer is waited for no longer than 20 s or so. It may be
+// called again.
 func (s *Store) Close() error {
-	if !s.life.end() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.limits.closing)
+	defer cancel()
+	if !s.life.end(ctx) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
 	err := s.part(ctx)
 	s.pool.Close()
 	if errors.Is(err, queue.ErrUnavailable) {
@@ -245,11 +249,14 @@ type life struct {
 	closing  chan struct{}  // closed when nobody should wait any more
 	ctx      context.Context
 	cancel   context.CancelFunc // ends what runs in the background
+	last     context.Context    // of all statements
+	giveUp   context.CancelFunc // ends every statement
 }
 
 func (l *life) init() {
 	l.closing = make(chan struct{})
 	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.last, l.giveUp = context.WithCancel(context.Background())
 }
 
 // enter begins a call: queue.ErrUnavailable if it is too late for that. The caller must leave.
@@ -271,8 +278,8 @@ func (l *life) background(run func(context.Context)) {
 }
 
 // end refuses new calls, ends the waits of those under way, and waits for them and for what runs
-// in the background; false if that was done before.
-func (l *life) end() bool {
+// in the background; false if that was done before. With ctx ends every statement.
+func (l *life) end(ctx context.Context) bool {
 	l.mu.Lock()
 	first := !l.stopping
 	l.stopping = true
@@ -280,6 +287,8 @@ func (l *life) end() bool {
 	if first {
 		close(l.closing)
 	}
+	stop := context.AfterFunc(ctx, l.giveUp)
+	defer stop()
 	l.calls.Wait()
 	l.cancel()
 	l.running.Wait()
