@@ -39,6 +39,9 @@ type flags struct {
 	Retention           time.Duration `default:"168h" help:"How long a job is kept that is over; 0 for ever."`
 	BackupDir           string        `placeholder:"DIR" help:"Directory that backups are made in, by POST /v1/admin/backup. None are made unless it is given."`
 	Auth                []string      `placeholder:"KIND" help:"Kind of credentials that requests must have one of; may be there several times. Without it nobody is asked who they are."`
+	TLSCert             string        `placeholder:"FILE" help:"Certificate of the server in PEM, with those between it and the root after it. With it and --tls-key the server speaks TLS only. Read again when it changes."`
+	TLSKey              string        `placeholder:"FILE" help:"Private key of the certificate, in PEM."`
+	TLSClientCA         string        `placeholder:"FILE" help:"Authorities that sign the certificates of clients, in PEM."`
 	ShutdownTimeout     time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat           string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

@@ -1,5 +1,5 @@
 // Command server runs Longshore: it reads flags and environment, starts the server that they
-// describe, and stops it on SIGINT or SIGTERM.
+// describe, and stops it on SIGINT or SIGTERM. SIGHUP has it read files again.
 //
 // It exits with 0 when it was stopped in order, 1 when something failed or a second signal
 // cut it short, and 2 when it was called wrongly.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"os/signal"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/sirupsen/logrus"
 
@@ -61,6 +64,9 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		Retention:           f.Retention,
 		BackupDir:           f.BackupDir,
 		Auth:                f.Auth,
+		TLSCert:             f.TLSCert,
+		TLSKey:              f.TLSKey,
+		TLSClientCA:         f.TLSClientCA,
 		Logger:              log,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {
@@ -79,6 +85,7 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 // lifecycle is what serve needs of an app.App.
 type lifecycle interface {
 	Start() error
+	Reload()
 	Failed() <-chan error
 	Stop(ctx context.Context) error
 }
@@ -87,17 +94,27 @@ type lifecycle interface {
 func serve(ctx context.Context, server lifecycle, f flags, log *logrus.Logger) int {
 	build := buildinfo.Read()
 	log.WithFields(logrus.Fields{"version": build.Version, "commit": build.Commit, "go": build.Go}).Info("starting")
+	// Also where there is nothing to read again: the signal would end the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	if err := server.Start(); err != nil {
 		log.WithError(err).Error("server not started")
 		return cli.ExitFailed
 	}
 	code := cli.ExitClean
-	select {
-	case <-ctx.Done():
-		log.Info("stopping; a second signal ends the server now")
-	case err := <-server.Failed():
-		log.WithError(err).Error("server failed; stopping")
-		code = cli.ExitFailed
+	for running := true; running; {
+		select {
+		case <-hangups:
+			log.Info("reading files again")
+			server.Reload()
+		case <-ctx.Done():
+			log.Info("stopping; a second signal ends the server now")
+			running = false
+		case err := <-server.Failed():
+			log.WithError(err).Error("server failed; stopping")
+			code, running = cli.ExitFailed, false
+		}
 	}
 	// The context that was told to stop has ended: stopping has one of its own.
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.ShutdownTimeout)
@@ -111,9 +128,9 @@ func serve(ctx context.Context, server lifecycle, f flags, log *logrus.Logger) i
 }
 
 // capitals are where the words of an option's name begin.
-var capitals = regexp.MustCompile(`([a-z])([A-Z])`)
+var capitals = regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`)
 
 // flagOf is the flag that sets an option.
 func flagOf(option string) string {
-	return "--" + strings.ToLower(capitals.ReplaceAllString(option, "$1-$2"))
+	return "--" + strings.ToLower(capitals.ReplaceAllString(option, "$1$3-$2$4"))
 }

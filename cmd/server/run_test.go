@@ -21,6 +21,7 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/cli"
 	"github.com/longshore-queue/longshore/internal/logging"
+	"github.com/longshore-queue/longshore/internal/tlsfiles/tlstest"
 )
 
 // beServer in the environment makes the test binary the server.
@@ -69,6 +70,9 @@ func TestBadUsage(t *testing.T) {
 		{nil, []string{"LONGSHORE_MAX_WAIT=-5s"}, "--max-wait"},
 		{[]string{"--retention=-1h"}, nil, "--retention"},
 		{[]string{"--store=memory", "--backup-dir=b"}, nil, "--backup-dir"},
+		{[]string{"--tls-cert=c"}, nil, "--tls-cert makes no sense without --tls-key"},
+		{[]string{"--tls-key=k"}, nil, "--tls-key makes no sense without --tls-cert"},
+		{[]string{"--tls-client-ca=c"}, nil, "--tls-client-ca"},
 		{[]string{"audit", "argument"}, nil, "argument"},
 		{[]string{"audit", "--listen=:1"}, nil, "--listen"},
 		{[]string{"audit", "--store="}, nil, "--store"},
@@ -106,7 +110,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	help := strings.Join(strings.Fields(stdout.String()), " ")
 	for _, flag := range []string{
 		"listen", "admin-listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
-		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "shutdown-timeout", "log-level", "log-format",
+		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "tls-cert", "tls-key", "tls-client-ca", "shutdown-timeout", "log-level", "log-format",
 	} {
 		require.Contains(t, help, "--"+flag)
 		require.Contains(t, help, "($LONGSHORE_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))+")")
@@ -143,6 +147,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		"LONGSHORE_MAX_BODY_BYTES=5", "LONGSHORE_MAX_BATCH_BYTES=7", "LONGSHORE_MAX_ARGS_BYTES=8",
 		"LONGSHORE_MAX_RESULT_BYTES=9", "LONGSHORE_IDEMPOTENCY_TTL=10s", "LONGSHORE_BACKUP_DIR=/b", "LONGSHORE_RETENTION=11s", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
 		"LONGSHORE_MIGRATE=true", "LONGSHORE_POLL_INTERVAL=12s", "LONGSHORE_DATABASE_CONNECTIONS=13", "LONGSHORE_NO_LISTEN=true",
+		"LONGSHORE_TLS_CERT=/c", "LONGSHORE_TLS_KEY=/k", "LONGSHORE_TLS_CLIENT_CA=/a",
 		"LONGSHORE_LOG_FORMAT=text", "LONGSHORE_VERSION=true", "LONGSHORE_UNKNOWN=1", "PATH=/bin",
 	}
 	fromEnv := parse(t, nil, env)
@@ -151,6 +156,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		MaxRetries: 3, MaxWait: 4 * time.Second, MaxBodyBytes: 5, MaxBatchBytes: 7,
 		MaxArgsBytes: 8, MaxResultBytes: 9, IdempotencyTTL: 10 * time.Second, Retention: 11 * time.Second, BackupDir: "/b", ShutdownTimeout: 6 * time.Second,
 		Migrate: true, PollInterval: 12 * time.Second, DatabaseConnections: 13, NoListen: true,
+		TLSCert: "/c", TLSKey: "/k", TLSClientCA: "/a",
 		LogLevel: "debug", LogFormat: "text",
 	}
 	require.Equal(t, want, fromEnv)
@@ -269,6 +275,8 @@ func (b *broken) Start() error {
 	return nil
 }
 
+func (b *broken) Reload() {}
+
 func (b *broken) Failed() <-chan error { return b.failed }
 
 func (b *broken) Stop(ctx context.Context) error {
@@ -364,4 +372,19 @@ func TestShutdownTimeout(t *testing.T) {
 	var exit *exec.ExitError
 	require.ErrorAs(t, command.Wait(), &exit)
 	require.Equal(t, cli.ExitFailed, exit.ExitCode())
+}
+
+// Other processes hand over new certificates by a signal.
+func TestHangupReadsFilesAgain(t *testing.T) {
+	t.Parallel()
+	ca, dir := tlstest.NewCA(t), t.TempDir()
+	cert, key := ca.Issue(t, tlstest.Subject{CommonName: "old"}).Write(t, dir)
+	command, stderr := process(t, "--store=memory", "--tls-cert="+cert, "--tls-key="+key)
+	require.Equal(t, true, stderr.await(t, "listening")["tls"])
+	ca.Issue(t, tlstest.Subject{CommonName: "new"}).Write(t, dir)
+	require.NoError(t, command.Process.Signal(syscall.SIGHUP))
+	stderr.await(t, "the TLS files changed and are in use")
+	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
+	stderr.await(t, "stopped")
+	require.NoError(t, command.Wait())
 }

@@ -29,6 +29,11 @@ var errGone = &requestError{code: codeUnavailable, detail: "the client closed it
 func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
+		if c.Request().ProtoMajor > 1 {
+			// Over HTTP/2, http.Server's WriteTimeout ends a stream when it is over, even one that
+			// has nothing to write yet. allowTime sets another one for what is written.
+			_ = http.NewResponseController(c.Response().Writer).SetWriteDeadline(time.Time{})
+		}
 		c.Response().Header()[headerRequestID] = []string{requestID(c.Request())}
 		answered := false // as long as a panic may end the connection
 		a.options.Observer.Began()

@@ -17,6 +17,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/metrics"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
 	"github.com/longshore-queue/longshore/internal/reaper"
+	"github.com/longshore-queue/longshore/internal/tlsfiles"
 )
 
 const (
@@ -34,6 +35,12 @@ const (
 	// firstRequestGrace is how long a connection that never had a request is left open once
 	// the server stops: one may be on its way.
 	firstRequestGrace = 100 * time.Millisecond
+	// maxStreams is how many requests may be under way on one HTTP/2 connection. A client that
+	// has more opens another connection.
+	maxStreams = 250
+	// pingAfter is how long an HTTP/2 connection may be silent before the client is asked whether it is
+	// still there. TCP does so too, but behind a proxy it asks only that.
+	pingAfter = 30 * time.Second
 )
 
 // App is one server. Start and Stop are each called once, by one goroutine.
@@ -49,6 +56,7 @@ type App struct {
 	pruner   *reaper.Pruner
 	metrics  *metrics.Registry // nil if nobody can ask for it
 	admin    *admin            // nil if there is no such listener
+	tls      *tlsfiles.Files // nil without TLS
 	listener net.Listener
 	server   *http.Server
 	conns    connections
@@ -85,6 +93,13 @@ func (a *App) Start() (err error) {
 			stop()
 		}
 	}()
+	if a.options.TLSCert != "" {
+		if a.tls, err = tlsfiles.Open(tlsfiles.Options{
+			Cert: a.options.TLSCert, Key: a.options.TLSKey, ClientCA: a.options.TLSClientCA, Logger: logging.Adapt(a.log),
+		}); err != nil {
+			return fmt.Errorf("TLS: %w", err)
+		}
+	}
 	if a.listener, err = new(net.ListenConfig).Listen(stopping, "tcp", a.options.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
@@ -142,9 +157,16 @@ func (a *App) Start() (err error) {
 	a.server = a.newServer(handler)
 	a.reaper.Start()
 	a.pruner.Start()
+	if a.tls != nil {
+		a.tls.Start()
+	}
 	go a.serve()
 	a.serveAdmin(stopping)
-	a.log.WithFields(logrus.Fields{"address": a.Addr(), "store": NameOfStore(a.options.Store)}).Info("listening")
+	fields := logrus.Fields{"address": a.Addr(), "store": NameOfStore(a.options.Store)}
+	if a.tls != nil {
+		fields["tls"] = true
+	}
+	a.log.WithFields(fields).Info("listening")
 	return nil
 }
 
@@ -158,6 +180,7 @@ func (a *App) newServer(handler http.Handler) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         a.conns.changed,
 		ErrorLog:          log.New(serverLog{a.log}, "", 0),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter},
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * has no answer in the contract
 	}
@@ -166,7 +189,12 @@ func (a *App) newServer(handler http.Handler) *http.Server {
 // serve lets clients in until Stop.
 func (a *App) serve() {
 	defer close(a.served)
-	if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := a.server.Serve
+	if a.tls != nil {
+		a.server.TLSConfig = a.tls.Config()
+		serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
+	}
+	if err := serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 		a.fail(fmt.Errorf("serve: %w", err))
 	}
 }
@@ -191,6 +219,14 @@ func (a *App) Addr() string {
 // cannot write. It should be stopped then.
 func (a *App) Failed() <-chan error { return a.failed }
 
+// Reload reads files again that the server was told of: those for TLS. What became of it is logged; what
+// cannot be used is left, and what was there stays in use. It is called after Start and before Stop.
+func (a *App) Reload() {
+	if a.tls != nil {
+		a.tls.Reload()
+	}
+}
+
 // Stop ends what Start started. No more connections are accepted, those who wait for a job
 // are told that there is none, and what is being answered is finished, until ctx ends: what
 // is left is cut off then, which is an error. The reaper and the pruner end, and the store is closed in any
@@ -212,6 +248,9 @@ func (a *App) Stop(ctx context.Context) error {
 		err = errors.Join(err, a.server.Close())
 	}
 	<-a.served
+	if a.tls != nil {
+		a.tls.Stop()
+	}
 	a.reaper.Stop()
 	a.pruner.Stop()
 	if failure := a.store.Close(); failure != nil {

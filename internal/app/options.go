@@ -65,6 +65,11 @@ type Options struct {
 	// Auth are the kinds of credentials that a request may have, and must have one of; none to ask
 	// nobody who they are.
 	Auth []string
+	// TLSCert and TLSKey are files of the server's certificate and its key, in PEM: with them it speaks
+	// TLS and nothing else. TLSClientCA is one of the authorities that sign certificates of clients; ""
+	// for none. Files that change are read again.
+	TLSCert, TLSKey string
+	TLSClientCA     string
 	// Logger gets everything; nil for nobody.
 	Logger *logrus.Logger
 }
@@ -105,6 +110,9 @@ func (o Options) validate() error {
 			return &OptionError{d.option, fmt.Sprintf("must be more than 0, not %s", d.value)}
 		}
 	}
+	if err := o.validateTLS(); err != nil {
+		return err
+	}
 	if o.BackupDir != "" && IsDatabase(o.Store) {
 		return &OptionError{"BackupDir", "makes no sense with PostgreSQL, which has its own ways to make backups"}
 	}
@@ -137,6 +145,20 @@ func (o Options) validate() error {
 		}
 	}
 	return nil
+}
+
+// validateTLS tells whether the files for TLS that belong together are all named.
+func (o Options) validateTLS() error {
+	switch {
+	case o.TLSCert == "" && o.TLSKey != "":
+		return &OptionError{"TLSKey", "makes no sense without --tls-cert"}
+	case o.TLSCert != "" && o.TLSKey == "":
+		return &OptionError{"TLSCert", "makes no sense without --tls-key"}
+	case o.TLSCert == "" && o.TLSClientCA != "":
+		return &OptionError{"TLSClientCA", "makes no sense without --tls-cert and --tls-key"}
+	default:
+		return nil
+	}
 }
 
 // validateDatabase validates what concerns a database only.
