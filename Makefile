@@ -95,10 +95,24 @@ demo: build ## Watch it work: count the source files of DIR= while workers and s
 	@$(BIN)/longshore-demo -server $(BIN)/longshore-server -worker $(BIN)/longshore-worker -store "$$STORE" -dir "$$DIR"
 
 .PHONY: bench
-bench: build ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)
+bench: bench-programs ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 30m ./internal/queue/...
+	$(BIN)/longshore-bench $(BENCHPROGRAMS) --json bench/results/longshore.json $(BENCHFLAGS)
+
+# The program in bench/, and what it measures: the server, and Faktory's, which is built from its module.
+BENCHPROGRAMS = --server $(BIN)/longshore-server --faktory $(BIN)/faktory
+
+.PHONY: bench-programs
+bench-programs: build
 	cd bench && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o ../$(BIN)/longshore-bench .
-	$(BIN)/longshore-bench --server $(BIN)/longshore-server --json bench/results/longshore.json $(BENCHFLAGS)
+	cd bench && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o ../$(BIN)/faktory github.com/contribsys/faktory/cmd/faktory
+
+.PHONY: bench-peers
+bench-peers: bench-programs ## Compare with other systems and with the limits of this machine, and write docs/performance/peers.md
+	@scripts/postgres
+	@scripts/peers
+	$(BIN)/longshore-bench $(BENCHPROGRAMS) --only peers --repeat 3 --duration 700ms --warm-up 200ms \
+		--json bench/results/peers.json --docs docs/performance/peers.md $(BENCHFLAGS)
 
 .PHONY: ci
 ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo on both stores, reproducible, sbom, verify-deploy

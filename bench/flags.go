@@ -14,7 +14,8 @@ import (
 type measureCommand struct {
 	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune, questions, readers, peers, filled, hold, servers, waiters. Those of the store unless given."`
 	Store            string        `default:"embedded" enum:"embedded,postgres" help:"Where the server keeps its jobs: ${enum}. A PostgreSQL is started where one is needed."`
-	Contenders       []string      `placeholder:"SYSTEM,..." help:"What the workload peers compares: longshore, longshore-postgres, river. The server on its store, and river, unless given."`
+	Contenders       []string      `placeholder:"SYSTEM,..." help:"What the workload peers compares: longshore, longshore-next, longshore-postgres, ceiling, disk, river, beanstalkd, beanstalkd-log, beanstalkd-f0, asynq, asynq-always, faktory, nats, nats-always. All, or with --store=postgres the server and river, unless given."`
+	Faktory          string        `placeholder:"FILE" help:"The binary of Faktory's server, without which it is left out."`
 	Duration         time.Duration `default:"2s" help:"How long to measure each system in each round."`
 	WarmUp           time.Duration `default:"500ms" help:"How long to warm up before that."`
 	Repeat           int           `default:"5" help:"How many rounds."`
@@ -38,7 +39,8 @@ type measureCommand struct {
 	LogLevel         string        `default:"warn" enum:"info,warn,error" help:"What all servers log: ${enum}. The workload enqueue is measured at info as well."`
 	Server           string        `placeholder:"FILE" help:"The server's binary. Built from the sources unless given."`
 	JSON             string        `name:"json" placeholder:"FILE" help:"Where to write the figures as JSON as well."`
-	Profile          string        `placeholder:"DIR" help:"Where to write CPU, allocation and mutex profiles of the server, which makes it slower. It is part of this program then."`
+	Docs             string        `placeholder:"FILE" help:"Where to write the tables as a page of Markdown as well. Plots are written beside it, as SVG."`
+	Profile          string        `placeholder:"DIR" help:"Where to write CPU, allocation, mutex and block profiles of the server, which makes it slower. It is part of this program then."`
 }
 
 // Validate says what makes no sense. kong calls it.

@@ -49,6 +49,8 @@ func commandOf(args []string) (command, []string) {
 			return new(ceilingCommand), args[1:]
 		case "app":
 			return new(appCommand), args[1:]
+		case "nats":
+			return new(natsCommand), args[1:]
 		case "fill":
 			return new(fillCommand), args[1:]
 		}

@@ -71,18 +71,57 @@ func TestEveryWorkload(t *testing.T) {
 	require.Equal(t, 34, goals)
 }
 
-// What PostgreSQL is for: River beside the server on files, which the other workloads that are
-// meant for databases run on too.
+// What PostgreSQL is for: River beside the server, which runs on files in the other workloads that
+// are meant for databases.
 func TestRiverBesideTheServer(t *testing.T) {
 	t.Parallel()
-	r := measured(t, "--only", "peers,filled,hold,waiters", "--contenders", "longshore,river")
+	r := measured(t, "--only", "peers,filled,hold,waiters", "--contenders", "longshore-postgres,river")
 	require.NotEmpty(t, r.Postgres["server_version"])
 	found := false
 	for _, figure := range r.Figures {
 		require.Len(t, figure.Values, 1, "%v", figure.Name)
-		found = found || figure.System == "longshore by river" && figure.Goal != nil
+		found = found || figure.System == "longshore-postgres by river" && figure.Goal != nil
 	}
 	require.True(t, found, "the ratio")
+}
+
+// Those that need no program of others are measured, and of the others each is or is left out aloud.
+func TestContenders(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it takes long")
+	}
+	names := []string{
+		"longshore", "longshore-next", "ceiling", "disk", "beanstalkd", "beanstalkd-log", "beanstalkd-f0",
+		"asynq", "asynq-always", "faktory", "nats", "nats-always",
+	}
+	results, page := filepath.Join(t.TempDir(), "results.json"), filepath.Join(t.TempDir(), "made", "peers.md")
+	cmd, temporary := program(t.Context(), t, quick("--only", "peers", "--contenders", strings.Join(names, ","), "--json", results, "--docs", page)...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, entries(t, temporary), "nothing is left behind")
+	content, err := os.ReadFile(results)
+	require.NoError(t, err)
+	var r report.Run
+	require.NoError(t, json.Unmarshal(content, &r))
+	measured := make(map[string]bool)
+	for _, figure := range r.Figures {
+		measured[figure.System] = true
+	}
+	for _, name := range names {
+		require.NotEqual(t, measured[name], r.LeftOut[name] != "", name)
+		if measured[name] {
+			require.NotEmpty(t, r.Means[name], name)
+		}
+	}
+	for _, name := range []string{"longshore", "ceiling", "disk", "nats"} {
+		require.True(t, measured[name], name)
+	}
+	require.Contains(t, r.LeftOut, "faktory", "nobody said where its server is")
+	require.FileExists(t, filepath.Join(filepath.Dir(page), "cycles.svg"))
+	written, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.Contains(t, string(written), "](cycles.svg)")
 }
 
 func TestWorkloadsOnPostgres(t *testing.T) {

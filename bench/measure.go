@@ -48,7 +48,7 @@ func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
 		Connections: m.Connections, Duration: m.Duration, WarmUp: m.WarmUp, Repeat: m.Repeat,
 		LogLevel: m.LogLevel, Backlog: m.Backlog, Finished: m.Finished, Many: m.Many, Lanes: m.Lanes, Readers: m.Readers, Cycles: m.Cycles, Profile: m.Profile,
 		Batch: m.Batch, BatchConnections: m.BatchConnections, Graph: m.Graph, Drains: m.Drains,
-		Store: m.Store, Contenders: m.Contenders, Unsettled: m.Unsettled, Hold: m.Hold, Holds: m.Holds, Waiters: m.Waiters,
+		Store: m.Store, Contenders: m.Contenders, Faktory: m.Faktory, Unsettled: m.Unsettled, Hold: m.Hold, Holds: m.Holds, Waiters: m.Waiters,
 		Figures: new(report.Figures),
 		Say:     func(format string, arguments ...any) { _, _ = fmt.Fprintf(out.stderr, format+"\n", arguments...) },
 	}
@@ -141,8 +141,16 @@ func (m *measureCommand) write(out output, r *report.Run) (err error) {
 	if err := r.WriteTable(out.stdout); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out.stdout, "%s\n", r.Summary()); err != nil || m.JSON == "" {
+	if _, err := fmt.Fprintf(out.stdout, "%s\n", r.Summary()); err != nil {
 		return err
+	}
+	if m.Docs != "" {
+		if err := r.WriteDocs(m.Docs); err != nil {
+			return err
+		}
+	}
+	if m.JSON == "" {
+		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(m.JSON), 0o750); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/longshore-queue/longshore/bench/internal/ceiling"
+	"github.com/longshore-queue/longshore/bench/internal/peer/nats"
 	"github.com/longshore-queue/longshore/internal/app"
 	"github.com/longshore-queue/longshore/internal/logging"
 )
@@ -29,6 +30,18 @@ func (c *ceilingCommand) Run(ctx context.Context, out output) error {
 	return ceiling.Serve(ctx, c.Kind, c.Listen, logger)
 }
 
+// natsCommand serves NATS JetStream until it is told to end.
+type natsCommand struct {
+	Store  string `required:"true"`
+	Listen string `required:"true"`
+	Always bool   `help:"Sync before each answer."`
+}
+
+// Run serves.
+func (n *natsCommand) Run(ctx context.Context, _ output) error {
+	return nats.Serve(ctx, n.Listen, n.Store, n.Always)
+}
+
 // appCommand serves the product inside this program, so that it can be profiled without a way
 // into the product, until it is told to end.
 type appCommand struct {
@@ -44,6 +57,8 @@ type appCommand struct {
 const (
 	// mutexFraction: one in as many waits for a mutex is profiled.
 	mutexFraction = 10
+	// blockRate: one wait of a goroutine in as many nanoseconds of waiting is profiled.
+	blockRate = 100_000
 	// appStopTimeout is how long requests that are under way may take to end.
 	appStopTimeout = 10 * time.Second
 )
@@ -78,6 +93,7 @@ func (c *appCommand) Run(ctx context.Context, out output) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	runtime.SetMutexProfileFraction(mutexFraction)
+	runtime.SetBlockProfileRate(blockRate)
 	if err := pprof.StartCPUProfile(file); err != nil {
 		return err
 	}
@@ -87,7 +103,7 @@ func (c *appCommand) Run(ctx context.Context, out output) (err error) {
 	case err := <-server.Failed():
 		return err
 	}
-	return errors.Join(c.writeProfile("allocs"), c.writeProfile("mutex"))
+	return errors.Join(c.writeProfile("allocs"), c.writeProfile("mutex"), c.writeProfile("block"))
 }
 
 func (c *appCommand) writeProfile(name string) (err error) {

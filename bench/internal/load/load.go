@@ -65,7 +65,7 @@ func Run(ctx context.Context, l Load) (Result, error) {
 			return Result{}, err
 		}
 	}
-	o := Observed{WarmUp: l.WarmUp, Duration: l.Duration, Done: r.done, Processor: l.Processor, Database: l.Database}
+	o := Observed{WarmUp: l.WarmUp, Duration: l.Duration, Least: int64(l.Connections), Done: r.done, Processor: l.Processor, Database: l.Database}
 	begin := o.look()
 	for i, conn := range conns {
 		workers.Go(func() error { return r.work(conn, &r.counters[i], l.New(i)) })

@@ -71,6 +71,21 @@ func TestFailureOfOneConnectionEndsTheOthers(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
+// Long operations that begin together are not counted as the few that happened to end in time.
+func TestObserveWaitsForEnoughOperations(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		r, err := load.Observe(t.Context(), load.Observed{
+			WarmUp: 100 * time.Millisecond, Duration: 100 * time.Millisecond, Least: 64,
+			Done: func() int64 { return 64 * int64(time.Since(begin)/time.Second) },
+		})
+		require.NoError(t, err)
+		require.Equal(t, int64(64), r.Operations)
+		require.Equal(t, time.Second, r.Elapsed)
+	})
+}
+
 // A time in which nothing is done goes on until something is.
 func TestObserveWaitsForTheFirstOperation(t *testing.T) {
 	t.Parallel()

@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
-// longer is how often to look whether something is done at last.
-const longer = 5 * time.Millisecond
+const (
+	// longer is how often to look whether enough is done at last.
+	longer = 5 * time.Millisecond
+	// longest is how much longer to wait until enough is done, rather than anything at all.
+	longest = 5 * time.Second
+)
 
 // Result is what was measured.
 type Result struct {
@@ -31,6 +35,9 @@ func (r Result) Each(of time.Duration) float64 {
 // Observed is something that goes on, and how long to look at it.
 type Observed struct {
 	WarmUp, Duration time.Duration
+	// Least is how many operations make a measurement, and a warm-up: fewer are as many as happened
+	// to end in it where operations are long and begin together.
+	Least int64
 	// Done is how many operations are done so far.
 	Done func() int64
 	// Processor tells the time that the server has spent on processors so far, and Database the
@@ -41,13 +48,23 @@ type Observed struct {
 // Observe measures what goes on, for longer than it was told to if nothing is done by then: a
 // moment in which a slow disk answers nobody has a rate too. It ends early with ctx.
 func Observe(ctx context.Context, o Observed) (Result, error) {
-	wait(ctx, o.WarmUp)
+	if o.WarmUp > 0 {
+		o.wait(ctx, 0, o.WarmUp)
+	}
 	begin := o.look()
-	wait(ctx, o.Duration)
+	o.wait(ctx, begin.done, o.Duration)
 	for limit := time.Now().Add(patience); o.Done() == begin.done && ctx.Err() == nil && time.Now().Before(limit); {
 		wait(ctx, longer)
 	}
 	return between(begin, o.look())
+}
+
+// wait lets it go on for that long, and then until enough more is done than was before.
+func (o Observed) wait(ctx context.Context, before int64, d time.Duration) {
+	wait(ctx, d)
+	for limit := time.Now().Add(longest); o.Done()-before < o.Least && ctx.Err() == nil && time.Now().Before(limit); {
+		wait(ctx, longer)
+	}
 }
 
 // moment is what there is to see at one time.

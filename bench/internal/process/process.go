@@ -36,7 +36,7 @@ const (
 type Server struct {
 	// Address is where it listens, as host:port.
 	Address string
-	// Opened is how long it took from the start of the process until GET /readyz was 200.
+	// Opened is how long it took from the start of the process until it was ready.
 	Opened time.Duration
 
 	name   string
@@ -46,13 +46,19 @@ type Server struct {
 	status error         // what Wait said; read it after done
 }
 
-// Program says what to run. The arguments --listen and its address are added. Its output goes
-// to the file Log, which is the cheapest that is like the real thing.
+// Program says what to run. Its output goes to the file Log, which is the cheapest that is like the
+// real thing.
 type Program struct {
 	Name string
 	Path string
 	Args []string
 	Log  string
+	// Listen makes the arguments that tell it where to listen; nil: --listen and the address.
+	Listen func(address string) []string
+	// Ready asks whether it is ready; nil: whether GET /readyz is answered with 200.
+	Ready func(ctx context.Context, address string) bool
+	// As is whom it runs as; nil: whom this program does.
+	As *syscall.Credential
 }
 
 // Start starts a server and waits until it is ready. When ctx ends it is killed.
@@ -78,16 +84,21 @@ func start(ctx context.Context, p Program) (*Server, error) {
 		return nil, err
 	}
 	defer output.Close() //nolint:errcheck // the server has its own
+	listen := []string{"--listen", address}
+	if p.Listen != nil {
+		listen = p.Listen(address)
+	}
 	s := &Server{
 		Address: address,
 		name:    p.Name,
-		cmd:     exec.CommandContext(ctx, p.Path, append(slices.Clone(p.Args), "--listen", address)...),
+		cmd:     exec.CommandContext(ctx, p.Path, append(slices.Clone(p.Args), listen...)...),
 		log:     p.Log,
 		done:    make(chan struct{}),
 	}
 	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "LONGSHORE_") })
 	s.cmd.Stdout, s.cmd.Stderr = output, output
 	s.cmd.SysProcAttr = Attributes(syscall.SIGKILL)
+	s.cmd.SysProcAttr.Credential = p.As
 	begin := time.Now()
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
@@ -96,7 +107,11 @@ func start(ctx context.Context, p Program) (*Server, error) {
 		s.status = s.cmd.Wait()
 		close(s.done)
 	}()
-	if err := s.waitReady(ctx); err != nil {
+	ask := p.Ready
+	if ask == nil {
+		ask = ready
+	}
+	if err := s.waitReady(ctx, ask); err != nil {
 		s.Kill()
 		return nil, err
 	}
@@ -113,7 +128,7 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-func (s *Server) waitReady(ctx context.Context) error {
+func (s *Server) waitReady(ctx context.Context, ready func(context.Context, string) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	ticker := time.NewTicker(pollInterval)
@@ -172,4 +187,14 @@ func (s *Server) tail() string {
 		return err.Error()
 	}
 	return string(log[max(0, len(log)-tailSize):])
+}
+
+// Accepts tells whether somebody accepts connections at an address: it is the Ready of programs that
+// do not before they are ready.
+func Accepts(ctx context.Context, address string) bool {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }

@@ -39,6 +39,9 @@ func (s *Server) Processor() (time.Duration, error) {
 	return found.own, err
 }
 
+// Family returns the time that the server and its children have spent on processors. ErrUnknown.
+func (s *Server) Family() (time.Duration, error) { return Family(s.cmd.Process.Pid) }
+
 // Family returns the time that a process and its children have spent on processors, those that
 // have ended included, each to the nearest 10 ms. ErrUnknown.
 func Family(pid int) (time.Duration, error) {

@@ -2,40 +2,49 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 )
 
-// writeCompared writes a workload with a column for each system and a line for each measure. A
-// cell has the median, the least and the most, and what became of the goal.
-func (r *Run) writeCompared(w io.Writer, workload string) error {
-	var systems, measures []string
+// compared makes the table of a workload with a line for each system and a column for each measure.
+// A cell has the median, the least and the most if there are several, and what became of the goal. What systems mean by
+// their acknowledgements is beside their names.
+func (r *Run) compared(workload string) table {
+	var systems []string
+	head := []string{""}
 	cells := make(map[[2]string]*Figure)
-	units := make(map[string]string)
+	meant := false
 	for _, f := range r.Figures {
 		if f.Workload != workload {
 			continue
 		}
 		if !slices.Contains(systems, f.System) {
 			systems = append(systems, f.System)
+			meant = meant || r.Means[f.System] != ""
 		}
-		if !slices.Contains(measures, f.Measure) {
-			measures = append(measures, f.Measure)
-			units[f.Measure] = f.measure()
+		if !slices.Contains(head, f.measure()) {
+			head = append(head, f.measure())
 		}
-		cells[[2]string{f.Measure, f.System}] = f
+		cells[[2]string{f.System, f.measure()}] = f
 	}
-	var lines strings.Builder
-	fmt.Fprintf(&lines, "%s\t%s\n", strings.ToUpper(workload), strings.Join(systems, "\t"))
-	for _, measure := range measures {
-		lines.WriteString(units[measure])
-		for _, system := range systems {
-			lines.WriteString("\t" + cells[[2]string{measure, system}].cell())
+	t := table{slices.Clone(head)}
+	for _, system := range systems {
+		row := []string{system}
+		for _, measure := range head[1:] {
+			row = append(row, cells[[2]string{system, measure}].cell())
 		}
-		lines.WriteString("\n")
+		t = append(t, row)
 	}
-	return align(w, lines.String())
+	if !meant {
+		return t
+	}
+	for i := range t {
+		means := "acknowledged means"
+		if i > 0 {
+			means = r.Means[t[i][0]]
+		}
+		t[i] = slices.Insert(t[i], 1, means)
+	}
+	return t
 }
 
 // cell is a figure in short; nothing if there is no figure.
@@ -43,7 +52,10 @@ func (f *Figure) cell() string {
 	if f == nil {
 		return ""
 	}
-	text := fmt.Sprintf("%s (%s-%s)", Number(f.Median), Number(f.Least), Number(f.Most))
+	text := Number(f.Median)
+	if len(f.Values) > 1 {
+		text += fmt.Sprintf(" (%s-%s)", Number(f.Least), Number(f.Most))
+	}
 	if f.Goal != nil {
 		text += " " + f.goal()
 	}

@@ -40,9 +40,49 @@ type Figure struct {
 type Figures struct {
 	list     []*Figure
 	compared []string // workloads
+	means    map[string]string
+	leftOut  map[string]string
+	plots    []Plot
+	findings []Finding
 }
 
-// Compare shows the systems of a workload side by side, each in a column.
+// Finding is a sentence that the figures of a workload say.
+type Finding struct {
+	Workload string `json:"workload"`
+	Text     string `json:"text"`
+}
+
+// Find adds a finding.
+func (f *Figures) Find(found Finding) { f.findings = append(f.findings, found) }
+
+// Median is that of a figure; false if there is no such figure.
+func (f *Figures) Median(name Name) (float64, bool) {
+	if figure := f.find(name); figure != nil {
+		return figure.Median, true
+	}
+	return 0, false
+}
+
+// Describe says what it means that a system has acknowledged something. It is told beside its figures.
+func (f *Figures) Describe(system, means string) {
+	if f.means == nil {
+		f.means = make(map[string]string)
+	}
+	f.means[system] = means
+}
+
+// LeaveOut says why a system is not there.
+func (f *Figures) LeaveOut(system, why string) {
+	if f.leftOut == nil {
+		f.leftOut = make(map[string]string)
+	}
+	f.leftOut[system] = why
+}
+
+// Plot adds a picture.
+func (f *Figures) Plot(p Plot) { f.plots = append(f.plots, p) }
+
+// Compare shows the systems of a workload below each other, with a column for each measure.
 func (f *Figures) Compare(workload string) {
 	if !slices.Contains(f.compared, workload) {
 		f.compared = append(f.compared, workload)

@@ -3,6 +3,7 @@ package report_test
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"strings"
 	"testing"
 
@@ -56,6 +57,7 @@ func TestTableOfComparedSystems(t *testing.T) {
 	f := figures()
 	f.Compare("one")
 	f.Compare("one")
+	f.Describe("ours", "on disk")
 	var r report.Run
 	r.Take(f)
 	var out bytes.Buffer
@@ -65,14 +67,50 @@ func TestTableOfComparedSystems(t *testing.T) {
 		got = append(got, strings.Join(strings.Fields(line), " "))
 	}
 	require.Equal(t, []string{
-		"ONE ours theirs",
-		"requests, /s 800 (90.0-12,345) <= 100: missed 1,000 (100-20,000)",
-		"part of theirs 0.800 (0.617-0.900) >= 0.800: met",
+		"ONE acknowledged means requests, /s part of theirs",
+		"ours on disk 800 (90.0-12,345) <= 100: missed 0.800 (0.617-0.900) >= 0.800: met",
+		"theirs 1,000 (100-20,000)",
 		"",
 		"TWO median least most goal",
 		"ours round 1.00 0.000 2.00",
 		"",
 	}, got)
+}
+
+func TestMarkdown(t *testing.T) {
+	t.Parallel()
+	f := figures()
+	f.Compare("one")
+	f.Describe("theirs", "in memory")
+	var r report.Run
+	r.Take(f)
+	var out bytes.Buffer
+	require.NoError(t, r.WriteMarkdown(&out, "one"))
+	require.Equal(t, `|  | acknowledged means | requests, /s | part of theirs |
+|---|---|---|---|
+| ours |  | 800 (90.0-12,345) <= 100: missed | 0.800 (0.617-0.900) >= 0.800: met |
+| theirs | in memory | 1,000 (100-20,000) |  |
+
+`, out.String())
+}
+
+func TestPlotsLeaveOutWhatWasNotMeasured(t *testing.T) {
+	t.Parallel()
+	of := func(system string) []report.Point {
+		return []report.Point{{At: 10, Of: report.Name{Workload: "one", System: system, Measure: "requests", Unit: "/s"}}}
+	}
+	series := []report.Series{{Label: "ours", Points: of("ours")}, {Label: "absent", Points: of("absent")}}
+	var r report.Run
+	r.Take(figures())
+	for _, p := range []report.Plot{
+		{Title: "bars", Y: "/s", Series: series},
+		{Title: "lines", X: "callers", Y: "/s", LogX: true, Series: series},
+	} {
+		picture := r.Draw(p)
+		require.NoError(t, xml.Unmarshal([]byte(picture), new(struct{})))
+		require.Contains(t, picture, "ours")
+		require.NotContains(t, picture, "absent")
+	}
 }
 
 func TestJSON(t *testing.T) {

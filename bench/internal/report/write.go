@@ -23,13 +23,20 @@ type Run struct {
 	LoadBefore *float64          `json:"load_average_before,omitempty"`
 	LoadAfter  *float64          `json:"load_average_after,omitempty"`
 	Settings   map[string]string `json:"settings"`
-	Postgres   map[string]string `json:"postgres,omitempty"` // how PostgreSQL is set, if there is one
-	Compared   []string          `json:"compared,omitempty"` // workloads
+	Postgres   map[string]string `json:"postgres,omitempty"`           // how PostgreSQL is set, if there is one
+	Compared   []string          `json:"compared,omitempty"`           // workloads
+	Means      map[string]string `json:"acknowledged_means,omitempty"` // of systems
+	LeftOut    map[string]string `json:"left_out,omitempty"`           // systems, and why
+	Plots      []Plot            `json:"plots,omitempty"`
+	Findings   []Finding         `json:"findings,omitempty"`
 	Figures    []*Figure         `json:"figures"`
 }
 
 // Take puts the figures into the run.
-func (r *Run) Take(f *Figures) { r.Figures, r.Compared = f.list, f.compared }
+func (r *Run) Take(f *Figures) {
+	r.Figures, r.Compared, r.Means, r.LeftOut, r.Plots = f.list, f.compared, f.means, f.leftOut, f.plots
+	r.Findings = f.findings
+}
 
 // WriteJSON writes all there is.
 func (r *Run) WriteJSON(w io.Writer) error {
@@ -40,20 +47,23 @@ func (r *Run) WriteJSON(w io.Writer) error {
 
 // WriteTable writes a table for people.
 func (r *Run) WriteTable(w io.Writer) error {
-	for _, workload := range r.workloads() {
-		write := r.writeWorkload
-		if slices.Contains(r.Compared, workload) {
-			write = r.writeCompared
-		}
-		if err := write(w, workload); err != nil {
+	for _, workload := range r.Workloads() {
+		t := r.tableOf(workload)
+		t[0][0] = strings.ToUpper(workload)
+		if err := t.writeAligned(w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// workloads lists them in the order in which each came first.
-func (r *Run) workloads() []string {
+// WriteMarkdown writes the table of a workload in Markdown.
+func (r *Run) WriteMarkdown(w io.Writer, workload string) error {
+	return r.tableOf(workload).writeMarkdown(w)
+}
+
+// Workloads lists them in the order in which each came first.
+func (r *Run) Workloads() []string {
 	var names []string
 	for _, figure := range r.Figures {
 		if !slices.Contains(names, figure.Workload) {
@@ -63,25 +73,48 @@ func (r *Run) workloads() []string {
 	return names
 }
 
-func (r *Run) writeWorkload(w io.Writer, workload string) error {
-	var lines strings.Builder
-	fmt.Fprintf(&lines, "%s\t\tmedian\tleast\tmost\tgoal\n", strings.ToUpper(workload))
+// table is rows of cells, of which the first one is the head.
+type table [][]string
+
+// tableOf makes the table of a workload, with a line for each figure.
+func (r *Run) tableOf(workload string) table {
+	if slices.Contains(r.Compared, workload) {
+		return r.compared(workload)
+	}
+	t := table{{"", "", "median", "least", "most", "goal"}}
 	for _, f := range r.Figures {
 		if f.Workload == workload {
-			fmt.Fprintf(&lines, "%s\t%s\t%s\t%s\t%s\t%s\n",
-				f.System, f.measure(), Number(f.Median), Number(f.Least), Number(f.Most), f.goal())
+			t = append(t, []string{f.System, f.measure(), Number(f.Median), Number(f.Least), Number(f.Most), f.goal()})
 		}
 	}
-	return align(w, lines.String())
+	return t
 }
 
-// align writes lines with their columns below each other, and an empty line.
-func align(w io.Writer, lines string) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if _, err := io.WriteString(table, lines+"\n"); err != nil {
+// writeAligned writes a table with its columns below each other, and an empty line.
+func (t table) writeAligned(w io.Writer) error {
+	aligned := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range t {
+		if _, err := io.WriteString(aligned, strings.Join(row, "\t")+"\n"); err != nil {
+			return err
+		}
+	}
+	if _, err := io.WriteString(aligned, "\n"); err != nil {
 		return err
 	}
-	return table.Flush()
+	return aligned.Flush()
+}
+
+// writeMarkdown writes a table in Markdown.
+func (t table) writeMarkdown(w io.Writer) error {
+	var lines strings.Builder
+	for i, row := range t {
+		lines.WriteString("| " + strings.Join(row, " | ") + " |\n")
+		if i == 0 {
+			lines.WriteString("|" + strings.Repeat("---|", len(row)) + "\n")
+		}
+	}
+	_, err := io.WriteString(w, lines.String()+"\n")
+	return err
 }
 
 // Summary says on what and under what load the figures were measured.
@@ -89,6 +122,9 @@ func (r *Run) Summary() string {
 	s := fmt.Sprintf("%s, %s, %d processors; %.0f s", r.Go, r.System, r.Processors, r.Took)
 	if r.LoadBefore != nil && r.LoadAfter != nil {
 		s += fmt.Sprintf("; load average %.2f before, %.2f after", *r.LoadBefore, *r.LoadAfter)
+	}
+	for _, system := range slices.Sorted(maps.Keys(r.LeftOut)) {
+		s += fmt.Sprintf("\nleft out: %s: %s", system, r.LeftOut[system])
 	}
 	if len(r.Postgres) > 0 {
 		s += "\nPostgreSQL:"

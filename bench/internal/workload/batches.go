@@ -35,7 +35,7 @@ func batches(ctx context.Context, b *Bench) error {
 	for round := range b.Repeat {
 		for _, i := range turns(len(by), round) {
 			callers := by[i]
-			r, err := b.batchesOnce(ctx, callers)
+			r, err := b.batchesOnce(ctx, callers, batchesOf)
 			if err != nil {
 				return fmt.Errorf("%s: %w", connections(callers), err)
 			}
@@ -52,7 +52,7 @@ func batches(ctx context.Context, b *Bench) error {
 func batchesName() string { return "cycles in batches of " + strconv.Itoa(batchesOf) }
 
 // batchesOnce measures from a start of its own. The result counts jobs.
-func (b *Bench) batchesOnce(ctx context.Context, callers int) (r load.Result, err error) {
+func (b *Bench) batchesOnce(ctx context.Context, callers, size int) (r load.Result, err error) {
 	store, err := b.fresh(ctx)
 	if err != nil {
 		return load.Result{}, err
@@ -63,7 +63,7 @@ func (b *Bench) batchesOnce(ctx context.Context, callers int) (r load.Result, er
 		return load.Result{}, err
 	}
 	defer func() { err = closing(err, s.Stop) }()
-	r, err = load.Run(ctx, b.timed(s, callers, b.cyclingBatches))
-	r.Operations *= batchesOf
+	r, err = load.Run(ctx, b.timed(s, callers, b.cyclingBatches(size)))
+	r.Operations *= int64(size)
 	return r, err
 }

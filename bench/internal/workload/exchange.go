@@ -14,27 +14,31 @@ import (
 	"github.com/longshore-queue/longshore/bench/internal/wire"
 )
 
-// cyclingBatches adds jobs, and then leases as many and finishes those before in one request.
+// cyclingBatches adds size jobs, and then leases as many and finishes those before in one request.
 // There are always as many to lease, as in cycling; where a database does not let them all be
 // seen at once, it takes more requests.
-func (b *Bench) cyclingBatches(connection int) load.Operation {
+func (b *Bench) cyclingBatches(size int) func(connection int) load.Operation {
+	return func(connection int) load.Operation { return b.cyclingBatch(size, connection) }
+}
+
+func (b *Bench) cyclingBatch(size, connection int) load.Operation {
 	source := jobs.New("batches of cycles of connection " + strconv.Itoa(connection))
 	added := make([][]byte, batchesKinds)
 	for i := range added {
-		batch := make([]string, batchesOf)
+		batch := make([]string, size)
 		for j := range batch {
 			batch[j] = source.Body()
 		}
 		added[i] = postBatch(batch)
 	}
 	turn := 0
-	exchange := newExchange(b.dequeue())
+	exchange := newExchange(b.dequeue(), size)
 	return func(c *wire.Conn) error {
 		turn = (turn + 1) % batchesKinds
 		if _, err := c.Expect(http.StatusCreated, added[turn]); err != nil {
 			return fmt.Errorf("enqueue: %w", err)
 		}
-		for left := batchesOf; left > 0; {
+		for left := size; left > 0; {
 			leased, err := exchange.on(c, left)
 			if err != nil {
 				return err
@@ -50,15 +54,15 @@ func (b *Bench) cyclingBatches(connection int) load.Operation {
 type exchange struct {
 	ask   string // what is asked for, without its end
 	whole []byte // reports on as many as there can be, and asks for as many
-	gaps  [batchesOf][]byte
+	gaps  [][]byte
 	held  int // leases to report on, whose tokens are in the gaps
 }
 
-// newExchange makes one that asks as dequeue does.
-func newExchange(dequeue string) *exchange {
-	e := &exchange{ask: strings.TrimSuffix(dequeue, "}")}
+// newExchange makes one that asks as dequeue does, for size jobs at most.
+func newExchange(dequeue string, size int) *exchange {
+	e := &exchange{ask: strings.TrimSuffix(dequeue, "}"), gaps: make([][]byte, size)}
 	gap := strings.Repeat("-", tokenSize)
-	e.whole = e.request(batchesOf, slices.Repeat([]string{gap}, batchesOf))
+	e.whole = e.request(size, slices.Repeat([]string{gap}, size))
 	rest := e.whole
 	for i := range e.gaps {
 		e.gaps[i], rest = cutGap(rest, gap)
@@ -84,7 +88,7 @@ func cutGap(request []byte, gap string) (place, rest []byte) {
 
 // next is the request that reports on all leases that are held.
 func (e *exchange) next(most int) []byte {
-	if e.held == batchesOf && most == batchesOf {
+	if e.held == len(e.gaps) && most == len(e.gaps) {
 		return e.whole
 	}
 	tokens := make([]string, e.held)

@@ -77,7 +77,7 @@ func (b *Bench) filledOnce(ctx context.Context, full, system string, e effort) (
 func (b *Bench) cyclesAt(ctx context.Context, e effort, servers ...*process.Server) (load.Result, error) {
 	operation := b.cycling
 	if e.batch > 1 {
-		operation = b.cyclingBatches
+		operation = b.cyclingBatches(e.batch)
 	}
 	l := b.timed(servers[0], e.callers, operation)
 	for _, s := range servers[1:] {

@@ -67,6 +67,5 @@ func (b *Bench) NeedsPostgres(chosen []Workload) bool {
 		return true
 	}
 	compares := slices.ContainsFunc(chosen, func(w Workload) bool { return w.Name == peersName })
-	onlyEmbedded := !slices.ContainsFunc(b.contenders(), func(name string) bool { return name != longshore })
-	return compares && !onlyEmbedded
+	return compares && slices.ContainsFunc(b.contenders(), func(e entrant) bool { return e.postgres })
 }

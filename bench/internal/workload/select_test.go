@@ -43,7 +43,7 @@ func TestNeedsPostgres(t *testing.T) {
 	}{
 		{Bench{Store: Embedded}, nil, false},
 		{Bench{Store: Embedded}, []string{"peers"}, true},
-		{Bench{Store: Embedded, Contenders: []string{"longshore"}}, []string{"peers"}, false},
+		{Bench{Store: Embedded, Contenders: []string{"longshore", "disk"}}, []string{"peers"}, false},
 		{Bench{Store: Embedded, Contenders: []string{"longshore", "river"}}, []string{"cycle"}, false},
 		{Bench{Store: Postgres}, []string{"cycle"}, true},
 	} {

@@ -58,7 +58,7 @@ func TestExchangeOfFewerThanAskedFor(t *testing.T) {
 	t.Parallel()
 	conn := serve(t)
 	f := &filler{adder: adder{conn: conn, source: jobs.New("test")}}
-	exchange := newExchange(dequeueNow)
+	exchange := newExchange(dequeueNow, batchesOf)
 	for _, step := range []struct{ added, most, want int }{
 		{60, batchesOf, 60}, {40, 40, 40}, {150, batchesOf, batchesOf}, {50, batchesOf, batchesOf}, {1, batchesOf, 1},
 	} {
@@ -71,7 +71,7 @@ func TestExchangeOfFewerThanAskedFor(t *testing.T) {
 	_, err := exchange.on(conn, batchesOf)
 	require.ErrorContains(t, err, "no leases")
 
-	operation := (&Bench{Store: Postgres}).cyclingBatches(0)
+	operation := (&Bench{Store: Postgres}).cyclingBatches(batchesOf)(0)
 	for range 3 {
 		require.NoError(t, operation(conn))
 	}

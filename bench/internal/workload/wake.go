@@ -56,7 +56,7 @@ type percentile struct {
 	p    float64
 }
 
-func percentiles() []percentile { return []percentile{{"p50", 50}, {"p99", 99}} }
+func percentiles() []percentile { return []percentile{{"p50", 50}, {"p99", 99}, {"p99.9", 99.9}} }
 
 func microseconds(times []time.Duration, p float64) float64 { return stat.Percentile(times, p) / 1000 }
 

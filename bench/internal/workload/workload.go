@@ -27,7 +27,9 @@ type Bench struct {
 	Store  string // Embedded or Postgres
 	// Cluster has the databases; nil if nothing needs one.
 	Cluster *postgres.Cluster
-	// Contenders are those that are compared; none: the server on its store, and River.
+	// Faktory is the binary of Faktory's server, or "".
+	Faktory string
+	// Contenders are those that are compared; none: all, or on PostgreSQL the server and River.
 	Contenders []string
 	// Unsettled: databases are measured as they were when they had been filled.
 	Unsettled   bool

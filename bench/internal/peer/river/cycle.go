@@ -16,6 +16,7 @@ import (
 
 	"github.com/longshore-queue/longshore/bench/internal/jobs"
 	"github.com/longshore-queue/longshore/bench/internal/load"
+	"github.com/longshore-queue/longshore/bench/internal/peer"
 )
 
 const (
@@ -25,55 +26,57 @@ const (
 	drainTimeout = time.Minute
 )
 
-// Cycles says how jobs are added while they are worked.
-type Cycles struct {
-	Callers int
-	// Batch is how many jobs a call adds; 1: each by a call for a single one.
-	Batch int
-	// WarmUp goes before what is measured, for Duration.
-	WarmUp, Duration time.Duration
-	// Database tells the time that the database has spent on processors so far; nil if that is of
-	// no interest.
-	Database func() (time.Duration, error)
-}
-
 // cycling is such a load while it goes on.
 type cycling struct {
 	*Peer
 
-	room  *semaphore.Weighted // for jobs that are not completed
-	added atomic.Int64
-	done  atomic.Int64
-	stop  atomic.Bool // nothing more is to be added
+	queue   string
+	room    *semaphore.Weighted // for jobs that are not completed
+	added   atomic.Int64
+	done    atomic.Int64
+	stop    atomic.Bool // nothing more is to be added
+	callers sync.WaitGroup
+	group   *errgroup.Group
+	busy    context.Context //nolint:containedctx // it ends with the first caller that fails
+	end     context.CancelFunc
+}
+
+// begin lets callers add jobs to a queue while they are worked.
+func (p *Peer) begin(ctx context.Context, queue string, callers, batch int) *cycling {
+	y := &cycling{Peer: p, queue: queue, room: semaphore.NewWeighted(mostOutstanding)}
+	ctx, y.end = context.WithCancel(ctx)
+	// Whoever fails ends the others.
+	y.group, y.busy = errgroup.WithContext(ctx)
+	y.group.Go(func() error { return y.count(y.busy) })
+	y.callers.Add(callers)
+	for i := range callers {
+		y.group.Go(func() error {
+			defer y.callers.Done()
+			return y.add(y.busy, jobs.New("connection "+strconv.Itoa(i)), batch)
+		})
+	}
+	return y
+}
+
+// finish ends the callers, and returns when all that they have added is completed.
+func (y *cycling) finish() error {
+	y.stop.Store(true)
+	y.callers.Wait()
+	drained := y.drain(y.busy)
+	y.end()
+	return cmp.Or(y.group.Wait(), drained)
 }
 
 // Cycle adds jobs while they are worked, and counts those whose completion is on disk. At the end
 // it waits until all of them are, and compares with what the database says.
-func (p *Peer) Cycle(ctx context.Context, c Cycles) (load.Result, error) {
+func (p *Peer) Cycle(ctx context.Context, c peer.Cycles) (load.Result, error) {
 	before, err := p.completed(ctx)
 	if err != nil {
 		return load.Result{}, err
 	}
-	y := &cycling{Peer: p, room: semaphore.NewWeighted(mostOutstanding)}
-	counting, stopCounting := context.WithCancel(ctx)
-	defer stopCounting()
-	// Whoever fails ends the others.
-	group, busy := errgroup.WithContext(counting)
-	group.Go(func() error { return y.count(busy) })
-	var callers sync.WaitGroup
-	callers.Add(c.Callers)
-	for i := range c.Callers {
-		group.Go(func() error {
-			defer callers.Done()
-			return y.add(busy, jobs.New("connection "+strconv.Itoa(i)), c.Batch)
-		})
-	}
-	result, observed := load.Observe(busy, load.Observed{WarmUp: c.WarmUp, Duration: c.Duration, Done: y.done.Load, Database: c.Database})
-	y.stop.Store(true)
-	callers.Wait()
-	drained := y.drain(busy)
-	stopCounting()
-	if err := cmp.Or(group.Wait(), drained, observed); err != nil {
+	y := p.begin(ctx, river.QueueDefault, c.Callers, c.Batch)
+	result, observed := load.Observe(y.busy, c.Observed(y.done.Load))
+	if err := cmp.Or(y.finish(), observed); err != nil {
 		return load.Result{}, err
 	}
 	after, err := p.completed(ctx)
@@ -86,12 +89,13 @@ func (p *Peer) Cycle(ctx context.Context, c Cycles) (load.Result, error) {
 // add adds jobs until it is to stop, and waits whenever there are too many that are not completed.
 func (y *cycling) add(ctx context.Context, from *jobs.Source, batch int) error {
 	list := make([]river.InsertManyParams, max(batch, varieties))
+	options := &river.InsertOpts{Queue: y.queue}
 	for i := range list {
 		a, err := newArgs(from)
 		if err != nil {
 			return err
 		}
-		list[i].Args = a
+		list[i] = river.InsertManyParams{Args: a, InsertOpts: options}
 	}
 	for turn := 0; !y.stop.Load(); turn = (turn + 1) % varieties {
 		if err := y.room.Acquire(ctx, int64(batch)); err != nil {
@@ -99,7 +103,7 @@ func (y *cycling) add(ctx context.Context, from *jobs.Source, batch int) error {
 		}
 		var err error
 		if batch == 1 {
-			_, err = y.inserter.Insert(ctx, list[turn].Args, nil)
+			_, err = y.inserter.Insert(ctx, list[turn].Args, options)
 		} else {
 			_, err = y.inserter.InsertManyFast(ctx, list[:batch])
 		}
@@ -118,6 +122,9 @@ func (y *cycling) count(ctx context.Context) error {
 		case e, open := <-y.events:
 			if !open || e.Kind != river.EventKindJobCompleted {
 				return errNotCompleted
+			}
+			if e.Job.Queue != y.queue {
+				continue
 			}
 			y.done.Add(1)
 			y.room.Release(1)

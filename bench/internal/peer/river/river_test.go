@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/longshore-queue/longshore/bench/internal/peer"
 	"github.com/longshore-queue/longshore/bench/internal/peer/river"
 	"github.com/longshore-queue/longshore/bench/internal/postgres"
 )
@@ -32,15 +33,17 @@ func TestRiver(t *testing.T) {
 
 	// Cycle compares with the database itself.
 	for _, batch := range []int{1, 10} {
-		r, err := p.Cycle(t.Context(), river.Cycles{Callers: 4, Batch: batch, WarmUp: 10 * time.Millisecond, Duration: time.Second})
+		r, err := p.Cycle(t.Context(), peer.Cycles{Callers: 4, Batch: batch, WarmUp: 10 * time.Millisecond, Duration: time.Second})
 		require.NoError(t, err)
 		require.Positive(t, r.Rate())
 	}
-	wakes, err := p.Wake(t.Context(), 0, 50*time.Millisecond)
-	require.NoError(t, err)
-	require.NotEmpty(t, wakes)
-	for _, wake := range wakes {
-		require.Positive(t, wake)
+	for _, busy := range []int{0, 2} {
+		wakes, err := p.Wake(t.Context(), peer.Wakes{Busy: busy, Duration: 50 * time.Millisecond})
+		require.NoError(t, err)
+		require.NotEmpty(t, wakes)
+		for _, wake := range wakes {
+			require.Positive(t, wake)
+		}
 	}
 	require.NoError(t, p.Close())
 	require.Empty(t, complaints.String())

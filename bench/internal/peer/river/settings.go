@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+
+	"github.com/longshore-queue/longshore/bench/internal/peer"
 )
 
 const (
@@ -29,7 +31,10 @@ func settings(workers *river.Workers, logger *slog.Logger) *river.Config {
 		FetchCooldown:     river.FetchCooldownMin,
 		FetchPollInterval: fetchPoll,
 		Logger:            logger,
-		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: mostWorkers}},
-		Workers:           workers,
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: mostWorkers},
+			peer.OtherLane:     {MaxWorkers: mostWorkers},
+		},
+		Workers: workers,
 	}
 }

@@ -1,48 +1,31 @@
 package river
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/longshore-queue/longshore/bench/internal/jobs"
+	"github.com/longshore-queue/longshore/bench/internal/peer"
 )
 
-const (
-	// rest is how long the queue is left alone between two wakes. It is longer than the time that
-	// has to pass between two fetches, so that no wake waits for the one before.
-	rest = 5 * time.Millisecond
-	// wakePatience is how long one wake may take.
-	wakePatience = 10 * time.Second
-)
-
-// Wake adds single jobs to an idle queue, each once the one before was worked, and returns how
-// long each took from before it was added until its worker began.
-func (p *Peer) Wake(ctx context.Context, warmUp, duration time.Duration) ([]time.Duration, error) {
+// Wake adds single jobs, each once the one before was worked, and returns how long each took from
+// before it was added until its worker began.
+func (p *Peer) Wake(ctx context.Context, w peer.Wakes) (wakes []time.Duration, err error) {
+	busy := ctx
+	if w.Busy > 0 {
+		others := p.begin(ctx, peer.OtherLane, w.Busy, 1)
+		busy = others.busy
+		defer func() { err = cmp.Or(others.finish(), err) }()
+	}
 	source := jobs.New("wake")
-	if _, err := p.wakeFor(ctx, source, warmUp); err != nil {
-		return nil, err
-	}
-	return p.wakeFor(ctx, source, duration)
-}
-
-// wakeFor does so for that long, and at least once.
-func (p *Peer) wakeFor(ctx context.Context, source *jobs.Source, d time.Duration) ([]time.Duration, error) {
-	var wakes []time.Duration
-	for end := time.Now().Add(d); len(wakes) == 0 || time.Now().Before(end); {
-		wake, err := p.wakeOnce(ctx, source)
-		if err != nil {
-			return nil, err
-		}
-		wakes = append(wakes, wake)
-		time.Sleep(rest)
-	}
-	return wakes, nil
+	return peer.Repeat(busy, w, func() (time.Duration, error) { return p.wakeOnce(busy, source) })
 }
 
 func (p *Peer) wakeOnce(ctx context.Context, source *jobs.Source) (time.Duration, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, wakePatience, errors.New("a job was not worked in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, peer.Patience, errors.New("a job was not worked in time"))
 	defer cancel()
 	a, err := newArgs(source)
 	if err != nil {

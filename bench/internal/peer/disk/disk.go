@@ -1,0 +1,158 @@
+// Package disk is what a disk allows: a queue that is a file to which the bytes of jobs, of leases
+// and of reports are appended, and nothing else. Callers that come at the same time share one
+// fdatasync. There is no index, no protocol and no way to read anything back; a fetch waits for a
+// job and is told that there is one.
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/longshore-queue/longshore/bench/internal/jobs"
+	"github.com/longshore-queue/longshore/bench/internal/peer"
+)
+
+const (
+	// noteSize is what a lease or a report takes in the file: two ids and a time, in bytes.
+	noteSize = 48
+	// mostJobs is how many jobs may wait in a lane, which is far more than there ever are.
+	mostJobs = 1 << 20
+)
+
+var errClosed = errors.New("the session is closed")
+
+// Disk is a file that is appended to.
+type Disk struct {
+	file   *os.File
+	lanes  map[string]chan struct{}
+	wanted chan struct{} // tells the syncer that there is something to sync
+	ended  sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	pending []byte
+	group   *group // the callers of what is pending
+	closed  bool
+}
+
+// group is callers that share one sync.
+type group struct {
+	done chan struct{} // closed when it is on disk
+	err  error         // read it after done
+}
+
+func newGroup() *group { return &group{done: make(chan struct{})} }
+
+// Open makes the file.
+func Open(path string) (*Disk, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	d := &Disk{file: file, wanted: make(chan struct{}, 1), group: newGroup(), lanes: map[string]chan struct{}{
+		peer.Lane: make(chan struct{}, mostJobs), peer.OtherLane: make(chan struct{}, mostJobs),
+	}}
+	d.ended.Go(d.sync)
+	return d, nil
+}
+
+// Close ends it. There are no sessions any more.
+func (d *Disk) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	close(d.wanted)
+	d.ended.Wait()
+	return d.file.Close()
+}
+
+// append appends bytes, and returns when they are on disk.
+func (d *Disk) append(text []byte) error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return errClosed
+	}
+	d.pending = append(d.pending, text...)
+	mine := d.group
+	select {
+	case d.wanted <- struct{}{}:
+	default: // it was told already
+	}
+	d.mu.Unlock()
+	<-mine.done
+	return mine.err
+}
+
+// sync writes and syncs what is there, over and over.
+func (d *Disk) sync() {
+	var writing []byte
+	for range d.wanted {
+		d.mu.Lock()
+		d.pending, writing = writing[:0], d.pending
+		written := d.group
+		d.group = newGroup()
+		d.mu.Unlock()
+		if _, err := d.file.Write(writing); err != nil {
+			written.err = fmt.Errorf("write: %w", err)
+		} else if err := datasync(d.file); err != nil {
+			written.err = fmt.Errorf("sync: %w", err)
+		}
+		close(written.done)
+	}
+}
+
+// Session opens a session.
+func (d *Disk) Session(_ context.Context, lane string, caller int) (peer.Session, error) {
+	return &session{disk: d, lane: d.lanes[lane], job: jobs.New(fmt.Sprint("disk ", caller)).Args(), ended: make(chan struct{})}, nil
+}
+
+type session struct {
+	disk    *Disk
+	lane    chan struct{}
+	job     []byte
+	fetched int
+	closed  atomic.Bool
+	ended   chan struct{}
+}
+
+// Add appends jobs.
+func (s *session) Add(n int) error {
+	text := make([]byte, 0, n*(len(s.job)+noteSize))
+	for range n {
+		text = append(append(text, s.job...), make([]byte, noteSize)...)
+	}
+	if err := s.disk.append(text); err != nil {
+		return err
+	}
+	for range n {
+		s.lane <- struct{}{}
+	}
+	return nil
+}
+
+// Fetch waits for jobs and appends their leases.
+func (s *session) Fetch(n int) error {
+	for range n {
+		select {
+		case <-s.lane:
+		case <-s.ended:
+			return errClosed
+		}
+	}
+	s.fetched = n
+	return s.disk.append(make([]byte, n*noteSize))
+}
+
+// Acknowledge appends reports.
+func (s *session) Acknowledge() error { return s.disk.append(make([]byte, s.fetched*noteSize)) }
+
+// Close ends what it waits for.
+func (s *session) Close() {
+	if s.closed.CompareAndSwap(false, true) {
+		close(s.ended)
+	}
+}
