@@ -30,8 +30,9 @@ const (
 // that may get something, the jobs included that it adds itself; who comes meanwhile goes with the
 // next one.
 //
-// Every caller is in one round at least that began after it came, whatever is known of its lanes;
-// after that it sleeps until one of them has a ready job.
+// Every caller has a look that began after it came: a round that found nothing more in its lanes, or
+// nothing for it once those before it in line were served, and that knew of all that was made ready
+// until then, by other servers as well. After that it sleeps until one of its lanes has a ready job.
 type dispatcher struct {
 	store *Store
 
@@ -41,6 +42,7 @@ type dispatcher struct {
 	groups  map[string]*group
 	byLane  map[queue.Lane]map[*group]struct{}
 	came    uint64 // how many waiters there were
+	synced  uint64 // whoever came until then, what others had made ready by then is known here
 }
 
 // group are the callers that ask for the same lanes.
@@ -49,7 +51,6 @@ type group struct {
 	lanes   []queue.Lane
 	waiting []*waiter // first come first
 	dirty   bool      // there may be something for them, or somebody has not looked yet
-	rounds  int       // that it had part in
 	pause   time.Duration
 }
 
@@ -61,6 +62,7 @@ type waiter struct {
 	worker  string
 	once    queue.Once
 	gone    bool // it is not among group.waiting any more
+	claims  bool // the round that is under way claims for it
 	looked  chan struct{}
 	isAware bool // looked is closed: it knows that there was nothing for it
 	given   chan given
@@ -202,8 +204,8 @@ func (d *dispatcher) noticeAll(changes []changed, each int) {
 // roundOf is one group's part in a round.
 type roundOf struct {
 	group   *group
-	number  int       // of the group's rounds
 	began   uint64    // who came until then is part of it
+	synced  uint64    // dispatcher.synced when it began
 	waiters []*waiter // those for whom something is claimed
 	order   claimOrder
 }
@@ -234,6 +236,9 @@ func (p *claimPart) queue(batch *pgx.Batch, number int16) {
 
 func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	d := p.dispatcher
+	if err != nil {
+		d.end(p.groups)
+	}
 	switch {
 	case errors.Is(err, queue.ErrUnavailable):
 		for _, g := range p.groups {
@@ -288,14 +293,14 @@ func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 	for _, part := range parts {
 		g := part.group
 		g.dirty = false
-		g.rounds++
-		part.number, part.began = g.rounds, d.came
+		part.began, part.synced = d.came, d.synced
 		part.order.search = d.fronts.search(g.lanes)
 		limit := min(part.order.search.most, claimSize)
 		for _, w := range g.waiting {
 			if part.order.most >= limit {
 				break
 			}
+			w.claims = true
 			part.waiters = append(part.waiters, w)
 			part.order.want(min(w.want, limit-part.order.most), w.worker, w.once)
 		}
@@ -322,9 +327,10 @@ func (d *dispatcher) expect(added *addJobsPart) {
 func (d *dispatcher) give(part *roundOf) (unsure bool, left []grant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	grants := part.order.grants
+	g, grants := part.group, part.order.grants
 	part.order.search.claimed(grants)
 	short := len(grants) < part.order.most
+	part.end()
 	for _, w := range part.waiters {
 		n := min(w.want, len(grants))
 		if n == 0 {
@@ -340,33 +346,58 @@ func (d *dispatcher) give(part *roundOf) (unsure bool, left []grant) {
 		w.given <- given{grants: mine}
 	}
 	if !short {
-		part.group.pause = 0
-		if part.order.most > 0 {
-			part.group.dirty = true // there may be others
+		g.pause = 0
+		if part.order.most < part.order.search.most {
+			g.dirty = true // there may be others
 			return false, left
 		}
 	}
 	if d.store.isAlone() {
 		// Nobody else has locked anything, or made anything ready that is not known here.
-		part.order.search.drained(nil)
-		d.tell(part)
+		if short {
+			part.order.search.drained(nil)
+		}
+		g.tell(part.began)
 		return false, left
 	}
-	return true, left
+	g.tell(part.synced)
+	return short || g.hasUnaware(part.began), left
 }
 
-// tell has those know who came for a round that there is nothing for them, unless there is by now.
-// mu is held.
-func (d *dispatcher) tell(part *roundOf) {
-	if part.group.dirty || part.group.rounds != part.number {
-		return // they look once more, or are doing so
+// end notes that a round is over.
+func (d *dispatcher) end(parts []*roundOf) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, part := range parts {
+		part.end()
 	}
-	for _, w := range part.group.waiting {
-		if w.came > part.began {
+}
+
+// end is dispatcher.end for one group. dispatcher.mu is held.
+func (r *roundOf) end() {
+	for _, w := range r.waiters {
+		w.claims = false
+	}
+}
+
+// tell has those know who came until then that there is nothing for them, apart from those whom the
+// round that is under way may have something for. dispatcher.mu is held.
+func (g *group) tell(until uint64) {
+	for _, w := range g.waiting {
+		if w.came > until {
 			break
 		}
-		w.knows()
+		if !w.claims && !w.isAware {
+			w.isAware = true
+			close(w.looked)
+		}
 	}
+}
+
+// hasUnaware reports whether somebody who came until then does not know yet that there is nothing.
+// dispatcher.mu is held.
+func (g *group) hasUnaware(until uint64) bool {
+	return slices.ContainsFunc(g.waiting, func(w *waiter) bool { return !w.isAware && w.came <= until })
 }
 
 // lookAgain finds out whether those who got nothing can sleep: whether their lines are empty, and
@@ -400,7 +431,10 @@ func (d *dispatcher) lookAgain(ctx context.Context, parts []*roundOf) {
 		} else {
 			g.pause = 0
 		}
-		d.tell(part)
+		d.synced = max(d.synced, part.began)
+		if !g.dirty { // else there is something that was not known, and they look once more
+			g.tell(part.began)
+		}
 	}
 }
 
@@ -414,14 +448,6 @@ func (d *dispatcher) lookLater(g *group) {
 		d.mu.Unlock()
 		d.store.rounds.kick()
 	})
-}
-
-// knows has a waiter know that there is nothing for it now.
-func (w *waiter) knows() {
-	if !w.isAware {
-		w.isAware = true
-		close(w.looked)
-	}
 }
 
 // again has a round be made once more that has failed without having changed anything.
@@ -442,8 +468,8 @@ func (d *dispatcher) fail(parts []*roundOf, err error) {
 	for _, part := range parts {
 		part.order.search.undo()
 		for _, w := range slices.Clone(part.group.waiting) {
-			if w.isAware || w.came > part.began {
-				continue // it sleeps until the database is back (doubt.go), or looks by itself
+			if w.isAware || w.claims || w.came > part.began {
+				continue // it sleeps until the database is back (doubt.go), or there is another look for it
 			}
 			d.remove(w)
 			w.given <- given{err: err}
