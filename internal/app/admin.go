@@ -18,6 +18,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/buildinfo"
 	"github.com/longshore-queue/longshore/internal/metrics"
+	"github.com/longshore-queue/longshore/internal/reaper"
 )
 
 const (
@@ -87,6 +88,14 @@ func (a *App) requests() api.Observer {
 		return nil
 	}
 	return a.metrics.Requests
+}
+
+// upkeep is the store as the reaper and the pruner see it.
+func (a *App) upkeep() (reaper.Queue, reaper.Store) {
+	if a.metrics == nil {
+		return a.store, a.store
+	}
+	return a.metrics.Reaped(a.store), a.metrics.Pruned(a.store)
 }
 
 // serveAdmin answers operators. stopping ends when the server begins to stop.

@@ -102,9 +102,19 @@ func TestMetricsTellWhatTheServerDid(t *testing.T) {
 		`longshore_jobs{channel="default",state="finished",type="t"} 1`,
 		`longshore_jobs{channel="default",state="running",type="t"} 0`,
 		`longshore_store_up 1`,
+		`longshore_leases 0`,
+		`longshore_jobs_enqueued_total{channel="default",type="t"} 1`,
+		`longshore_leases_granted_total{channel="default",type="t"} 1`,
+		`longshore_jobs_ended_total{channel="default",outcome="finished",type="t"} 1`,
+		`longshore_job_wait_seconds_count{channel="default",type="t"} 1`,
+		`longshore_job_run_seconds_count{channel="default",type="t"} 1`,
+		`longshore_claim_seconds_count 1`,
+		`longshore_pruner_steps_total{result="failed"} 0`,
+		`longshore_reaper_leases_total 0`,
 	} {
 		require.Contains(t, text, "\n"+line+"\n")
 	}
+	require.NotContains(t, text, "longshore_sync_seconds_count 0\n")
 	for _, path := range []string{"/metrics", "/debug/vars", "/debug/pprof/goroutine?debug=2"} {
 		_, text := s.admin(path)
 		require.NotContains(t, text, token)

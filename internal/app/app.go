@@ -56,7 +56,7 @@ type App struct {
 	pruner   *reaper.Pruner
 	metrics  *metrics.Registry // nil if nobody can ask for it
 	admin    *admin            // nil if there is no such listener
-	tls      *tlsfiles.Files // nil without TLS
+	tls      *tlsfiles.Files   // nil without TLS
 	listener net.Listener
 	server   *http.Server
 	conns    connections
@@ -147,13 +147,14 @@ func (a *App) Start() (err error) {
 	if err != nil {
 		return err
 	}
-	a.reaper = reaper.New(a.store, reaper.Options{
+	reaped, pruned := a.upkeep()
+	a.reaper = reaper.New(reaped, reaper.Options{
 		Interval:         a.options.ReapInterval,
 		HeartbeatTimeout: a.options.HeartbeatTimeout,
 		MaxRetries:       a.options.MaxRetries,
 		Logger:           logging.Adapt(a.log),
 	})
-	a.pruner = reaper.NewPruner(a.store, a.options.Retention, logging.Adapt(a.log))
+	a.pruner = reaper.NewPruner(pruned, a.options.Retention, logging.Adapt(a.log))
 	a.server = a.newServer(handler)
 	a.reaper.Start()
 	a.pruner.Start()

@@ -44,7 +44,12 @@ func (a *App) openStore(ctx context.Context) (store, error) {
 	if IsDatabase(a.options.Store) {
 		return a.openDatabase(ctx)
 	}
+	var observer embedded.Observer
+	if a.metrics != nil {
+		observer = a.metrics.Embedded()
+	}
 	s, err := a.open(a.options.Store, embedded.Options{
+		Observer:       observer,
 		Logger:         logging.Adapt(a.log),
 		IdempotencyTTL: a.options.IdempotencyTTL,
 		OnFailure:      func(err error) { a.fail(fmt.Errorf("the store failed: %w", err)) },
@@ -54,6 +59,9 @@ func (a *App) openStore(ctx context.Context) (store, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", a.options.Store, err)
+	}
+	if a.metrics != nil {
+		a.metrics.AddEmbedded(s.Stats)
 	}
 	return s, nil
 }
@@ -71,7 +79,12 @@ func (a *App) openDatabase(ctx context.Context) (store, error) {
 			a.log.WithFields(logrus.Fields{"version": step.Version, "name": step.Name}).Info("migrated the database")
 		}
 	}
+	var observer postgres.Observer
+	if a.metrics != nil {
+		observer = a.metrics.Postgres()
+	}
 	s, err := postgres.Open(ctx, a.options.Store, postgres.Options{
+		Observer:       observer,
 		Logger:         logging.Adapt(a.log),
 		IdempotencyTTL: a.options.IdempotencyTTL,
 		PollInterval:   a.options.PollInterval,
@@ -80,6 +93,9 @@ func (a *App) openDatabase(ctx context.Context) (store, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", name, err)
+	}
+	if a.metrics != nil {
+		a.metrics.AddPostgres(s.Stats)
 	}
 	return s, nil
 }

@@ -99,3 +99,5 @@ func storeBuckets() []float64 {
 func jobBuckets() []float64 {
 	return []float64{.005, .025, .1, .5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400}
 }
+
+func sizeBuckets() []float64 { return []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024} }

@@ -56,6 +56,7 @@ type change struct {
 	ended    []uuid.UUID  // tokens of leases that end
 	handover []handover   // those of them that go to callers in line
 	then     []func()     // what else memory is told of
+	moves    []queue.Move // what the observer is told; nil if there is none
 }
 
 // changedRecord is a job's record as the change makes it.
@@ -97,15 +98,25 @@ type grant struct {
 	timeout          time.Duration
 	heartbeatTimeout time.Duration
 	group            *syncGroup // makes the claim durable
+	chosen           time.Time  // by the store's clock; zero if it is not new
 }
 
 // commit makes one change: it calls build, and if that returns nil, commits what it built. The
 // change is visible to all when commit returns, and durable when the group is.
 func (s *Store) commit(build func(*change) error) (*syncGroup, error) {
+	group, moves, err := s.commitAlone(build)
+	if len(moves) > 0 {
+		s.observer.Moved(moves)
+	}
+	return group, err
+}
+
+// commitAlone is commit, and returns what the observer is to be told.
+func (s *Store) commitAlone(build func(*change) error) (*syncGroup, []queue.Move, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failure.failed() {
-		return nil, queue.ErrUnavailable
+		return nil, nil, queue.ErrUnavailable
 	}
 	c := &s.current
 	c.begin(s)
@@ -114,22 +125,22 @@ func (s *Store) commit(build func(*change) error) (*syncGroup, error) {
 			s.addReady(c.taken[i].lane, readyJob{at: c.taken[i].at(), id: c.taken[i].id})
 		}
 		c.forgetTallies()
-		return nil, closeBatch(c.batch, err)
+		return nil, nil, closeBatch(c.batch, err)
 	}
 	c.serveLine()
 	c.writeTallies()
 	if c.batch.Empty() {
 		s.due.take(c.due) // it may have found that nothing is due
-		return nil, closeBatch(c.batch, nil)
+		return nil, nil, closeBatch(c.batch, nil)
 	}
 	if err := s.apply(c.batch); err != nil {
 		c.handOver(&syncGroup{}) // which no sync will ever end: they learn of the failure
-		return nil, err
+		return nil, nil, err
 	}
 	c.remember()
 	group := s.syncer.join()
 	c.handOver(group)
-	return group, closeBatch(c.batch, nil)
+	return group, c.moves, closeBatch(c.batch, nil)
 }
 
 // begin makes c a change that changes nothing yet. It keeps the buffers of the one before.

@@ -162,6 +162,9 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 		if g.group != nil && !s.syncer.waitFor(g.group.urgent) {
 			return queue.Lease{}, queue.ErrUnavailable
 		}
+		if s.observer != nil && !g.chosen.IsZero() {
+			s.observer.Claimed(s.clock().Sub(g.chosen))
+		}
 		return l, nil
 	case errors.Is(err, errDependenciesTooLarge):
 		reason = queue.ReasonDependenciesTooLarge

@@ -80,6 +80,13 @@ func (t *leaseTable) remove(token uuid.UUID) {
 	}
 }
 
+// size is how many leases there are.
+func (t *leaseTable) size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byToken)
+}
+
 // get returns the lease, or nil.
 func (t *leaseTable) get(token uuid.UUID) *lease {
 	t.mu.Lock()

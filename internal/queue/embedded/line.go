@@ -108,9 +108,10 @@ func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 	}
 	j.record.Record = next
 	c.setRecord(j.id, &j.record)
+	c.moved(j.lane, queue.Pending, queue.Running, 0, next.Waited())
 	c.setRunning(j.place, j.id)
 	g := grant{
-		token: token, jobID: j.id, attempt: next.Attempt,
+		chosen: c.clock, token: token, jobID: j.id, attempt: next.Attempt,
 		timeout: j.record.timeout, heartbeatTimeout: j.record.heartbeatTimeout,
 	}
 	if by.once.Given() {

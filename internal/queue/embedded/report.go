@@ -147,6 +147,7 @@ func (c *change) end(token uuid.UUID, e ending) (queue.State, error) {
 func (c *change) settleLease(l *lease, r record, ended queue.EndedLease, outcome *queue.Outcome) error {
 	ended.JobID, ended.Attempt, ended.State = l.jobID, r.Attempt, r.State
 	c.endLease(l, ended)
+	c.moved(l.lane, queue.Running, r.State, ended.End, c.now.Sub(l.record.Started))
 	if r.State.Waiting() {
 		a := attempt{token: l.token, Attempt: queue.Attempt{
 			Number: r.Attempt, Worker: l.record.Worker, Started: l.record.Started,

@@ -74,6 +74,8 @@ type Options struct {
 	// should end then: the store answers queue.ErrUnavailable from there on, and what was
 	// not acknowledged may or may not be found when it is opened again.
 	OnFailure func(error)
+	// Observer is told what the store does; nil for nobody.
+	Observer Observer
 }
 
 // Store is a queue in one directory, or in memory. It implements queue.JobQueue.
@@ -85,6 +87,7 @@ type Store struct {
 	log      queue.SimpleLogger
 	clock    func() time.Time
 	failure  *failure
+	observer Observer // nil if there is none
 	syncer   *syncer
 	closing  <-chan struct{} // closed when nobody should wait any more
 	endWaits func()          // closes closing
@@ -191,6 +194,7 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		clock:   options.Clock,
 		failure: failure,
 
+		observer: options.Observer,
 		endWaits: endWaits,
 		closing:  closing,
 		limits:   limits,
@@ -203,6 +207,9 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 	s.due.earlier = make(chan struct{}, 1)
 	s.due.dueBounds = dueBounds{from: []byte{prefixDue}, next: never} // loadDue finds them
 	s.syncer = newSyncer(func() error { return db.LogData(nil, pebble.Sync) }, failure.down, failure.fail)
+	if s.observer != nil {
+		s.syncer.observe = s.observer.Synced
+	}
 	s.syncer.start()
 	err = s.load()
 	if err == nil {

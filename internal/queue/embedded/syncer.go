@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // syncer turns the waits of many committers into few syncs of the log.
@@ -14,6 +15,7 @@ type syncer struct {
 	syncLog func() error // makes durable all that was committed before the call
 	failed  <-chan struct{}
 	onError func(error)
+	observe func(took time.Duration, callers int) // nil, or whom to tell of each sync
 
 	mu   sync.Mutex // guards next
 	next *syncGroup // joined since the newest sync began; nil if nobody has
@@ -29,7 +31,8 @@ type syncer struct {
 
 // syncGroup is all whose commits are made durable by one sync.
 type syncGroup struct {
-	done chan struct{} // closed when the sync has succeeded
+	callers int           // guarded by syncer.mu, while the group gathers
+	done    chan struct{} // closed when the sync has succeeded
 	// urgent is closed right after done, which makes those who wait for it run before those
 	// who wait for done: whoever is woken last is the next to run. A worker that has waited
 	// for a job should not wait until its producer has been answered as well.
@@ -93,13 +96,18 @@ func (y *syncer) syncNext() bool {
 		return true
 	}
 	committed := y.committed.Load()
+	began := time.Now()
 	if err := y.syncLog(); err != nil {
 		y.onError(err)
 		return false
 	}
+	took := time.Since(began)
 	y.synced.Store(committed)
 	close(group.done)
 	close(group.urgent)
+	if y.observe != nil {
+		y.observe(took, group.callers)
+	}
 	return true
 }
 
@@ -112,6 +120,7 @@ func (y *syncer) join() *syncGroup {
 		y.next = &syncGroup{done: make(chan struct{}), urgent: make(chan struct{})}
 		y.kick <- struct{}{} // never blocks: it is empty whenever next is nil
 	}
+	y.next.callers++
 	return y.next
 }
 

@@ -147,6 +147,7 @@ func (c *change) count(r *record) {
 	}
 	c.tally(t)
 	t.happened.Note(r.counted, state)
+	c.counted(t, r.counted, state)
 	t.by[r.counted]--
 	t.by[state]++
 	t.by[0] = 0 // what is not counted

@@ -20,6 +20,10 @@ type changed struct {
 	attempt uint64
 	version uint64
 	deleted bool // then state is what it was
+	// What only the server knows that has made the change, for its observer: how a lease has ended, and
+	// since when it has lasted, or since when the job has waited for its first one; zero if it does not.
+	end   queue.End
+	since time.Time
 }
 
 // apply has this server know what was changed in the database, by itself or by another one: it
@@ -59,6 +63,8 @@ func (s *Store) applyOwn(ctx context.Context, at time.Time, changes []changed) {
 	if len(changes) == 0 {
 		return
 	}
-	s.apply(ctx, at, s.tail.doubts.first(changes))
+	first := s.tail.doubts.first(changes)
+	s.apply(ctx, at, first)
+	s.observe(ctx, at, first)
 	s.notifier.poke()
 }

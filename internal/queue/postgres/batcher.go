@@ -122,6 +122,8 @@ func (p *batchPart[Call, Answer]) queue(batch *pgx.Batch, number int16) {
 	}
 }
 
+func (p *batchPart[Call, Answer]) calls() int { return len(p.some) }
+
 // done answers the calls. If the round has failed without having changed anything, and there was
 // something else in it, each is tried alone, so that no call suffers from its neighbours.
 func (p *batchPart[Call, Answer]) done(ctx context.Context, err error, alone bool) {

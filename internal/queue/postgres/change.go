@@ -44,7 +44,8 @@ type tracked struct {
 	before  row
 	touched bool
 	deleted bool
-	shown   uint64 // the version that the database has
+	shown   uint64    // the version that the database has
+	how     queue.End // its lease was ended by the change
 }
 
 // jobColumns are what a row of jobs has, without args.
@@ -353,6 +354,7 @@ func (c *change) unreport(r *tracked) {
 // outcome if it is over then.
 func (c *change) endLease(r *tracked, next queue.Record, how queue.End, digest []byte, outcome *queue.Outcome) error {
 	secret := r.lease.secret
+	r.how = how
 	if how != queue.EndReported {
 		digest = nil
 	}

@@ -90,7 +90,8 @@ kept AS (
   FROM granted WHERE ($8::bytea[])[n] IS NOT NULL GROUP BY ($8::bytea[])[n], ($9::bytea[])[n], now
   ON CONFLICT (hash) DO UPDATE SET digest = excluded.digest, until = excluded.until, jobs = NULL, places = excluded.places, secrets = excluded.secrets
 )
-SELECT place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges
+SELECT place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges,
+  greatest(queued, run_at)
 FROM granted ORDER BY n`
 	claimOne  = claimBegin + firstOfOne + claimEnd
 	claimMany = claimBegin + firstOfMany + claimEnd
@@ -149,8 +150,11 @@ func (o *claimOrder) read(rows pgx.Rows) error {
 		g := grant{secret: o.secrets[len(o.grants)]}
 		g.was, g.state = queue.Pending, queue.Running
 		if err := rows.Scan(&g.place, (*[16]byte)(&g.id), &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
-			&g.timeout, &g.heartbeatTimeout, &g.edges); err != nil {
+			&g.timeout, &g.heartbeatTimeout, &g.edges, &g.since); err != nil {
 			return err
+		}
+		if g.attempt != 1 {
+			g.since = time.Time{} // nobody knows since when it has waited for another one
 		}
 		g.started = g.started.UTC()
 		o.grants = append(o.grants, g)

@@ -234,6 +234,13 @@ func (p *claimPart) queue(batch *pgx.Batch, number int16) {
 	}
 }
 
+func (p *claimPart) calls() (n int) {
+	for _, g := range p.groups {
+		n += len(g.waiters)
+	}
+	return n
+}
+
 func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	d := p.dispatcher
 	if err != nil {

@@ -145,7 +145,7 @@ logged AS (
     array_agg(4::smallint), array_agg(5::smallint), array_agg(attempt), array_agg(version + 1), false
   FROM found GROUP BY now
 )
-SELECT n, id, lane, rank, attempt, version + 1, now FROM found`
+SELECT n, id, lane, rank, attempt, version + 1, now, started FROM found`
 
 // finishPart is the part of a round that finishes the jobs of leases that nothing is tied to.
 type finishPart struct {
@@ -180,8 +180,8 @@ func (p *finishPart) queue(batch *pgx.Batch, number int16) {
 func (p *finishPart) read(rows pgx.Rows) error {
 	for rows.Next() {
 		var n int64
-		c := changed{was: queue.Running, state: queue.Finished}
-		if err := rows.Scan(&n, (*[16]byte)(&c.id), &c.lane, &c.rank, &c.attempt, &c.version, &p.at); err != nil {
+		c := changed{was: queue.Running, state: queue.Finished, end: queue.EndReported}
+		if err := rows.Scan(&n, (*[16]byte)(&c.id), &c.lane, &c.rank, &c.attempt, &c.version, &p.at, &c.since); err != nil {
 			return err
 		}
 		c.place = p.places[n-1]

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -26,6 +27,8 @@ type part interface {
 	// done is called when the round is committed, or has failed; alone tells that there was nothing
 	// else in it.
 	done(ctx context.Context, err error, alone bool)
+	// calls is how many callers it is for.
+	calls() int
 }
 
 func (r *rounds) init(s *Store) {
@@ -82,11 +85,15 @@ func (r *rounds) run(ctx context.Context, parts []part) {
 		p.queue(&batch, int16(batch.Len())) //nolint:gosec // few
 	}
 	var err error
+	began := time.Now()
 	if batch.Len() > 0 {
 		err = r.store.database(ctx, func(ctx context.Context) error { return r.store.pool.SendBatch(ctx, &batch).Close() })
 	}
 	if err != nil {
 		r.store.tail.doubt(err)
+	}
+	if r.store.observer != nil && batch.Len() > 0 {
+		r.store.observeRound(parts, time.Since(began), err)
 	}
 	for _, p := range parts {
 		p.done(ctx, err, len(parts) == 1)

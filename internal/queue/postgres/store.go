@@ -47,6 +47,8 @@ type Options struct {
 	// transaction to the next, as a pool such as PgBouncer wants it. Then only polls tell it what
 	// other servers did.
 	NoListen bool
+	// Observer is told what the store does; nil for nobody.
+	Observer Observer
 }
 
 // Store is a queue in a PostgreSQL database, which other Stores may serve at the same time. It
@@ -55,6 +57,8 @@ type Store struct {
 	pool     *pgxpool.Pool
 	id       uuid.UUID // of this server
 	log      queue.SimpleLogger
+	observer Observer // nil if there is none
+	noListen bool
 	limits   limits
 	onceTTL  time.Duration
 	life     life
@@ -128,7 +132,7 @@ func open(ctx context.Context, dsn string, options Options, limits limits) (*Sto
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	s := &Store{
-		pool: pool, log: options.Logger, limits: limits, onceTTL: options.IdempotencyTTL,
+		pool: pool, log: options.Logger, observer: options.Observer, noListen: options.NoListen, limits: limits, onceTTL: options.IdempotencyTTL,
 		events: wait.NewEvents(limits.eventsKept, time.Now()),
 	}
 	if s.id, err = uuid.NewRandomFromReader(rand.Reader); err != nil {

@@ -187,6 +187,9 @@ func (t *tail) sync(ctx context.Context) error {
 			e.changes = t.doubts.first(e.changes)
 		}
 		t.store.apply(ctx, e.at, e.changes)
+		if e.own {
+			t.store.observe(ctx, e.at, e.changes)
+		}
 	}
 	return nil
 }

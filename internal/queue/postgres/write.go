@@ -348,7 +348,13 @@ func (c *change) tell() (told, deleted []changed) {
 		r := c.rows[place]
 		t := changed{
 			id: r.id, place: place, lane: r.lane, rank: rankOf(r.Priority), was: r.was, state: r.State, attempt: r.Attempt,
-			version: r.Version, deleted: r.deleted,
+			version: r.Version, deleted: r.deleted, end: r.how,
+		}
+		switch {
+		case r.was == queue.Running:
+			t.since = r.before.Started
+		case r.State == queue.Running && r.Attempt == 1:
+			t.since = r.Started.Add(-r.Waited())
 		}
 		switch {
 		case r.deleted:
