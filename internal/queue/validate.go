@@ -317,6 +317,9 @@ func validateName(field, name string) error {
 	}
 }
 
+// ValidName reports whether a text can be the name of a channel or a type.
+func ValidName(name string) bool { return validName(name) }
+
 const nameAlphabet = "letters, digits or . _ : / @ + -, and begin with a letter or a digit"
 
 // plainText reports whether a text is sound, and cannot upset the terminal of somebody who
