@@ -21,6 +21,7 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/cli"
 	"github.com/longshore-queue/longshore/internal/logging"
+	"github.com/longshore-queue/longshore/internal/queue/postgres/pgtest"
 	"github.com/longshore-queue/longshore/internal/tlsfiles/tlstest"
 )
 
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(beServer) != "" {
 		main()
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(pgtest.M{M: m})
 }
 
 func TestBadUsage(t *testing.T) {
@@ -181,7 +182,10 @@ func (o *output) Write(p []byte) (int, error) {
 	defer o.mu.Unlock()
 	var fields map[string]any
 	if json.Unmarshal(p, &fields) == nil {
-		o.lines <- fields
+		select {
+		case o.lines <- fields:
+		default: // nobody waits for any of so many
+		}
 	}
 	return o.text.Write(p)
 }
@@ -189,7 +193,7 @@ func (o *output) Write(p []byte) (int, error) {
 // await returns the next line with the message.
 func (o *output) await(t *testing.T, msg string) map[string]any {
 	t.Helper()
-	patience := time.NewTimer(10 * time.Second)
+	patience := time.NewTimer(soon)
 	defer patience.Stop()
 	for {
 		select {
@@ -316,6 +320,7 @@ func process(t *testing.T, args ...string) (*exec.Cmd, *output) {
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
 		<-copied
+		_ = command.Wait() // unless the test has
 	})
 	return command, stderr
 }
