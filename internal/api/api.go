@@ -82,8 +82,9 @@ type API struct {
 	echo      *echo.Echo
 	document  document
 	catalogue catalogue
-	answers   sync.Pool        // of *jobAnswer
-	readers   atomic.Int64     // of events
+	answers   sync.Pool    // of *jobAnswer
+	readers   atomic.Int64 // of events
+	positions positions
 	routes    map[string]route // by Echo's way of writing the path
 }
 
@@ -104,11 +105,18 @@ func New(q Queue, options Options) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
+	positions, err := newPositions()
+	if err != nil {
+		return nil, err
+	}
 	a := &API{
 		queue: q, options: options, sizes: sizes, producer: producer, log: options.Logger,
-		document: loadDocument(), catalogue: newCatalogue(),
+		document: loadDocument(), catalogue: newCatalogue(), positions: positions,
 	}
 
+	if options.Authenticator != nil {
+		a.queue = &guard{queue: q}
+	}
 	a.echo = echo.New()
 	a.echo.Binder = bodies
 	a.echo.Logger.SetOutput(io.Discard) // it knows neither levels nor what is secret; edge logs

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
@@ -26,7 +25,7 @@ const (
 // StreamEvents answers GET /v1/events.
 func (a *API) StreamEvents(ctx context.Context, request oapi.StreamEventsRequestObject) (oapi.StreamEventsResponseObject, error) {
 	var (
-		stream = eventStream{api: a, ctx: ctx}
+		stream = eventStream{api: a, ctx: ctx, sealed: a.options.Authenticator != nil && !channelsOf(ctx).All()}
 		params = &request.Params
 		err    error
 	)
@@ -53,24 +52,10 @@ func (a *API) StreamEvents(ctx context.Context, request oapi.StreamEventsRequest
 	}
 	if params.LastEventID == nil {
 		stream.after = a.queue.EventPosition()
-	} else if stream.after, err = positionOf(*params.LastEventID); err != nil {
+	} else if stream.after, err = a.positions.parse(*params.LastEventID, stream.sealed); err != nil {
 		return nil, err
 	}
 	return stream, nil
-}
-
-// positionOf reads the id of an event.
-func positionOf(text string) (at queue.EventPosition, err error) {
-	epoch, number, ok := strings.Cut(text, "-")
-	if ok {
-		if at.Epoch, err = strconv.ParseUint(epoch, 16, 64); err == nil {
-			at.Number, err = strconv.ParseUint(number, 10, 64)
-		}
-	}
-	if !ok || err != nil {
-		return queue.EventPosition{}, invalid(headerLastEventID, "is no id of an event of this server")
-	}
-	return at, nil
 }
 
 // eventStream is a stream of events to one reader.
@@ -79,6 +64,7 @@ type eventStream struct {
 	ctx    context.Context // of the request: ends when the client goes away
 	filter queue.EventFilter
 	after  queue.EventPosition
+	sealed bool // positions are told encrypted
 }
 
 // VisitStreamEventsResponse writes events until the client goes away or the server stops.
@@ -140,7 +126,7 @@ func (s eventStream) rest(d time.Duration) bool {
 func (s eventStream) append(b []byte, events *queue.Events) []byte {
 	if events.Missed {
 		b = append(b, "event: missed\n"...)
-		b = appendEventID(b, queue.EventPosition{Epoch: events.Next.Epoch, Number: s.before(events)})
+		b = s.appendID(b, queue.EventPosition{Epoch: events.Next.Epoch, Number: s.before(events)})
 		b = append(b, "data: {"...)
 		if events.MissedUpTo > 0 {
 			b = strconv.AppendUint(append(b, `"up_to":`...), events.MissedUpTo, 10)
@@ -154,7 +140,7 @@ func (s eventStream) append(b []byte, events *queue.Events) []byte {
 			name = "event: deleted\n"
 		}
 		b = append(b, name...)
-		b = appendEventID(b, queue.EventPosition{Epoch: events.Next.Epoch, Number: e.Number})
+		b = s.appendID(b, queue.EventPosition{Epoch: events.Next.Epoch, Number: e.Number})
 		b = append(appendEvent(append(b, "data: "...), e), "\n\n"...)
 	}
 	if len(b) == 0 {
@@ -171,9 +157,8 @@ func (eventStream) before(events *queue.Events) uint64 {
 	return events.Next.Number
 }
 
-func appendEventID(b []byte, at queue.EventPosition) []byte {
-	b = strconv.AppendUint(append(b, "id: "...), at.Epoch, 16)
-	return append(strconv.AppendUint(append(b, '-'), at.Number, 10), '\n')
+func (s eventStream) appendID(b []byte, at queue.EventPosition) []byte {
+	return append(s.api.positions.append(append(b, "id: "...), at, s.sealed), '\n')
 }
 
 func appendEvent(b []byte, e *queue.Event) []byte {

@@ -42,7 +42,12 @@ func (e *edge) stream(server *httptest.Server, query, lastID string) *eventReade
 	e.t.Cleanup(func() { _ = resp.Body.Close() })
 	require.Equal(e.t, http.StatusOK, resp.StatusCode)
 	require.Equal(e.t, "text/event-stream", resp.Header.Get("Content-Type"))
-	return &eventReader{t: e.t, e: e, resp: resp, lines: bufio.NewScanner(resp.Body)}
+	return newEventReader(e.t, e, resp)
+}
+
+func newEventReader(t *testing.T, e *edge, resp *http.Response) *eventReader {
+	t.Helper()
+	return &eventReader{t: t, e: e, resp: resp, lines: bufio.NewScanner(resp.Body)}
 }
 
 // next returns the next event, and holds its data to the contract; false if the stream has ended.

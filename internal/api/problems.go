@@ -99,8 +99,11 @@ func ofBatch(err error) error {
 	var (
 		field      *queue.InvalidError
 		dependency *queue.DependencyError
+		channel    *channelError
 	)
 	switch {
+	case errors.As(err, &channel):
+		return inside(err, ofJob(channel.job))
 	case errors.As(err, &field) && field.Field != wholeBatch:
 		return invalid(ofJob(field.Job)+field.Field, field.Reason)
 	case errors.As(err, &dependency):

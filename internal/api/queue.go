@@ -93,6 +93,14 @@ type Queue interface {
 	// Explain says why a job is not running, or what else it does. ErrNotExist.
 	Explain(ctx context.Context, id uuid.UUID) (queue.Explanation, error)
 
+	// ChannelsOf returns the channel of each job, "" of one that does not exist. One that was just
+	// deleted may have its channel yet. It never changes.
+	ChannelsOf(ctx context.Context, ids []uuid.UUID) ([]string, error)
+
+	// LeaseChannels returns the channel of the job of each lease, be it live or over. A token that
+	// no lease ever had may have any, or "".
+	LeaseChannels(ctx context.Context, tokens []uuid.UUID) ([]string, error)
+
 	// Queues returns a page of the lanes that have jobs, with exact counts, at a cost that does
 	// not grow with the jobs. *InvalidError.
 	Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)

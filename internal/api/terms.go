@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/longshore-queue/longshore/internal/auth"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -33,6 +34,7 @@ const maxIdempotencyKey = 255
 type terms struct {
 	scope       string    // of the key: the operation, and what it is about
 	key         string    // Idempotency-Key; "" if it is not given
+	principal   string    // who the key is of; "" if nobody is asked
 	digest      hash.Hash // of what the call asks for, if there is a key
 	traceParent string    // "" if it is not given, or malformed
 	ifMatch     *tags     // nil if it is not given
@@ -60,6 +62,9 @@ func takeTerms(c echo.Context, op *operation) error {
 		return nil // many a client sends a traceparent with everything
 	}
 	t := &terms{}
+	if p := auth.PrincipalOf(r.Context()); p != nil {
+		t.principal = p.Name
+	}
 	if len(keys) > 0 && op.idempotent {
 		key, err := idempotencyKey(keys)
 		if err != nil {
@@ -111,13 +116,17 @@ func (t *terms) asked(body []byte) {
 	}
 }
 
-// once is what makes the call idempotent, if it is to be. A space separates the scope from the
-// key: neither has one at that place.
+// once is what makes the call idempotent, if it is to be. Spaces separate the scope, the key and
+// the principal, of which none but the last has one at such a place: two principals that use the
+// same key do not meet.
 func (t *terms) once() queue.Once {
 	if t == nil || t.key == "" {
 		return queue.Once{}
 	}
 	once := queue.Once{Key: t.scope + " " + t.key}
+	if t.principal != "" {
+		once.Key += " " + t.principal
+	}
 	t.digest.Sum(once.Digest[:0])
 	return once
 }

@@ -29,9 +29,9 @@ type Channels struct {
 // AllChannels is the set of every channel that there is or will be.
 func AllChannels() Channels { return Channels{all: true} }
 
-// SomeChannels is the set of the named channels.
+// SomeChannels is the set of the named channels. "" is no channel.
 func SomeChannels(names ...string) Channels {
-	sorted := slices.Clone(names)
+	sorted := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
 	slices.Sort(sorted)
 	return Channels{names: slices.Compact(sorted)}
 }

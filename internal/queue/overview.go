@@ -119,8 +119,11 @@ type HeldLease struct {
 
 // WorkerListing asks for one page of workers, by name.
 type WorkerListing struct {
-	After *string // leaves out the worker with that name and those before it; nil leaves out none
-	Limit int     // 1 to MaxPage
+	// Channels are those that the list is about: who asked in no other, and leases of jobs in them.
+	// None is all.
+	Channels []string
+	After    *string // leaves out the worker with that name and those before it; nil leaves out none
+	Limit    int     // 1 to MaxPage
 }
 
 // WorkerPage is a part of a list of workers.

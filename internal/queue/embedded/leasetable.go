@@ -3,6 +3,7 @@ package embedded
 import (
 	"container/heap"
 	"container/list"
+	"slices"
 	"sync"
 	"time"
 
@@ -189,11 +190,14 @@ func (d *deadlines) Pop() any {
 	return l
 }
 
-// held adds the leases to those who hold them.
-func (t *leaseTable) held(workers map[string]queue.Worker) {
+// held adds the leases of jobs in some channels, none of which is all, to those who hold them.
+func (t *leaseTable) held(workers map[string]queue.Worker, channels []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range t.byToken {
+		if len(channels) > 0 && !slices.Contains(channels, l.lane.Channel) {
+			continue
+		}
 		w := workers[l.worker]
 		w.Name = l.worker
 		w.HeldAll++

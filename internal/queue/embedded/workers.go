@@ -16,8 +16,8 @@ func (s *Store) Workers(_ context.Context, listing queue.WorkerListing) (queue.W
 		return queue.WorkerPage{}, err
 	}
 	defer s.leave()
-	workers := s.roster.List(s.now())
-	s.leases.held(workers)
+	workers := s.roster.List(listing.Channels, s.now())
+	s.leases.held(workers, listing.Channels)
 	names := slices.Sorted(maps.Keys(workers))
 	if listing.After != nil {
 		from, found := slices.BinarySearch(names, *listing.After)

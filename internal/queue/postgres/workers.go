@@ -15,12 +15,13 @@ import (
 const (
 	readWorkers = `
 SELECT name, first, last, waiting, types, channels, labels::text FROM longshore.workers
-WHERE server <> $1 AND last >= longshore.now() - $2::bigint * interval '1 microsecond'`
+WHERE server <> $1 AND last >= longshore.now() - $2::bigint * interval '1 microsecond'
+  AND (cardinality($3::text[]) = 0 OR channels <@ $3)`
 	readHeld = `
 SELECT worker, n, held, id, lane, attempt, started FROM (
   SELECT worker, row_number() OVER (PARTITION BY worker ORDER BY started, id) AS n, count(*) OVER (PARTITION BY worker) AS held,
     id, lane, attempt, started
-  FROM longshore.leases
+  FROM longshore.leases WHERE $2::int[] IS NULL OR lane = ANY($2)
 ) AS l WHERE n <= $1 ORDER BY worker, n`
 	keepWorker = `
 INSERT INTO longshore.workers (name, server, first, last, waiting, types, channels, labels)
@@ -35,11 +36,18 @@ func (s *Store) Workers(ctx context.Context, listing queue.WorkerListing) (page 
 		return page, err
 	}
 	defer s.leave()
-	workers, err := s.workers(ctx)
+	workers, err := s.workers(ctx, listing.Channels)
 	if err != nil {
 		return page, err
 	}
-	if err := s.addHeld(ctx, workers); err != nil {
+	var lanes []int32
+	if len(listing.Channels) > 0 {
+		if lanes, err = s.lanesMatching(ctx, nil, listing.Channels); err != nil {
+			return page, err
+		}
+		lanes = append(lanes, 0) // no lane has it, and none at all would mean all
+	}
+	if err := s.addHeld(ctx, workers, lanes); err != nil {
 		return page, err
 	}
 	names := slices.Sorted(maps.Keys(workers))
@@ -59,11 +67,12 @@ func (s *Store) Workers(ctx context.Context, listing queue.WorkerListing) (page 
 	return page, nil
 }
 
-// workers returns who asked here, and at other servers as they told a few seconds ago.
-func (s *Store) workers(ctx context.Context) (map[string]queue.Worker, error) {
-	workers := s.roster.List(s.keeper.now())
+// workers returns who asked here, and at other servers as they told a few seconds ago, in no channel
+// but some; none is all.
+func (s *Store) workers(ctx context.Context, channels []string) (map[string]queue.Worker, error) {
+	workers := s.roster.List(channels, s.keeper.now())
 	err := s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, readWorkers, s.id, queue.WorkerMemory.Microseconds())
+		rows, err := s.pool.Query(ctx, readWorkers, s.id, queue.WorkerMemory.Microseconds(), emptyNotNull(channels))
 		if err != nil {
 			return err
 		}
@@ -100,10 +109,10 @@ func merge(a, b queue.Worker) queue.Worker {
 	return a
 }
 
-// addHeld adds what workers hold, and those who only hold something.
-func (s *Store) addHeld(ctx context.Context, workers map[string]queue.Worker) error {
+// addHeld adds what workers hold of some lanes, nil of which is all, and those who only hold something.
+func (s *Store) addHeld(ctx context.Context, workers map[string]queue.Worker, lanes []int32) error {
 	return s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, readHeld, queue.MaxHeld)
+		rows, err := s.pool.Query(ctx, readHeld, queue.MaxHeld, lanes)
 		if err != nil {
 			return err
 		}
@@ -142,7 +151,7 @@ WHERE server <> $1 AND last >= longshore.now() - $2::bigint * interval '1 micros
 // asking tells of those whose last request was for a lane.
 func (s *Store) asking(ctx context.Context, lane queue.Lane) (queue.Askers, error) {
 	askers := s.roster.Asking(lane, s.keeper.now())
-	here := s.roster.List(s.keeper.now())
+	here := s.roster.List(nil, s.keeper.now())
 	err := s.database(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, readAsking, s.id, queue.WorkerMemory.Microseconds(), lane.Type, lane.Channel)
 		if err != nil {
@@ -169,10 +178,11 @@ func (s *Store) asking(ctx context.Context, lane queue.Lane) (queue.Askers, erro
 	return askers, err
 }
 
-// tellWorkers has other servers know who asked here since a time.
+// tellWorkers has other servers know who asked here since a time, each as it asked last: of one that asks
+// now in these channels and now in those they are not told as of one, because somebody may see only some.
 func (s *Store) tellWorkers(ctx context.Context, since time.Time) error {
 	var told []queue.Worker
-	for _, w := range s.roster.List(s.keeper.now()) {
+	for _, w := range s.roster.Last(s.keeper.now()) {
 		if w.Waiting > 0 || !w.Last.Before(since) {
 			told = append(told, w)
 		}

@@ -60,6 +60,10 @@ type Queue interface {
 	Prune(ctx context.Context, before time.Time) (done bool, err error)
 	// Attempts returns the leases that a job has had, in their order. ErrNotExist.
 	Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error)
+	// ChannelsOf returns the channel of each job, "" of one that does not exist.
+	ChannelsOf(ctx context.Context, ids []uuid.UUID) ([]string, error)
+	// LeaseChannels returns the channel of the job of each lease, be it live or over.
+	LeaseChannels(ctx context.Context, tokens []uuid.UUID) ([]string, error)
 	// Queues returns a page of the lanes that have jobs, with exact counts.
 	Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)
 	// Demand returns how many ready jobs a worker could take now.
@@ -162,6 +166,7 @@ func Test(t *testing.T, open func(t TB) Harness, only ...string) {
 		{"Attempts", attemptTests},
 		{"Await", awaitTests},
 		{"Events", eventTests},
+		{"Channels", channelTests},
 		{"Queues", queuesTests},
 		{"Demand", demandTests},
 		{"Workers", workersTests},

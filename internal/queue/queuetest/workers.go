@@ -82,6 +82,36 @@ var workersTests = map[string]func(*testing.T, *fixture){
 		require.Equal(t, held[1:], got[0].Held)
 		require.Equal(t, 1, got[1].HeldAll)
 	},
+	"those of some channels": func(t *testing.T, f *fixture) {
+		list := func(channels ...string) []queue.Worker {
+			page, err := f.Queue().Workers(t.Context(), queue.WorkerListing{Channels: channels, Limit: queue.MaxPage})
+			require.NoError(t, err)
+			return page.Workers
+		}
+		first := f.Now()
+		f.ask(t, queue.DequeueRequest{Worker: "w", Types: []string{"x"}, Channels: []string{"a"}})
+		f.Advance(time.Minute)
+		f.ask(t, queue.DequeueRequest{Worker: "w", Types: []string{"y"}, Channels: []string{"b"}})
+		f.ask(t, queue.DequeueRequest{Worker: "both", Types: []string{"x"}, Channels: []string{"b", "a"}})
+		f.ask(t, queue.DequeueRequest{Worker: "neither", Types: []string{"x"}})
+		require.Equal(t, []queue.Worker{{Name: "w", First: first, Last: first, Types: []string{"x"}, Channels: []string{"a"}}}, list("a"))
+		require.Len(t, list("a", "b"), 2)
+		require.Len(t, list(queue.DefaultChannel), 1)
+		require.Empty(t, list("c"))
+
+		f.enqueue(t, queue.NewJob{Type: "x", Channel: "a"}, queue.NewJob{Type: "x", Channel: "b"})
+		for range 2 {
+			_, err := f.Queue().Dequeue(now(), queue.DequeueRequest{Worker: "holder", Types: []string{"x"}, Channels: []string{"a", "b"}})
+			require.NoError(t, err)
+		}
+		held := list("b")
+		require.Equal(t, "holder", held[0].Name)
+		require.Equal(t, 1, held[0].HeldAll)
+		require.Len(t, held[0].Held, 1)
+		require.Equal(t, "b", held[0].Held[0].Lane.Channel)
+		require.Zero(t, held[0].Last, "it asked in another channel too")
+		require.Empty(t, list("c"))
+	},
 	"they are forgotten after an hour": func(t *testing.T, f *fixture) {
 		f.ask(t, queue.DequeueRequest{Worker: "a", Types: []string{"x"}})
 		f.Advance(time.Minute)

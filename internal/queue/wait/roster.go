@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,13 +15,31 @@ import (
 // who are there ask again. The zero Roster is ready to use.
 type Roster struct {
 	mu     sync.Mutex // guards what follows, and every entry
-	byName map[string]*list.Element
+	byKey  map[askerKey]*list.Element
 	recent list.List // of *asker; who asked last is first
 }
 
-// asker is a worker.
+// askerKey tells askers apart: one that asks in other channels is another one, so that what is
+// told to somebody who may see some channels has nothing to do with the others.
+type askerKey struct {
+	name     string
+	channels string // sorted, each once, separated by commas
+}
+
+func keyOf(request *queue.DequeueRequest) askerKey {
+	switch channels := request.Channels; len(channels) {
+	case 0:
+		return askerKey{request.Worker, queue.DefaultChannel}
+	case 1:
+		return askerKey{request.Worker, channels[0]}
+	default:
+		return askerKey{request.Worker, strings.Join(slices.Compact(slices.Sorted(slices.Values(channels))), ",")}
+	}
+}
+
+// asker is a worker, and the channels that it asks in.
 type asker struct {
-	name        string
+	key         askerKey
 	first, last time.Time
 	waiting     int
 	request     *queue.DequeueRequest // the last one
@@ -31,14 +50,15 @@ type asker struct {
 func (r *Roster) Asked(request *queue.DequeueRequest, now time.Time) (answered func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.byName == nil {
-		r.byName = make(map[string]*list.Element)
+	if r.byKey == nil {
+		r.byKey = make(map[askerKey]*list.Element)
 	}
-	element := r.byName[request.Worker]
+	key := keyOf(request)
+	element := r.byKey[key]
 	if element == nil {
 		r.forget(now, queue.MaxWorkers-1)
-		element = r.recent.PushFront(&asker{name: request.Worker, first: now})
-		r.byName[request.Worker] = element
+		element = r.recent.PushFront(&asker{key: key, first: now})
+		r.byKey[key] = element
 	} else {
 		r.recent.MoveToFront(element)
 	}
@@ -60,24 +80,70 @@ func (r *Roster) forget(now time.Time, most int) {
 			return
 		}
 		r.recent.Remove(last)
-		delete(r.byName, a.name)
+		delete(r.byKey, a.key)
 	}
 }
 
-// List returns all workers that are remembered, without their leases.
-func (r *Roster) List(now time.Time) map[string]queue.Worker {
+// List returns the workers that are remembered, without their leases: of those who asked in no
+// channel but those, if there are any, else all. Of one that asked in this way and in that it
+// tells the last.
+func (r *Roster) List(channels []string, now time.Time) map[string]queue.Worker {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(now, queue.MaxWorkers)
 	workers := make(map[string]queue.Worker, r.recent.Len())
 	for e := r.recent.Front(); e != nil; e = e.Next() {
 		a := e.Value.(*asker)
-		workers[a.name] = queue.Worker{
-			Name: a.name, First: a.first, Last: a.last, Waiting: a.waiting,
-			Types: slices.Clone(a.request.Types), Channels: channelsOf(a.request), Labels: maps.Clone(a.request.Labels),
+		if !within(a.request.Channels, channels) {
+			continue
+		}
+		w, found := workers[a.key.name]
+		if !found { // they are in the order in which they asked last
+			workers[a.key.name] = a.worker()
+			continue
+		}
+		if a.first.Before(w.First) {
+			w.First = a.first
+		}
+		w.Waiting += a.waiting
+		workers[a.key.name] = w
+	}
+	return workers
+}
+
+// Last returns each worker as it asked last: as of List, but for what it did in other channels.
+func (r *Roster) Last(now time.Time) map[string]queue.Worker {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forget(now, queue.MaxWorkers)
+	workers := make(map[string]queue.Worker, r.recent.Len())
+	for e := r.recent.Front(); e != nil; e = e.Next() {
+		a := e.Value.(*asker)
+		if _, found := workers[a.key.name]; !found {
+			workers[a.key.name] = a.worker()
 		}
 	}
 	return workers
+}
+
+// worker is the asker as a list shows it. Roster.mu is held.
+func (a *asker) worker() queue.Worker {
+	return queue.Worker{
+		Name: a.key.name, First: a.first, Last: a.last, Waiting: a.waiting,
+		Types: slices.Clone(a.request.Types), Channels: channelsOf(a.request), Labels: maps.Clone(a.request.Labels),
+	}
+}
+
+// within reports whether somebody who asks in channels, none of which is the default one, asks in
+// no other than those, none of which is all.
+func within(channels, those []string) bool {
+	if len(those) == 0 {
+		return true
+	}
+	if len(channels) == 0 {
+		return slices.Contains(those, queue.DefaultChannel)
+	}
+	return !slices.ContainsFunc(channels, func(channel string) bool { return !slices.Contains(those, channel) })
 }
 
 func channelsOf(request *queue.DequeueRequest) []string {
@@ -92,16 +158,18 @@ func (r *Roster) Asking(lane queue.Lane, now time.Time) (e queue.Askers) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(now, queue.MaxWorkers)
+	counted := make(map[string]struct{})
 	for element := r.recent.Front(); element != nil; element = element.Next() {
 		a := element.Value.(*asker)
 		if !slices.Contains(a.request.Types, lane.Type) || !slices.Contains(channelsOf(a.request), lane.Channel) {
 			continue
 		}
-		e.Workers++
+		counted[a.key.name] = struct{}{}
 		e.Waiting += a.waiting
 		if e.Last.IsZero() {
 			e.Last = a.last // they are in that order
 		}
 	}
+	e.Workers = len(counted)
 	return e
 }
