@@ -12,7 +12,7 @@ import (
 func program(stdout, stderr io.Writer) cli.Program {
 	return cli.Program{
 		Name:        "longshore-server",
-		Description: "Longshore is a job queue for workers that are somewhere else. This is its server. longshore-server audit, copy and migrate look after stores; each has a --help.",
+		Description: "Longshore is a job queue for workers that are somewhere else. This is its server. longshore-server audit, copy, key and migrate look after stores; each has a --help.",
 		Stdout:      stdout,
 		Stderr:      stderr,
 	}
@@ -42,6 +42,7 @@ type flags struct {
 	TLSCert             string        `placeholder:"FILE" help:"Certificate of the server in PEM, with those between it and the root after it. With it and --tls-key the server speaks TLS only. Read again when it changes."`
 	TLSKey              string        `placeholder:"FILE" help:"Private key of the certificate, in PEM."`
 	TLSClientCA         string        `placeholder:"FILE" help:"Authorities that sign the certificates of clients, in PEM."`
+	AuthKeysFile        string        `placeholder:"FILE" help:"File of API keys, besides those in the store, a line each as longshore-server key create --print-line prints it. Read again on SIGHUP."`
 	ShutdownTimeout     time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat           string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

@@ -26,6 +26,8 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 			return runAudit(ctx, args[1:], env, stdout, stderr)
 		case commandCopy:
 			return runCopy(ctx, args[1:], env, stdout, stderr)
+		case commandKey:
+			return runKey(ctx, args[1:], env, stdout, stderr)
 		case commandMigrate:
 			return runMigrate(ctx, args[1:], env, stdout, stderr)
 		}
@@ -67,6 +69,7 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		TLSCert:             f.TLSCert,
 		TLSKey:              f.TLSKey,
 		TLSClientCA:         f.TLSClientCA,
+		AuthKeysFile:        f.AuthKeysFile,
 		Logger:              log,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {

@@ -74,6 +74,9 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--tls-cert=c"}, nil, "--tls-cert makes no sense without --tls-key"},
 		{[]string{"--tls-key=k"}, nil, "--tls-key makes no sense without --tls-cert"},
 		{[]string{"--tls-client-ca=c"}, nil, "--tls-client-ca"},
+		{[]string{"--auth=password"}, nil, "--auth"},
+		{[]string{"--auth=keys", "--auth=keys"}, nil, "--auth"},
+		{[]string{"--auth-keys-file=f"}, nil, "--auth-keys-file"},
 		{[]string{"audit", "argument"}, nil, "argument"},
 		{[]string{"audit", "--listen=:1"}, nil, "--listen"},
 		{[]string{"audit", "--store="}, nil, "--store"},
@@ -112,6 +115,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	for _, flag := range []string{
 		"listen", "admin-listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
 		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "tls-cert", "tls-key", "tls-client-ca", "shutdown-timeout", "log-level", "log-format",
+		"auth", "auth-keys-file",
 	} {
 		require.Contains(t, help, "--"+flag)
 		require.Contains(t, help, "($LONGSHORE_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))+")")
@@ -149,6 +153,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		"LONGSHORE_MAX_RESULT_BYTES=9", "LONGSHORE_IDEMPOTENCY_TTL=10s", "LONGSHORE_BACKUP_DIR=/b", "LONGSHORE_RETENTION=11s", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
 		"LONGSHORE_MIGRATE=true", "LONGSHORE_POLL_INTERVAL=12s", "LONGSHORE_DATABASE_CONNECTIONS=13", "LONGSHORE_NO_LISTEN=true",
 		"LONGSHORE_TLS_CERT=/c", "LONGSHORE_TLS_KEY=/k", "LONGSHORE_TLS_CLIENT_CA=/a",
+		"LONGSHORE_AUTH=keys", "LONGSHORE_AUTH_KEYS_FILE=/f",
 		"LONGSHORE_LOG_FORMAT=text", "LONGSHORE_VERSION=true", "LONGSHORE_UNKNOWN=1", "PATH=/bin",
 	}
 	fromEnv := parse(t, nil, env)
@@ -158,6 +163,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		MaxArgsBytes: 8, MaxResultBytes: 9, IdempotencyTTL: 10 * time.Second, Retention: 11 * time.Second, BackupDir: "/b", ShutdownTimeout: 6 * time.Second,
 		Migrate: true, PollInterval: 12 * time.Second, DatabaseConnections: 13, NoListen: true,
 		TLSCert: "/c", TLSKey: "/k", TLSClientCA: "/a",
+		Auth: []string{"keys"}, AuthKeysFile: "/f",
 		LogLevel: "debug", LogFormat: "text",
 	}
 	require.Equal(t, want, fromEnv)

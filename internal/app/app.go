@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/auth/apikey"
 	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/metrics"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
@@ -52,6 +53,7 @@ type App struct {
 
 	// Set by Start.
 	store    store
+	keys     *apikey.Authenticator // nil unless API keys are asked for
 	reaper   *reaper.Reaper
 	pruner   *reaper.Pruner
 	metrics  *metrics.Registry // nil if nobody can ask for it
@@ -127,6 +129,16 @@ func (a *App) Start() (err error) {
 	authenticators, err := a.authenticators()
 	if err != nil {
 		return err
+	}
+	if a.keys != nil {
+		if err := a.keys.Start(stopping); err != nil {
+			return fmt.Errorf("set up authentication by %s: %w", keysKind, err)
+		}
+		defer func() {
+			if err != nil {
+				a.keys.Stop()
+			}
+		}()
 	}
 	settings := api.Options{
 		Logger:           a.log,
@@ -220,11 +232,18 @@ func (a *App) Addr() string {
 // cannot write. It should be stopped then.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// Reload reads files again that the server was told of: those for TLS. What became of it is logged; what
-// cannot be used is left, and what was there stays in use. It is called after Start and before Stop.
+// Reload reads files again that the server was told of: those for TLS, and that of API keys. What became of
+// it is logged; what cannot be used is left, and what was there stays in use. It is called after Start and
+// before Stop.
 func (a *App) Reload() {
 	if a.tls != nil {
 		a.tls.Reload()
+	}
+	if a.keys == nil {
+		return
+	}
+	if err := a.keys.ReloadFile(); err != nil {
+		a.log.WithError(err).Error("the API keys of the file stay as they were")
 	}
 }
 
@@ -254,6 +273,9 @@ func (a *App) Stop(ctx context.Context) error {
 	}
 	a.reaper.Stop()
 	a.pruner.Stop()
+	if a.keys != nil {
+		a.keys.Stop()
+	}
 	if failure := a.store.Close(); failure != nil {
 		err = errors.Join(err, fmt.Errorf("close the store: %w", failure))
 	}

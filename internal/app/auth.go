@@ -11,7 +11,9 @@ import (
 // credentialKinds are the kinds of credentials that Options.Auth may name, with what makes each one's
 // authenticator.
 func credentialKinds() map[string]func(*App) (auth.Authenticator, error) {
-	return map[string]func(*App) (auth.Authenticator, error){}
+	return map[string]func(*App) (auth.Authenticator, error){
+		keysKind: newKeys,
+	}
 }
 
 // validateAuth validates the kinds of credentials.
@@ -24,6 +26,9 @@ func (o Options) validateAuth() error {
 		if slices.Contains(o.Auth[:i], kind) {
 			return &OptionError{"Auth", "names " + kind + " twice"}
 		}
+	}
+	if o.AuthKeysFile != "" && !slices.Contains(o.Auth, keysKind) {
+		return &OptionError{"AuthKeysFile", "makes no sense without --auth " + keysKind}
 	}
 	return nil
 }

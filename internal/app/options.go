@@ -70,6 +70,8 @@ type Options struct {
 	// for none. Files that change are read again.
 	TLSCert, TLSKey string
 	TLSClientCA     string
+	// AuthKeysFile is a file of API keys, besides those in the store; "" for none.
+	AuthKeysFile string
 	// Logger gets everything; nil for nobody.
 	Logger *logrus.Logger
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/auth/apikey"
 	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/queue"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
@@ -24,6 +25,7 @@ type store interface {
 	api.Queue
 	reaper.Queue
 	reaper.Store
+	apikey.Store
 	// Close ends the engine, and everybody who waits for it. Calls that come later are
 	// answered with queue.ErrUnavailable.
 	Close() error

@@ -144,5 +144,8 @@ func Prepare(secret Secret, name string, scopes, channels []string, lifetime tim
 		return queue.NewAPIKey{}, &queue.InvalidError{Field: "scopes", Reason: strings.TrimSpace(err.Error())}
 	}
 	add := queue.NewAPIKey{ID: secret.ID, Name: name, Hash: secret.Hash, Scopes: scopes, Channels: channels, Lifetime: lifetime}
-	return add, add.Validate()
+	if err := add.Validate(); err != nil {
+		return queue.NewAPIKey{}, err
+	}
+	return add, nil
 }
