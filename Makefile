@@ -26,7 +26,7 @@ LDFLAGS := -s -w -X github.com/longshore-queue/longshore/internal/buildinfo.vers
 	-X github.com/longshore-queue/longshore/internal/buildinfo.commit=$(COMMIT)
 
 # Modules apart from the main one, which `./...` does not reach.
-NESTED := $(patsubst %/go.mod,%,$(wildcard bench/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard bench/go.mod deploy/check/go.mod))
 
 export DIR STORE
 
@@ -70,7 +70,7 @@ verify-deploy: build ## Check what deploy/ has (installs systemd's tools if it c
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters, tests included
 	$(BIN)/golangci-lint run ./...
-	@for module in $(NESTED); do (set -x; cd $$module && ../$(BIN)/golangci-lint run --config ../.golangci.yml ./...); done
+	@for module in $(NESTED); do (set -x; cd $$module && $(CURDIR)/$(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); done
 
 .PHONY: test
 test: ## Run every test with the race detector (installs PostgreSQL if it can)
