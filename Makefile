@@ -114,6 +114,14 @@ bench-peers: bench-programs ## Compare with other systems and with the limits of
 	$(BIN)/longshore-bench $(BENCHPROGRAMS) --only peers --repeat 3 --duration 700ms --warm-up 200ms \
 		--json bench/results/peers.json --docs docs/performance/peers.md $(BENCHFLAGS)
 
+.PHONY: bench-growth
+bench-growth: bench-programs ## Measure what grows with what, and write docs/performance/growth.md
+	$(BIN)/longshore-bench $(BENCHPROGRAMS) --only growth,payload --repeat 3 --duration 700ms --warm-up 200ms --waiters 15000 \
+		--json bench/results/growth.json --docs docs/performance/growth.md $(BENCHFLAGS)
+
+.PHONY: bench-docs
+bench-docs: bench-peers bench-growth ## Write all pages of docs/performance
+
 .PHONY: ci
 ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo on both stores, reproducible, sbom, verify-deploy
 	@for target in verify lint test fuzz-short demo "demo STORE=postgres" reproducible sbom verify-deploy; do \

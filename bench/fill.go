@@ -17,7 +17,7 @@ import (
 type fillCommand struct {
 	Store string `required:"true"`
 	Jobs  int    `required:"true"`
-	Kind  string `default:"pending" enum:"pending,finished,lanes"`
+	Kind  string `default:"pending" enum:"pending,finished,lanes,types,channels"`
 }
 
 // fillBatch is how many jobs are added at once.
@@ -42,8 +42,13 @@ func (f *fillCommand) Run(ctx context.Context, out output) (err error) {
 			if i%10 == 0 {
 				batch[i].Labels = map[string]string{"tenth": ""}
 			}
-			if f.Kind == "lanes" {
+			switch f.Kind {
+			case "lanes":
 				batch[i].Channel, batch[i].Type = fmt.Sprint("channel-", (left+i)/100), fmt.Sprint("type-", (left+i)%100)
+			case "types":
+				batch[i].Type = fmt.Sprint("type-", left+i)
+			case "channels":
+				batch[i].Channel = fmt.Sprint("channel-", left+i)
 			}
 		}
 		enqueued, err := store.Enqueue(ctx, batch)

@@ -124,6 +124,21 @@ func TestContenders(t *testing.T) {
 	require.Contains(t, string(written), "](cycles.svg)")
 }
 
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	page := filepath.Join(t.TempDir(), "growth.md")
+	cmd, temporary := program(t.Context(), t, quick("--only", "growth,payload", "--docs", page)...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, entries(t, temporary), "nothing is left behind")
+	written, err := os.ReadFile(page)
+	require.NoError(t, err)
+	for _, grown := range []string{"backlog", "history", "types", "channels", "waiters", "graph"} {
+		require.Contains(t, string(written), "](growth-"+grown+".svg)")
+	}
+	require.Contains(t, string(written), "a full cycle takes ", "what it comes to, in a sentence")
+}
+
 func TestWorkloadsOnPostgres(t *testing.T) {
 	t.Parallel()
 	profiles := t.TempDir()

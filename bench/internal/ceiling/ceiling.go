@@ -131,7 +131,7 @@ func routerOf(product *api.API) (*echo.Echo, error) {
 	return *(**echo.Echo)(unsafe.Pointer(field.UnsafeAddr())), nil
 }
 
-// constant has the product's handlers, but one that does nothing.
+// constant has the product's handlers, but two that do nothing.
 type constant struct {
 	oapi.StrictServerInterface
 	answer *answer
@@ -140,4 +140,10 @@ type constant struct {
 // CreateJob answers POST /v1/jobs.
 func (c *constant) CreateJob(context.Context, oapi.CreateJobRequestObject) (oapi.CreateJobResponseObject, error) {
 	return c.answer, nil
+}
+
+// Dequeue waits until the caller is gone: what waits here takes no more memory than waiting does.
+func (*constant) Dequeue(ctx context.Context, _ oapi.DequeueRequestObject) (oapi.DequeueResponseObject, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
 }

@@ -42,7 +42,7 @@ func (r *Run) Draw(p Plot) string {
 		}
 		return chart.SVG()
 	}
-	chart := plot.Lines{Title: p.Title, X: p.X, Y: p.Y, LogX: p.LogX, Text: size}
+	chart := plot.Lines{Title: p.Title, X: p.X, Y: p.Y, LogX: p.LogX, Text: Size}
 	for _, s := range p.Series {
 		line := plot.Line{Label: s.Label}
 		for _, point := range s.Points {
@@ -57,8 +57,8 @@ func (r *Run) Draw(p Plot) string {
 	return chart.SVG()
 }
 
-// size writes a number of an axis: a whole one without a fraction.
-func size(v float64) string {
+// Size writes a number for people that counts something: a whole one without a fraction.
+func Size(v float64) string {
 	if v == math.Trunc(v) {
 		return group(strconv.FormatFloat(v, 'f', 0, 64))
 	}

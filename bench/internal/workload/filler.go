@@ -59,6 +59,10 @@ func (f *filler) add(kind string, left int) (ids []string, err error) {
 		case kind == kindLanes:
 			channel, jobType := strconv.Itoa((left+i)/100), strconv.Itoa((left+i)%100)
 			batch[i] = `{"type":"type-` + jobType + `","channel":"channel-` + channel + `","args":` + string(f.source.Args()) + `}`
+		case kind == kindTypes:
+			batch[i] = `{"type":"type-` + strconv.Itoa(left+i) + `","args":` + string(f.source.Args()) + `}`
+		case kind == kindChannels:
+			batch[i] = f.source.BodyWith(`"channel":"channel-` + strconv.Itoa(left+i) + `",`)
 		case i%10 == 0:
 			batch[i] = f.source.BodyWith(`"labels":{"tenth":""},`)
 		default:

@@ -86,9 +86,16 @@ func (b *Bench) drainOnce(ctx context.Context, d drain) (r load.Result, err erro
 	if _, err := b.addGraph(ctx, s, d.shape); err != nil {
 		return load.Result{}, err
 	}
-	l := b.counted(s, int64(b.Graph), working)
-	l.Connections, l.Processor, l.Database = d.workers, processorOf(s), b.database()
+	l := b.draining(s)
+	l.Connections = d.workers
 	return load.Run(ctx, l)
+}
+
+// draining is a load that drains a graph.
+func (b *Bench) draining(s *process.Server) load.Load {
+	l := b.counted(s, int64(b.Graph), working)
+	l.Processor, l.Database = processorOf(s), b.database()
+	return l
 }
 
 // addGraph adds as many jobs as a graph has.

@@ -25,7 +25,15 @@ const (
 
 // newJobs makes the requests that a connection adds jobs with.
 func newJobs(connection int) func() []byte {
-	source := jobs.New("connection " + strconv.Itoa(connection))
+	return jobsOf(jobs.New("connection " + strconv.Itoa(connection)))
+}
+
+// sizedJobs are the same with args of another size.
+func sizedJobs(connection, size int) func() []byte {
+	return jobsOf(jobs.Sized("connection "+strconv.Itoa(connection), size))
+}
+
+func jobsOf(source *jobs.Source) func() []byte {
 	requests := make([][]byte, varieties)
 	for i := range requests {
 		requests[i] = wire.Post("/v1/jobs", source.Body())
@@ -81,8 +89,10 @@ func working(int) load.Operation {
 
 // cycling adds a job, leases one and finishes it. There is always one to lease: each
 // connection has added one more than it has leased.
-func (b *Bench) cycling(connection int) load.Operation {
-	job := newJobs(connection)
+func (b *Bench) cycling(connection int) load.Operation { return b.cyclingWith(newJobs(connection)) }
+
+// cyclingWith does so with other jobs.
+func (b *Bench) cyclingWith(job func() []byte) load.Operation {
 	dequeue := wire.Post("/v1/dequeue", b.dequeue())
 	finish := newFinish()
 	return func(c *wire.Conn) error {

@@ -37,6 +37,8 @@ const (
 	kindPending  = "pending"
 	kindFinished = "finished"
 	kindLanes    = "lanes"
+	kindTypes    = "types"    // each of a type of its own
+	kindChannels = "channels" // each in a channel of its own
 )
 
 // span is the ids of the first and the last of many jobs.
