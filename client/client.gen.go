@@ -256,6 +256,24 @@ type BackupRequest struct {
 // Example: acme
 type Channel = string
 
+// ChannelQuota defines model for ChannelQuota.
+type ChannelQuota struct {
+	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
+	// never see the jobs of another. Written like a type.
+	//
+	//
+	// Example: acme
+	Channel Channel `json:"channel"`
+
+	// JobsLimit How many jobs the channel may have that are not over. A call that would create more is
+	// answered 429 `quota-exceeded`, and creates nothing.
+	JobsLimit int64 `json:"jobs_limit"`
+
+	// JobsUsed How many it has, of all types. It can be more than the limit, as when jobs were retried or
+	// the limit was lowered.
+	JobsUsed int64 `json:"jobs_used"`
+}
+
 // CreatedJob defines model for CreatedJob.
 type CreatedJob struct {
 	// Existing Whether nothing was created for this one, because the job of this id has its
@@ -1425,6 +1443,10 @@ type QueueList struct {
 	// NextCursor The `cursor` of the next page. Absent if this was the last one.
 	NextCursor *string     `json:"next_cursor,omitempty"`
 	Queues     []QueueInfo `json:"queues"`
+
+	// Quotas What the channels of this page may have and what they have, by channel. Absent if the
+	// server has no `--quota-jobs`.
+	Quotas *[]ChannelQuota `json:"quotas,omitempty"`
 
 	// Total The sum over everything that was asked for, on whatever page.
 	Total StateCounts `json:"total"`

@@ -46,6 +46,13 @@ type flags struct {
 	ShutdownTimeout     time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat           string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`
+
+	MaxConnections          int     `default:"16384" help:"How many connections there may be at the same time. More are closed as they come. 0 for as many as the limit of open files leaves, which bounds them in any case."`
+	MaxWaiting              int     `default:"16384" help:"How many calls may wait for something at the same time; 0 for any number."`
+	MaxWaitingPerCredential int     `help:"The same for the calls of each credential."`
+	RateLimit               float64 `placeholder:"N" help:"How many requests a second each credential may make; 0 for any number."`
+	QuotaJobs               int64   `placeholder:"N" help:"How many jobs each channel may have that are not over; 0 for any number."`
+	MemoryLimit             int64   `placeholder:"BYTES" help:"How much memory the server should use. Close to it, only heartbeats and reports are taken. Unless it is given, GOMEMLIMIT counts."`
 }
 
 // Validate checks what neither cli nor app can.

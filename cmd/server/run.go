@@ -71,6 +71,13 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		TLSClientCA:         f.TLSClientCA,
 		AuthKeysFile:        f.AuthKeysFile,
 		Logger:              log,
+
+		MaxConnections:          f.MaxConnections,
+		MaxWaiting:              f.MaxWaiting,
+		MaxWaitingPerCredential: f.MaxWaitingPerCredential,
+		RateLimit:               f.RateLimit,
+		QuotaJobs:               f.QuotaJobs,
+		MemoryLimit:             f.MemoryLimit,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {
 		return program.Usage(flagOf(option.Option) + " " + option.Reason)

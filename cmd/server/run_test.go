@@ -68,6 +68,13 @@ func TestBadUsage(t *testing.T) {
 		{nil, []string{"LONGSHORE_LISTEN=:http"}, "--listen"},
 		{[]string{"--admin-listen=0.0.0.0:8081"}, nil, "--admin-listen"},
 		{[]string{"--store="}, nil, "--store"},
+		{[]string{"--max-connections=-1"}, nil, "--max-connections"},
+		{[]string{"--max-waiting=many"}, nil, "--max-waiting"},
+		{[]string{"--max-waiting-per-credential=-1"}, nil, "--max-waiting-per-credential"},
+		{[]string{"--rate-limit=-1"}, nil, "--rate-limit"},
+		{[]string{"--rate-limit=NaN"}, nil, "--rate-limit"},
+		{[]string{"--quota-jobs=-1"}, nil, "--quota-jobs"},
+		{nil, []string{"LONGSHORE_MEMORY_LIMIT=1000"}, "--memory-limit"},
 		{nil, []string{"LONGSHORE_MAX_WAIT=-5s"}, "--max-wait"},
 		{[]string{"--retention=-1h"}, nil, "--retention"},
 		{[]string{"--store=memory", "--backup-dir=b"}, nil, "--backup-dir"},
@@ -142,7 +149,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		Listen: "127.0.0.1:8080", Store: "./longshore-data", HeartbeatTimeout: 2 * time.Minute,
 		ReapInterval: 30 * time.Second, MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
 		MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20, IdempotencyTTL: 24 * time.Hour, Retention: 168 * time.Hour,
-		PollInterval: time.Second, DatabaseConnections: 8,
+		PollInterval: time.Second, DatabaseConnections: 8, MaxConnections: 16384, MaxWaiting: 16384,
 		ShutdownTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "json",
 	}, defaults)
 
@@ -154,6 +161,8 @@ func TestFlagsAndVariables(t *testing.T) {
 		"LONGSHORE_MIGRATE=true", "LONGSHORE_POLL_INTERVAL=12s", "LONGSHORE_DATABASE_CONNECTIONS=13", "LONGSHORE_NO_LISTEN=true",
 		"LONGSHORE_TLS_CERT=/c", "LONGSHORE_TLS_KEY=/k", "LONGSHORE_TLS_CLIENT_CA=/a",
 		"LONGSHORE_AUTH=keys", "LONGSHORE_AUTH_KEYS_FILE=/f",
+		"LONGSHORE_MAX_CONNECTIONS=14", "LONGSHORE_MAX_WAITING=15", "LONGSHORE_MAX_WAITING_PER_CREDENTIAL=16",
+		"LONGSHORE_RATE_LIMIT=17.5", "LONGSHORE_QUOTA_JOBS=18", "LONGSHORE_MEMORY_LIMIT=100000000",
 		"LONGSHORE_LOG_FORMAT=text", "LONGSHORE_VERSION=true", "LONGSHORE_UNKNOWN=1", "PATH=/bin",
 	}
 	fromEnv := parse(t, nil, env)
@@ -164,6 +173,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		Migrate: true, PollInterval: 12 * time.Second, DatabaseConnections: 13, NoListen: true,
 		TLSCert: "/c", TLSKey: "/k", TLSClientCA: "/a",
 		Auth: []string{"keys"}, AuthKeysFile: "/f",
+		MaxConnections: 14, MaxWaiting: 15, MaxWaitingPerCredential: 16, RateLimit: 17.5, QuotaJobs: 18, MemoryLimit: 100_000_000,
 		LogLevel: "debug", LogFormat: "text",
 	}
 	require.Equal(t, want, fromEnv)

@@ -67,6 +67,8 @@ type Options struct {
 	Authenticator auth.Authenticator
 	// Observer is told of every request; nil for nobody.
 	Observer Observer
+	// Limits bound how much callers may do.
+	Limits Limits
 	// Stopping ends when the server begins to shut down. Whoever waits is answered then,
 	// nobody is made to wait any more, and no more leases are granted by waiting.
 	Stopping context.Context
@@ -85,6 +87,7 @@ type API struct {
 	answers   sync.Pool    // of *jobAnswer
 	readers   atomic.Int64 // of events
 	positions positions
+	bounds    bounds
 	routes    map[string]route // by Echo's way of writing the path
 }
 
@@ -111,11 +114,14 @@ func New(q Queue, options Options) (*API, error) {
 	}
 	a := &API{
 		queue: q, options: options, sizes: sizes, producer: producer, log: options.Logger,
-		document: loadDocument(), catalogue: newCatalogue(), positions: positions,
+		document: loadDocument(), catalogue: newCatalogue(), positions: positions, bounds: newBounds(options.Limits, q),
 	}
 
+	if a.bounds.quota != nil {
+		a.queue = rationed{a.queue, a.bounds.quota}
+	}
 	if options.Authenticator != nil {
-		a.queue = &guard{queue: q}
+		a.queue = &guard{queue: a.queue}
 	}
 	a.echo = echo.New()
 	a.echo.Binder = bodies

@@ -29,9 +29,13 @@ const (
 	codeLeaseLost            = "lease-lost"
 	codeLeaseNotFound        = "lease-not-found"
 	codeMethodNotAllowed     = "method-not-allowed"
+	codeOverloaded           = "overloaded"
+	codeQuotaExceeded        = "quota-exceeded"
+	codeRateLimited          = "rate-limited"
 	codeRequestTimeout       = "request-timeout"
 	codeRouteNotFound        = "route-not-found"
 	codeScopeMissing         = "scope-missing"
+	codeTooManyWaiting       = "too-many-waiting"
 	codeUnauthenticated      = "unauthenticated"
 	codeUnavailable          = "unavailable"
 	codeUniqueKeyTaken       = "unique-key-taken"
@@ -152,6 +156,18 @@ func kinds() []kind {
 			"The path exists, but not with this method. The header Allow lists those that it has.",
 			"this path does not have this method; the header Allow lists those that it has",
 		}, {
+			codeOverloaded, http.StatusServiceUnavailable, "The server has too much to do",
+			"The server's memory is short (--memory-limit), or as many calls wait as may (--max-waiting). It takes heartbeats and reports, and puts off everything else that needs memory. Nothing was done. Try again after the time in Retry-After.",
+			"the server has too much to do; nothing was done; try again after the time in Retry-After",
+		}, {
+			codeQuotaExceeded, http.StatusTooManyRequests, "The channel has too many jobs",
+			"The channel would have more jobs that are not over than the server's --quota-jobs. Nothing was created. Try again after the time in Retry-After, or when GET /v1/queues tells that there is room. A call with an Idempotency-Key is refused as well when it is a repeated one; what the first one created is there.",
+			"the channel would have too many jobs that are not over; nothing was created",
+		}, {
+			codeRateLimited, http.StatusTooManyRequests, "The credential calls too often",
+			"The credential was used more often than the server's --rate-limit. Nothing was done. Try again after the time in Retry-After.",
+			"this credential is used too often; nothing was done; try again after the time in Retry-After",
+		}, {
 			codeRequestTimeout, http.StatusRequestTimeout, "The body took too long",
 			"The body did not arrive within the time that the server waits for one. Nothing was changed.",
 			"the body did not arrive in time",
@@ -163,6 +179,10 @@ func kinds() []kind {
 			codeScopeMissing, http.StatusForbidden, "The credential lacks a scope",
 			"The credential is good, but not for this call; the detail names the scope that it lacks. Nothing was changed. Use another credential, or have a scope added to this one.",
 			"the credential lacks a scope",
+		}, {
+			codeTooManyWaiting, http.StatusTooManyRequests, "Too many calls of the credential wait",
+			"As many calls of this credential wait as may: the server's --max-waiting-per-credential. The call did not wait, and no job was leased. Try again after the time in Retry-After.",
+			"as many calls of this credential wait as may; try again after the time in Retry-After",
 		}, {
 			codeUnauthenticated, http.StatusUnauthorized, "The request has no good credential",
 			"The server wants to know who calls, and the request has no credential, or one that is malformed, unknown, revoked, expired, or meant for somebody else: it does not say which. Nothing was read or changed. Send a good one, such as an API key in the header Authorization: Bearer.",

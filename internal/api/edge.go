@@ -82,6 +82,9 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
 	if err := a.authorise(c, &op.needs); err != nil {
 		return err
 	}
+	if err := a.admit(c.Request().Context(), op); err != nil {
+		return err
+	}
 	if err := checkPath(c); err != nil {
 		return err
 	}
@@ -136,8 +139,8 @@ func (a *API) fail(c echo.Context, err error) failure {
 	if k.code == codeUnauthenticated {
 		w.Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
 	}
-	if k.status == http.StatusServiceUnavailable || k.code == codeKeyInUse {
-		w.Header().Set("Retry-After", "1")
+	if k.status == http.StatusServiceUnavailable || k.status == http.StatusTooManyRequests || k.code == codeKeyInUse {
+		w.Header().Set("Retry-After", retryAfter(shown.after))
 	}
 	if err := a.write(w, k.status, "application/problem+json", document); err != nil {
 		return failure{code: k.code, aborted: true}

@@ -64,7 +64,7 @@ func appendSmallMember(b []byte, name string, n *int) []byte {
 }
 
 // appendQueues appends a page of lanes as JSON: there may be many, and dashboards ask often.
-func appendQueues(b []byte, page *queue.LanePage, next string) []byte {
+func appendQueues(b []byte, page *queue.LanePage, quotas *[]oapi.ChannelQuota, next string) []byte {
 	b = append(b, `{"queues":[`...)
 	for i := range page.Queues {
 		if i > 0 {
@@ -84,7 +84,23 @@ func appendQueues(b []byte, page *queue.LanePage, next string) []byte {
 	if next != "" {
 		b = appendText(append(b, `,"next_cursor":`...), next)
 	}
+	if quotas != nil {
+		b = appendQuotas(append(b, `,"quotas":`...), *quotas)
+	}
 	return append(appendCounts(append(b, `,"total":`...), &page.Total), '}')
+}
+
+func appendQuotas(b []byte, quotas []oapi.ChannelQuota) []byte {
+	b = append(b, '[')
+	for i := range quotas {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(append(b, `{"channel":`...), quotas[i].Channel)
+		b = appendInt(b, `,"jobs_limit":`, quotas[i].JobsLimit)
+		b = append(appendInt(b, `,"jobs_used":`, quotas[i].JobsUsed), '}')
+	}
+	return append(b, ']')
 }
 
 func appendCounts(b []byte, counts *queue.Counts) []byte {

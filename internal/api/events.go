@@ -74,6 +74,10 @@ type eventStream struct {
 // queue little, and miss some of it; one alone keeps up.
 func (s eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 	a := s.api
+	if err := a.enter(s.ctx); err != nil {
+		return err
+	}
+	defer a.leave(s.ctx)
 	a.readers.Add(1)
 	defer a.readers.Add(-1)
 	header := w.Header()

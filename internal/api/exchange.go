@@ -83,10 +83,24 @@ func (a *API) dequeueNext(ctx context.Context, wanted queue.DequeueRequest, body
 }
 
 // exchange reports and asks for leases. While the server stops it takes the reports, which are
-// of work that is done, and grants nothing.
+// of work that is done, and grants nothing. It takes them without a wait too where there is no
+// room for one more call that waits.
 func (a *API) exchange(ctx context.Context, request queue.BatchRequest, wait *float64) (queue.BatchAnswer, error) {
 	request.ReportOnly = a.stopping()
-	waiting, cancel := a.patience(ctx, waitOf(wait, a.options.MaxWait))
+	patience := waitOf(wait, a.options.MaxWait)
+	if a.short() {
+		if len(request.Reports) == 0 {
+			return queue.BatchAnswer{}, errOverloaded
+		}
+		patience = 0
+	}
+	waiting, cancel, err := a.hold(ctx, patience)
+	if err != nil && len(request.Reports) > 0 {
+		waiting, cancel, err = a.hold(ctx, 0)
+	}
+	if err != nil {
+		return queue.BatchAnswer{}, err
+	}
 	defer cancel()
 	got, err := a.queue.DequeueBatch(waiting, request)
 	switch {

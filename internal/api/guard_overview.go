@@ -12,6 +12,14 @@ func (g *guard) Queues(ctx context.Context, listing queue.LaneListing) (queue.La
 	return g.queue.Queues(ctx, listing)
 }
 
+// OpenJobs implements Queue.
+func (g *guard) OpenJobs(ctx context.Context, channels []string) (map[string]int64, error) {
+	if len(channels) == 0 {
+		return nil, nil
+	}
+	return g.queue.OpenJobs(ctx, named(ctx, channels))
+}
+
 // Demand implements Queue.
 func (g *guard) Demand(ctx context.Context, demand queue.Demand) (queue.DemandAnswer, error) {
 	demand.Channels = named(ctx, demand.Channels)

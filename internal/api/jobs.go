@@ -35,7 +35,10 @@ func (a *API) statusAfter(ctx context.Context, request oapi.GetJobRequestObject,
 	if wait == 0 || a.stopping() {
 		return a.queue.JobStatus(ctx, request.Id)
 	}
-	waiting, cancel := a.patience(ctx, wait)
+	waiting, cancel, err := a.hold(ctx, wait)
+	if err != nil {
+		return queue.Status{}, err
+	}
 	defer cancel()
 	if known == nil {
 		return a.queue.Await(waiting, request.Id)
@@ -62,7 +65,10 @@ func (a *API) WaitForJobs(ctx context.Context, request oapi.WaitForJobsRequestOb
 	if a.stopping() {
 		wait = 0
 	}
-	waiting, cancel := a.patience(ctx, wait)
+	waiting, cancel, err := a.hold(ctx, wait)
+	if err != nil {
+		return nil, err
+	}
 	defer cancel()
 	states, err := a.queue.AwaitAll(waiting, body.Ids)
 	var missing *queue.NotExistError

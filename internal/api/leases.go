@@ -25,10 +25,15 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 		return nil, queue.ErrUnavailable // the call may have a lease already: it is not told that it has none
 	case a.stopping():
 		return oapi.Dequeue204Response{}, nil // a lease granted now would outlive the server
+	case a.short():
+		return nil, errOverloaded
 	}
 	// Without patience the context has ended already when the queue gets it: the queue looks
 	// before it waits.
-	waiting, cancel := a.patience(ctx, waitOf(body.WaitSeconds, a.options.MaxWait))
+	waiting, cancel, err := a.hold(ctx, waitOf(body.WaitSeconds, a.options.MaxWait))
+	if err != nil {
+		return nil, err
+	}
 	defer cancel()
 	lease, err := a.queue.Dequeue(waiting, wanted)
 	switch {
@@ -109,7 +114,10 @@ func (a *API) heldBack(body *oapi.HeartbeatRequest, answer *oapi.HeartbeatAnswer
 }
 
 func (a *API) awaitLease(ctx context.Context, token uuid.UUID, wait time.Duration) error {
-	waiting, cancel := a.patience(ctx, wait)
+	waiting, cancel, err := a.hold(ctx, wait)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	return a.queue.AwaitLease(waiting, token)
 }

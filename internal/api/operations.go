@@ -19,6 +19,7 @@ type operation struct {
 	traced      bool // has a traceparent
 	conditional bool // has an If-Match
 	cached      bool // has an If-None-Match
+	greedy      bool // wants memory, so that it is put off while that is short
 }
 
 // parameter is one that may be in the query.
@@ -42,17 +43,17 @@ func operations() map[string]operation {
 		public  = rule{public: true}
 	)
 	return map[string]operation{
-		"POST /v1/jobs": {name: "createJob", needs: enqueue, idempotent: true, traced: true},
-		"GET /v1/jobs": {name: "listJobs", needs: read, query: map[string]parameter{
+		"POST /v1/jobs": {name: "createJob", needs: enqueue, greedy: true, idempotent: true, traced: true},
+		"GET /v1/jobs": {name: "listJobs", needs: read, greedy: true, query: map[string]parameter{
 			"state": {check: checkStates}, "type": names, "channel": names,
 			"label": {check: checkLabel, repeats: true}, "queued_from": {check: checkTime}, "queued_before": {check: checkTime},
 			"order": {check: checkOrder}, "fields": {check: checkFields}, "limit": limit, "cursor": {check: checkCursor},
 		}},
-		"POST /v1/jobs/batch":       {name: "createJobs", needs: enqueue, idempotent: true, traced: true},
+		"POST /v1/jobs/batch":       {name: "createJobs", needs: enqueue, greedy: true, idempotent: true, traced: true},
 		"POST /v1/jobs/cancel":      {name: "cancelJobs", needs: rule{scopes: auth.Enqueue | auth.Read}},
 		"POST /v1/jobs/retry":       {name: "retryJobs", needs: rule{scopes: auth.Enqueue | auth.Read}},
 		"POST /v1/jobs/delete":      {name: "deleteJobs", needs: rule{scopes: auth.Admin | auth.Read}},
-		"POST /v1/jobs/wait":        {name: "waitForJobs", needs: read},
+		"POST /v1/jobs/wait":        {name: "waitForJobs", needs: read, greedy: true},
 		"PATCH /v1/jobs/:id":        {name: "updateJob", needs: enqueue, conditional: true},
 		"GET /v1/jobs/:id":          {name: "getJob", needs: read, cached: true, query: map[string]parameter{"wait_seconds": {check: checkWait}}},
 		"DELETE /v1/jobs/:id":       {name: "deleteJob", needs: admin},
@@ -60,7 +61,7 @@ func operations() map[string]operation {
 		"POST /v1/jobs/:id/retry":   {name: "retryJob", needs: enqueue},
 		"GET /v1/jobs/:id/attempts": {name: "listAttempts", needs: read},
 		"GET /v1/jobs/:id/explain":  {name: "explainJob", needs: read},
-		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", needs: work, idempotent: true},
+		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", needs: work, greedy: true, idempotent: true},
 
 		"POST /v1/dequeue":                 {name: "dequeue", needs: work, idempotent: true},
 		"POST /v1/dequeue/batch":           {name: "dequeueBatch", needs: work, idempotent: true},
@@ -74,7 +75,7 @@ func operations() map[string]operation {
 		"GET /v1/queues":  {name: "listQueues", needs: read, query: map[string]parameter{"type": names, "channel": names, "limit": limit, "cursor": later}},
 		"GET /v1/workers": {name: "listWorkers", needs: read, query: map[string]parameter{"limit": limit, "cursor": later}},
 		"GET /v1/demand":  {name: "getDemand", needs: read, query: map[string]parameter{"types": names, "channels": names, "labels": names}},
-		"GET /v1/events":  {name: "streamEvents", needs: read, query: map[string]parameter{"channel": names, "type": names, "id": {check: checkIDs}}},
+		"GET /v1/events":  {name: "streamEvents", needs: read, greedy: true, query: map[string]parameter{"channel": names, "type": names, "id": {check: checkIDs}}},
 
 		"POST /v1/admin/backup": {name: "createBackup", needs: server},
 

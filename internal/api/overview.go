@@ -43,11 +43,36 @@ func (a *API) ListQueues(ctx context.Context, request oapi.ListQueuesRequestObje
 		return nil, err
 	}
 	answer := queuesAnswer{api: a, page: page}
+	if answer.quotas, err = a.quotas(ctx, page.Queues); err != nil {
+		return nil, err
+	}
 	if page.More {
 		last := page.Queues[len(page.Queues)-1].Lane
 		answer.next = nameCursor(of, last.Channel, last.Type)
 	}
 	return answer, nil
+}
+
+// quotas are those of the channels of a page; nil if there are none.
+func (a *API) quotas(ctx context.Context, lanes []queue.LaneInfo) (*[]oapi.ChannelQuota, error) {
+	if a.bounds.quota == nil {
+		return nil, nil //nolint:nilnil // there are none
+	}
+	var channels []string // which go in order
+	for i := range lanes {
+		if channel := lanes[i].Lane.Channel; len(channels) == 0 || channels[len(channels)-1] != channel {
+			channels = append(channels, channel)
+		}
+	}
+	used, err := a.queue.OpenJobs(ctx, channels)
+	if err != nil {
+		return nil, err
+	}
+	quotas := make([]oapi.ChannelQuota, len(channels))
+	for i, channel := range channels {
+		quotas[i] = oapi.ChannelQuota{Channel: channel, JobsLimit: a.bounds.quota.Limit(), JobsUsed: used[channel]}
+	}
+	return &quotas, nil
 }
 
 // queuesDigest tells lists apart, in whatever order the names are written, none of which has a
@@ -62,11 +87,13 @@ type queuesAnswer struct {
 	api  *API
 	page queue.LanePage
 	next string // "" if it is the last page
+	// quotas are nil if there are none.
+	quotas *[]oapi.ChannelQuota
 }
 
 // VisitListQueuesResponse writes the answer.
 func (a queuesAnswer) VisitListQueuesResponse(w http.ResponseWriter) error {
-	return a.api.writeJSON(w, http.StatusOK, appendQueues(nil, &a.page, a.next))
+	return a.api.writeJSON(w, http.StatusOK, appendQueues(nil, &a.page, a.quotas, a.next))
 }
 
 // ListWorkers answers GET /v1/workers.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -74,8 +75,9 @@ func (c catalogue) find(code string) (kind, bool) {
 // requestError is an error that the edge itself finds in a request.
 type requestError struct {
 	code   string
-	detail string // "" is what the kind says
-	field  string // may be empty
+	detail string        // "" is what the kind says
+	field  string        // may be empty
+	after  time.Duration // when to try again, where that is known
 }
 
 func (e *requestError) Error() string { return e.code + ": " + e.detail }
@@ -91,7 +93,7 @@ func inside(err error, prefix string) error {
 	if !errors.As(err, &request) || request.field == "" {
 		return err
 	}
-	return &requestError{code: request.code, detail: prefix + request.detail, field: prefix + request.field}
+	return &requestError{code: request.code, detail: prefix + request.detail, field: prefix + request.field, after: request.after}
 }
 
 // ofBatch is an error that the queue has with one of the jobs of a batch.

@@ -22,5 +22,22 @@ func (a *API) patience(ctx context.Context, wait time.Duration) (context.Context
 	}
 }
 
+// hold is patience for a call that is to be held back for a while, which it counts among those
+// that wait. One that is not to wait is not counted.
+func (a *API) hold(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc, error) {
+	if wait <= 0 {
+		waiting, cancel := a.patience(ctx, 0)
+		return waiting, cancel, nil
+	}
+	if err := a.enter(ctx); err != nil {
+		return nil, nil, err
+	}
+	waiting, cancel := a.patience(ctx, wait)
+	return waiting, func() {
+		cancel()
+		a.leave(ctx)
+	}, nil
+}
+
 // stopping reports whether the server has begun to shut down.
 func (a *API) stopping() bool { return a.options.Stopping.Err() != nil }

@@ -150,6 +150,7 @@ func (a *App) Start() (err error) {
 		MaxResultBytes:   a.options.MaxResultBytes,
 		Backup:           a.backup(),
 		Observer:         a.requests(),
+		Limits:           a.limits(),
 		Stopping:         stopping,
 	}
 	if len(authenticators) > 0 {
@@ -207,7 +208,7 @@ func (a *App) serve() {
 		a.server.TLSConfig = a.tls.Config()
 		serve = func(l net.Listener) error { return a.server.ServeTLS(l, "", "") }
 	}
-	if err := serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := serve(a.bounded(a.listener)); !errors.Is(err, http.ErrServerClosed) {
 		a.fail(fmt.Errorf("serve: %w", err))
 	}
 }

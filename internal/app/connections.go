@@ -31,6 +31,13 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 }
 
+// count returns how many there are.
+func (c *connections) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.states)
+}
+
 // closeNew closes the connections on which no request has arrived yet. What was read of one
 // is nothing that anybody has begun to answer.
 func (c *connections) closeNew() {

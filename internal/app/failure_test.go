@@ -48,12 +48,6 @@ func (a *App) connect(t *testing.T) net.Conn {
 	return conn
 }
 
-func (c *connections) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.states)
-}
-
 // What the server cannot go on after is reported, once, and it can still be stopped.
 func TestFailureIsReported(t *testing.T) {
 	t.Parallel()

@@ -57,6 +57,20 @@ type Options struct {
 	MaxResultBytes int64
 	// IdempotencyTTL is how long calls with an idempotency key are remembered.
 	IdempotencyTTL time.Duration
+	// MaxConnections is how many connections there may be at the same time; 0 for as many as the
+	// limit of open files leaves, which bounds them in any case.
+	MaxConnections int
+	// MaxWaiting is how many calls may wait at the same time, and MaxWaitingPerCredential how many of
+	// each credential; 0 is no bound.
+	MaxWaiting              int
+	MaxWaitingPerCredential int
+	// RateLimit is how many requests a second each credential may make; 0 is no bound.
+	RateLimit float64
+	// QuotaJobs is how many jobs a channel may have that are not over; 0 is no bound.
+	QuotaJobs int64
+	// MemoryLimit is how much memory the process should use at most, in bytes. 0 is what GOMEMLIMIT
+	// says, which is no bound unless it is set.
+	MemoryLimit int64
 	// BackupDir is the directory that backups are made in; "" for none. A store that is InMemory
 	// has none.
 	BackupDir string
@@ -146,7 +160,7 @@ func (o Options) validate() error {
 			return &OptionError{size.option, fmt.Sprintf("must be from 1 to %d, not %d", maxSize, size.value)}
 		}
 	}
-	return nil
+	return o.validateLimits()
 }
 
 // validateTLS tells whether the files for TLS that belong together are all named.

@@ -35,6 +35,16 @@ func (c *Counts) Total() (total int64) {
 	return total
 }
 
+// Open is the number of those that are not over.
+func (c *Counts) Open() (open int64) {
+	for state, n := range c {
+		if !State(state).Over() {
+			open += n
+		}
+	}
+	return open
+}
+
 // Rates are how many things happened a second, as an average that forgets what is longer ago than
 // its span: what happened a span ago counts 1/e of what happens now, as in a load average.
 type Rates struct{ One, Five, Fifteen float64 } // over 1, 5 and 15 minutes

@@ -111,6 +111,36 @@ func (s *Store) addOldest(ctx context.Context, numbers []int32, lanes []queue.La
 	return rows.Err()
 }
 
+const countOpen = `
+SELECT l.channel, sum(c.scheduled + c.blocked + c.pending + c.running)::bigint
+FROM longshore.lanes l JOIN (SELECT * FROM longshore.counts UNION ALL SELECT * FROM longshore.count_differences) AS c ON c.lane = l.number
+WHERE l.channel = ANY($1) GROUP BY l.channel`
+
+// OpenJobs returns how many jobs each of the channels has that are not over.
+func (s *Store) OpenJobs(ctx context.Context, channels []string) (map[string]int64, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	open := make(map[string]int64, len(channels))
+	err := s.database(ctx, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, countOpen, channels)
+		if err != nil {
+			return err
+		}
+		var (
+			channel string
+			n       int64
+		)
+		_, err = pgx.ForEachRow(rows, []any{&channel, &n}, func() error {
+			open[channel] = n
+			return nil
+		})
+		return err
+	})
+	return open, err
+}
+
 const (
 	countPending = `
 SELECT coalesce(sum(pending), 0)::bigint FROM (

@@ -113,6 +113,33 @@ var queuesTests = map[string]func(*testing.T, *fixture){
 		require.ErrorAs(t, err, &invalid)
 		require.Equal(t, "type[0]", invalid.Field)
 	},
+	"the jobs of channels that are not over": func(t *testing.T, f *fixture) {
+		check := func(want map[string]int64) {
+			t.Helper()
+			got, err := f.Queue().OpenJobs(t.Context(), []string{"a", "ab", "none"})
+			require.NoError(t, err)
+			for _, channel := range []string{"a", "ab", "none", "b"} {
+				require.Equal(t, want[channel], got[channel], channel)
+			}
+		}
+		check(nil)
+		ids := f.enqueue(t, queue.NewJob{Type: "x", Channel: "a"}, queue.NewJob{Type: "y", Channel: "a"},
+			queue.NewJob{Type: "x", Channel: "ab"}, queue.NewJob{Type: "x", Channel: "b"}, queue.NewJob{Type: "z", Channel: "a", Delay: time.Hour})
+		f.enqueue(t, queue.NewJob{Type: "x", Channel: "a", Dependencies: pick(ids, 1)})
+		check(map[string]int64{"a": 4, "ab": 1})
+		l, err := f.Queue().DequeueByID(t.Context(), ids[0], "", queue.Once{})
+		require.NoError(t, err)
+		check(map[string]int64{"a": 4, "ab": 1})
+		f.finish(t, l.Token, "1")
+		check(map[string]int64{"a": 3, "ab": 1})
+		f.cancel(t, ids[1]) // and with it the one that depends on it
+		f.cancel(t, ids[2])
+		check(map[string]int64{"a": 1})
+		f.Restart(t)
+		check(map[string]int64{"a": 1})
+		f.retry(t, ids[2])
+		check(map[string]int64{"a": 1, "ab": 1})
+	},
 	"since when the oldest ready job is ready": func(t *testing.T, f *fixture) {
 		oldest := func() time.Time {
 			t.Helper()

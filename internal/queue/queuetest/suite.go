@@ -66,6 +66,9 @@ type Queue interface {
 	LeaseChannels(ctx context.Context, tokens []uuid.UUID) ([]string, error)
 	// Queues returns a page of the lanes that have jobs, with exact counts.
 	Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)
+	// OpenJobs returns how many jobs each of the channels has that are not over; one that has none may
+	// be left out.
+	OpenJobs(ctx context.Context, channels []string) (map[string]int64, error)
 	// Demand returns how many ready jobs a worker could take now.
 	Demand(ctx context.Context, demand queue.Demand) (queue.DemandAnswer, error)
 	// Workers returns a page of those who asked for jobs within queue.WorkerMemory, or hold leases.

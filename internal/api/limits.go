@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/longshore-queue/longshore/internal/auth"
+	"github.com/longshore-queue/longshore/internal/limit"
+)
+
+// Limits bound how much callers may do. The zero value of each field is no bound.
+type Limits struct {
+	// RequestsPerSecond is how often each principal may call.
+	RequestsPerSecond float64
+	// Waiting is how many calls may wait at the same time, and WaitingEach how many of each
+	// principal.
+	Waiting     int
+	WaitingEach int
+	// Jobs is how many jobs each channel may have that are not over. What the queue says of that is
+	// taken for true for JobsKnown.
+	Jobs      int64
+	JobsKnown time.Duration
+	// Memory tells when memory is short; nil if it never is.
+	Memory *limit.Memory
+}
+
+const (
+	// overloadedFor is when to try again that the server had no room for.
+	overloadedFor = 2 * time.Second
+	// fullFor is the same of what the caller's own calls or jobs leave no room for.
+	fullFor = time.Second
+)
+
+// bounds are what Limits come to.
+type bounds struct {
+	rates   *limit.Rates // nil if there is no bound
+	waiting *limit.Waiting
+	quota   *limit.Quota // nil if there is no bound
+	memory  *limit.Memory
+}
+
+func newBounds(limits Limits, q Queue) bounds {
+	b := bounds{waiting: limit.NewWaiting(limits.Waiting, limits.WaitingEach), memory: limits.Memory}
+	if limits.RequestsPerSecond > 0 {
+		b.rates = limit.NewRates(limits.RequestsPerSecond)
+	}
+	if limits.Jobs > 0 {
+		b.quota = limit.NewQuota(limits.Jobs, limits.JobsKnown, q.OpenJobs)
+	}
+	if b.memory == nil {
+		b.memory = limit.NewMemory(0, nil)
+	}
+	return b
+}
+
+// admit refuses a request of somebody who calls too often, and one that wants memory while that is
+// short, before its body is read.
+func (a *API) admit(ctx context.Context, op *operation) error {
+	if p := auth.PrincipalOf(ctx); p != nil && a.bounds.rates != nil {
+		if wait := a.bounds.rates.Take(p.Name, time.Now()); wait > 0 {
+			return &requestError{code: codeRateLimited, after: wait}
+		}
+	}
+	if op.greedy && a.short() {
+		return errOverloaded
+	}
+	return nil
+}
+
+// errOverloaded puts a request off.
+var errOverloaded = &requestError{code: codeOverloaded, after: overloadedFor}
+
+// short reports whether memory is.
+func (a *API) short() bool { return a.bounds.memory.Short(time.Now()) }
+
+// enter lets a call wait, until leave is called with the same context.
+func (a *API) enter(ctx context.Context) error {
+	switch err := a.bounds.waiting.Enter(callerOf(ctx)); {
+	case errors.Is(err, limit.ErrTooMany):
+		return &requestError{code: codeTooManyWaiting, after: fullFor}
+	case err != nil:
+		return &requestError{code: codeOverloaded, detail: "as many calls wait as this server lets wait; try again after the time in Retry-After", after: overloadedFor}
+	default:
+		return nil
+	}
+}
+
+func (a *API) leave(ctx context.Context) { a.bounds.waiting.Leave(callerOf(ctx)) }
+
+// callerOf is the name of who a request comes from; "" where nobody is asked.
+func callerOf(ctx context.Context) string {
+	if p := auth.PrincipalOf(ctx); p != nil {
+		return p.Name
+	}
+	return ""
+}
+
+// retryAfter is the value of that header: whole seconds, and one at least.
+func retryAfter(after time.Duration) string {
+	return strconv.FormatInt(max(1, int64((after+time.Second-1)/time.Second)), 10)
+}

@@ -1,0 +1,224 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/auth"
+	"github.com/longshore-queue/longshore/internal/limit"
+)
+
+// twoCallers are an authenticator that knows a and b, who may do everything.
+func twoCallers() credentials {
+	c := credentials{principals: make(map[string]*auth.Principal)}
+	for _, name := range []string{"a", "b"} {
+		c.principals[name] = &auth.Principal{
+			Name: "key:" + name, Scopes: auth.Enqueue | auth.Work | auth.Read | auth.Admin, Channels: auth.AllChannels(),
+		}
+	}
+	return c
+}
+
+// tooMuch requires an answer that refuses for now.
+func (e *edge) tooMuch(got answer, status int, code, after string) {
+	e.t.Helper()
+	e.problem(got, status, code, "")
+	require.Equal(e.t, after, got.header.Get("Retry-After"))
+}
+
+func TestACredentialMayCallAsOftenAsTheRateSays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngineEdge(t, api.Options{Authenticator: twoCallers(), Limits: api.Limits{RequestsPerSecond: 0.5}})
+		call := func(token string) answer { return e.do(as(token, "GET", "/v1/queues", "")) }
+		require.Equal(t, http.StatusOK, call("a").status)
+		e.tooMuch(call("a"), http.StatusTooManyRequests, "rate-limited", "2")
+		require.Equal(t, http.StatusOK, call("b").status)
+		require.Equal(t, http.StatusOK, e.send("GET", "/healthz", "").status)
+		time.Sleep(1500 * time.Millisecond)
+		e.tooMuch(call("a"), http.StatusTooManyRequests, "rate-limited", "1")
+		time.Sleep(500 * time.Millisecond)
+		require.Equal(t, http.StatusOK, call("a").status)
+	})
+}
+
+func TestWhereNobodyIsAskedNobodyIsLimited(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{Limits: api.Limits{RequestsPerSecond: 0.001, WaitingEach: 1}})
+	for range 10 {
+		require.Equal(t, http.StatusOK, e.send("GET", "/v1/queues", "").status)
+	}
+}
+
+// waits are calls that wait, of each kind.
+func waits(e *edge) map[string]func(token string) answer {
+	job := e.do(as("b", "POST", "/v1/jobs", `{"type":"t","max_retries":5}`)).json(e.t)["id"].(string)
+	lease := e.do(as("b", "POST", "/v1/jobs/"+job+"/dequeue", "")).json(e.t)["token"].(string)
+	call := func(method, target, body string) func(string) answer {
+		return func(token string) answer { return e.do(as(token, method, target, body)) }
+	}
+	return map[string]func(token string) answer{
+		"dequeue":      call("POST", "/v1/dequeue", `{"types":["none"],"wait_seconds":1}`),
+		"dequeueBatch": call("POST", "/v1/dequeue/batch", `{"types":["none"],"max":2,"wait_seconds":1}`),
+		"getJob":       call("GET", "/v1/jobs/"+job+"?wait_seconds=1", ""),
+		"waitForJobs":  call("POST", "/v1/jobs/wait", `{"ids":["`+job+`"],"wait_seconds":1}`),
+		"heartbeat":    call("POST", "/v1/leases/"+lease+"/heartbeat", `{"wait_seconds":1}`),
+	}
+}
+
+func TestCallsThatWaitAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, bound := range map[string]struct {
+		limits api.Limits
+		status int
+		code   string
+		after  string
+		other  int // status of what the other caller gets meanwhile
+	}{
+		"for each credential": {api.Limits{WaitingEach: 1}, http.StatusTooManyRequests, "too-many-waiting", "1", http.StatusNoContent},
+		"in all":              {api.Limits{Waiting: 1}, http.StatusServiceUnavailable, "overloaded", "2", http.StatusServiceUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e := newEngineEdge(t, api.Options{Authenticator: twoCallers(), Limits: bound.limits})
+				for kind, call := range waits(e) {
+					held := make(chan answer)
+					go func() { held <- e.do(as("a", "POST", "/v1/dequeue", `{"types":["none"],"wait_seconds":10}`)) }()
+					synctest.Wait()
+					e.tooMuch(call("a"), bound.status, bound.code, bound.after)
+					require.Equal(t, bound.other, e.do(as("b", "POST", "/v1/dequeue", `{"types":["none"],"wait_seconds":1}`)).status)
+					require.Equal(t, http.StatusNoContent, e.do(as("a", "POST", "/v1/dequeue", `{"types":["none"]}`)).status, "it does not wait")
+					require.Equal(t, http.StatusNoContent, (<-held).status)
+					require.Less(t, call("a").status, 300, "%s, when there is room", kind)
+				}
+			})
+		})
+	}
+}
+
+func TestAReportIsTakenWhereItsCallMayNotWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngineEdge(t, api.Options{Limits: api.Limits{Waiting: 1}})
+		id := e.create(`{"type":"t"}`)["id"]
+		lease := e.lease(`{"types":["t"]}`)
+		held := make(chan answer)
+		go func() { held <- e.send("POST", "/v1/dequeue", `{"types":["none"],"wait_seconds":10}`) }()
+		synctest.Wait()
+		began := time.Now()
+		got := e.send("POST", "/v1/dequeue", fmt.Sprintf(`{"types":["t"],"wait_seconds":5,"finish":{"token":%q,"result":1}}`, lease["token"]))
+		require.Equal(t, http.StatusNoContent, got.status)
+		require.Zero(t, time.Since(began))
+		require.Equal(t, "finished", e.job(id)["state"])
+		<-held
+	})
+}
+
+func TestWhileMemoryIsShortWorkersMayReportAndNobodyGetsMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		used := uint64(0)
+		e := newEngineEdge(t, api.Options{Limits: api.Limits{Memory: limit.NewMemory(1000, func() uint64 { return used })}})
+		ids := []any{e.create(`{"type":"t"}`)["id"], e.create(`{"type":"t"}`)["id"], e.create(`{"type":"t"}`)["id"]}
+		first, second := e.lease(`{"types":["t"]}`), e.lease(`{"types":["t"]}`)
+		used = 900
+		time.Sleep(time.Second)
+		for _, call := range []struct{ method, target, body string }{
+			{"POST", "/v1/jobs", `{"type":"t"}`},
+			{"POST", "/v1/jobs", `not even read`},
+			{"POST", "/v1/jobs/batch", `{"jobs":[{"type":"t"}]}`},
+			{"GET", "/v1/jobs", ""},
+			{"POST", "/v1/jobs/wait", fmt.Sprintf(`{"ids":[%q]}`, ids[0])},
+			{"GET", "/v1/events", ""},
+			{"POST", "/v1/dequeue", `{"types":["t"]}`},
+			{"POST", "/v1/dequeue", `{"types":["t"],"wait_seconds":10}`},
+			{"POST", "/v1/dequeue/batch", `{"types":["t"],"max":1}`},
+			{"POST", fmt.Sprintf("/v1/jobs/%s/dequeue", ids[2]), ""},
+		} {
+			e.tooMuch(e.send(call.method, call.target, call.body), http.StatusServiceUnavailable, "overloaded", "2")
+		}
+		require.Equal(t, http.StatusOK, e.send("GET", "/healthz", "").status)
+		require.Equal(t, http.StatusOK, e.on(first, "heartbeat", "").status)
+		require.Equal(t, http.StatusOK, e.on(first, "finish", `{"result":1}`).status)
+		began := time.Now()
+		got := e.send("POST", "/v1/dequeue", fmt.Sprintf(`{"types":["none"],"wait_seconds":5,"finish":{"token":%q,"result":1}}`, second["token"]))
+		require.Equal(t, http.StatusNoContent, got.status)
+		require.Zero(t, time.Since(began), "it does not wait")
+		used = 100
+		time.Sleep(time.Second)
+		for i, state := range []string{"finished", "finished", "pending"} {
+			require.Equal(t, state, e.job(ids[i])["state"])
+		}
+		e.create(`{"type":"t"}`)
+		e.lease(`{"types":["t"]}`)
+	})
+}
+
+func TestAChannelHasNoMoreJobsThanItsQuota(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{Limits: api.Limits{Jobs: 2}})
+	full := func(got answer) {
+		t.Helper()
+		e.tooMuch(got, http.StatusTooManyRequests, "quota-exceeded", "1")
+	}
+	id := e.create(`{"type":"t"}`)["id"]
+	full(e.send("POST", "/v1/jobs/batch", `{"jobs":[{"type":"t"},{"type":"u"}]}`))
+	e.create(`{"type":"u","channel":"default"}`)
+	got := e.send("POST", "/v1/jobs", `{"type":"v"}`)
+	full(got)
+	require.Equal(t, "the channel default may have 2 jobs that are not over; nothing was created", got.json(t)["detail"])
+	e.create(`{"type":"t","channel":"other"}`)
+	full(e.send("POST", "/v1/jobs/batch", `{"jobs":[{"type":"t","channel":"other"},{"type":"t"}]}`))
+	e.create(`{"type":"t","channel":"other"}`)
+
+	lease := e.lease(`{"types":["t"]}`)
+	full(e.send("POST", "/v1/jobs", `{"type":"t"}`)) // a running job may come back
+	list := e.send("GET", "/v1/queues?type=t", "").json(t)
+	require.Equal(t, []any{
+		map[string]any{"channel": "default", "jobs_limit": 2.0, "jobs_used": 2.0},
+		map[string]any{"channel": "other", "jobs_limit": 2.0, "jobs_used": 2.0},
+	}, list["quotas"])
+	require.Equal(t, http.StatusOK, e.on(lease, "finish", `{"result":1}`).status)
+	require.Equal(t, "finished", e.job(id)["state"])
+	e.create(`{"type":"t"}`)
+}
+
+func TestAQuotaIsOfTheChannelThatTheCredentialIsFor(t *testing.T) {
+	t.Parallel()
+	c := twoCallers()
+	c.principals["a"].Channels = auth.SomeChannels("own")
+	e := newEngineEdge(t, api.Options{Authenticator: c, Limits: api.Limits{Jobs: 1}})
+	create := func(token, body string) answer { return e.do(as(token, "POST", "/v1/jobs", body)) }
+	require.Equal(t, http.StatusCreated, create("b", `{"type":"t"}`).status)
+	e.problem(create("a", `{"type":"t","channel":"default"}`), http.StatusForbidden, "channel-forbidden", "channel")
+	require.Equal(t, http.StatusCreated, create("a", `{"type":"t"}`).status)
+	e.tooMuch(create("a", `{"type":"t"}`), http.StatusTooManyRequests, "quota-exceeded", "1")
+	e.tooMuch(create("b", `{"type":"t","channel":"own"}`), http.StatusTooManyRequests, "quota-exceeded", "1")
+	list := e.do(as("a", "GET", "/v1/queues", "")).json(t)
+	require.Equal(t, []any{map[string]any{"channel": "own", "jobs_limit": 1.0, "jobs_used": 1.0}}, list["quotas"])
+}
+
+func TestAJobThatIsRefusedUsesNoQuota(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{Limits: api.Limits{Jobs: 1, JobsKnown: time.Hour}})
+	for range 3 {
+		got := e.send("POST", "/v1/jobs", `{"type":"t","dependencies":["01a2109a-e536-7cfc-bd8a-5405edcf9f57"]}`)
+		e.problem(got, http.StatusUnprocessableEntity, "dependency-not-found", "dependencies[0]")
+	}
+	e.create(`{"type":"t"}`)
+	e.tooMuch(e.send("POST", "/v1/jobs", `{"type":"t"}`), http.StatusTooManyRequests, "quota-exceeded", "1")
+}
+
+func TestQuotasAreNotListedWhereThereAreNone(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{})
+	e.create(`{"type":"t"}`)
+	require.NotContains(t, e.send("GET", "/v1/queues", "").body, "quotas")
+}

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/longshore-queue/longshore/internal/limit"
+	"github.com/longshore-queue/longshore/internal/queue"
+)
+
+// rationed is a queue whose channels have no more jobs than their quota. It is behind the guard,
+// which says which channels jobs are put into, and whether they may be.
+type rationed struct {
+	Queue
+	quota *limit.Quota
+}
+
+// Enqueue implements Queue.
+func (r rationed) Enqueue(ctx context.Context, jobs []queue.NewJob) (added []queue.Enqueued, err error) {
+	wanted, err := r.reserve(ctx, jobs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { r.release(wanted, err) }()
+	return r.Queue.Enqueue(ctx, jobs)
+}
+
+// EnqueueOnce implements Queue.
+func (r rationed) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) (added []queue.Enqueued, err error) {
+	wanted, err := r.reserve(ctx, jobs)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { r.release(wanted, err) }()
+	return r.Queue.EnqueueOnce(ctx, jobs, once)
+}
+
+// reserve makes room for jobs, and returns how many are for which channel.
+func (r rationed) reserve(ctx context.Context, jobs []queue.NewJob) (map[string]int64, error) {
+	wanted := make(map[string]int64, 1)
+	for i := range jobs {
+		channel := jobs[i].Channel
+		if channel == "" {
+			channel = queue.DefaultChannel
+		}
+		wanted[channel]++
+	}
+	err := r.quota.Reserve(ctx, wanted, time.Now())
+	if full := (*limit.QuotaError)(nil); errors.As(err, &full) {
+		return nil, &requestError{
+			code:   codeQuotaExceeded,
+			detail: "the channel " + full.Channel + " may have " + strconv.FormatInt(full.Limit, 10) + " jobs that are not over; nothing was created",
+			after:  fullFor,
+		}
+	}
+	return wanted, err
+}
+
+// release notes what became of jobs that there was room for. Where nobody knows, they may be there.
+func (r rationed) release(wanted map[string]int64, err error) {
+	r.quota.Release(wanted, err == nil || errors.Is(err, queue.ErrUnavailable))
+}

@@ -1,0 +1,122 @@
+package limit_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/limit"
+)
+
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func TestCallersMayCallAsOftenAsTheRateSays(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(4)
+	for range 4 { // what a second brings, at once
+		require.Zero(t, rates.Take("a", start))
+	}
+	require.Equal(t, time.Second/4, rates.Take("a", start))
+	require.Zero(t, rates.Take("b", start), "another caller")
+	require.Equal(t, time.Second/8, rates.Take("a", start.Add(time.Second/8)))
+	require.Zero(t, rates.Take("a", start.Add(time.Second/4)))
+	require.NotZero(t, rates.Take("a", start.Add(time.Second/4)))
+	// Over a long time it comes to the rate, whatever is tried.
+	allowed := 0
+	for i := range 10_000 {
+		if rates.Take("a", start.Add(time.Second+time.Duration(i)*time.Millisecond)) == 0 {
+			allowed++
+		}
+	}
+	require.InDelta(t, 4*10+3, allowed, 1)
+}
+
+func TestARateBelowOnceASecondLetsACallerCallOnce(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(0.1)
+	require.Zero(t, rates.Take("a", start))
+	require.Equal(t, 10*time.Second, rates.Take("a", start))
+	require.Equal(t, 5*time.Second, rates.Take("a", start.Add(5*time.Second)))
+	require.Zero(t, rates.Take("a", start.Add(10*time.Second)))
+	require.NotZero(t, rates.Take("a", start.Add(10*time.Second)))
+}
+
+func TestACallerThatIsForgottenMayDoNoMoreThanOneThatIsNot(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(1)
+	require.Zero(t, rates.Take("a", start))
+	for i := range 40 {
+		now := start.Add(time.Duration(i) * time.Second / 4)
+		if wait := rates.Take("a", now); i%4 == 0 && i > 0 {
+			require.Zero(t, wait, "after %v", now.Sub(start))
+		} else {
+			require.NotZero(t, wait, "after %v", now.Sub(start))
+		}
+	}
+}
+
+func TestTimeThatGoesBackBringsNothing(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(1)
+	require.Zero(t, rates.Take("a", start))
+	require.NotZero(t, rates.Take("a", start.Add(-time.Hour)))
+	require.NotZero(t, rates.Take("a", start))
+	require.Zero(t, rates.Take("a", start.Add(time.Second)))
+}
+
+func TestManyCallersShareABucketRatherThanFillTheMemory(t *testing.T) {
+	t.Parallel()
+	rates := limit.NewRates(1)
+	refused := 0
+	for i := range 40_000 {
+		if rates.Take(strconv.Itoa(i), start) > 0 {
+			refused++
+		}
+	}
+	require.Equal(t, 40_000-20_000-1, refused)
+	require.Zero(t, rates.Take("late", start.Add(time.Minute)), "those before it have been away")
+}
+
+func TestWaitersAreBoundedInAllAndForEachCaller(t *testing.T) {
+	t.Parallel()
+	waiting := limit.NewWaiting(3, 2)
+	require.NoError(t, waiting.Enter("a"))
+	require.NoError(t, waiting.Enter("a"))
+	require.ErrorIs(t, waiting.Enter("a"), limit.ErrTooMany)
+	require.NoError(t, waiting.Enter(""))
+	require.ErrorIs(t, waiting.Enter("b"), limit.ErrCrowded)
+	require.ErrorIs(t, waiting.Enter(""), limit.ErrCrowded)
+	waiting.Leave("a")
+	require.NoError(t, waiting.Enter("a"))
+	waiting.Leave("a")
+	waiting.Leave("a")
+	waiting.Leave("")
+	for range 3 {
+		require.NoError(t, waiting.Enter(""), "all of them have left")
+	}
+}
+
+func TestMemoryIsShortUntilThereIsRoomAgain(t *testing.T) {
+	t.Parallel()
+	var used uint64
+	now := start
+	memory := limit.NewMemory(1000, func() uint64 { return used })
+	for _, step := range []struct {
+		used  uint64
+		short bool
+	}{{0, false}, {849, false}, {850, true}, {800, true}, {750, true}, {749, false}, {800, false}, {2000, true}} {
+		used = step.used
+		now = now.Add(time.Second)
+		require.Equal(t, step.short, memory.Short(now), "%d of 1000 bytes", step.used)
+	}
+	used = 0
+	require.True(t, memory.Short(now.Add(time.Millisecond)), "it was asked for a moment ago")
+	require.False(t, limit.NewMemory(0, func() uint64 { return 1 << 40 }).Short(now))
+}
+
+func TestWhatIsUsedIsMeasured(t *testing.T) {
+	t.Parallel()
+	require.Greater(t, limit.Used(), uint64(100<<10))
+}

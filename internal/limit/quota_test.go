@@ -1,0 +1,125 @@
+package limit_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/limit"
+)
+
+// store counts jobs by channel.
+type store struct {
+	mu    sync.Mutex // guards all below
+	jobs  map[string]int64
+	asked int
+	err   error
+}
+
+func (s *store) count(_ context.Context, channels []string) (map[string]int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	counts := make(map[string]int64)
+	for _, channel := range channels {
+		counts[channel] = s.jobs[channel]
+	}
+	return counts, s.err
+}
+
+func (s *store) add(channel string, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jobs[channel] += n
+}
+
+func one(channel string, n int64) map[string]int64 { return map[string]int64{channel: n} }
+
+func TestAChannelIsFilledToItsQuotaAndNoFurther(t *testing.T) {
+	t.Parallel()
+	s := &store{jobs: map[string]int64{"a": 8}}
+	quota := limit.NewQuota(10, 0, s.count)
+	require.NoError(t, quota.Reserve(t.Context(), one("a", 2), start))
+	s.add("a", 2)
+	quota.Release(one("a", 2), true)
+	var full *limit.QuotaError
+	require.ErrorAs(t, quota.Reserve(t.Context(), one("a", 1), start), &full)
+	require.Equal(t, limit.QuotaError{Channel: "a", Limit: 10}, *full)
+	require.NoError(t, quota.Reserve(t.Context(), one("b", 10), start), "another channel")
+	quota.Release(one("b", 10), true)
+	s.add("a", -1)
+	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start), "a job was over")
+	quota.Release(one("a", 1), true)
+}
+
+func TestAQuotaIsForAllJobsOfACallOrNone(t *testing.T) {
+	t.Parallel()
+	s := &store{jobs: map[string]int64{"a": 9, "b": 10}}
+	quota := limit.NewQuota(10, 0, s.count)
+	require.ErrorContains(t, quota.Reserve(t.Context(), map[string]int64{"a": 1, "b": 1}, start), "channel b")
+	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start), "nothing was kept of it")
+}
+
+func TestWhatIsBeingAddedCountsUntilItIsThereOrNot(t *testing.T) {
+	t.Parallel()
+	s := &store{jobs: make(map[string]int64)}
+	quota := limit.NewQuota(2, 0, s.count)
+	require.NoError(t, quota.Reserve(t.Context(), one("a", 2), start))
+	require.Error(t, quota.Reserve(t.Context(), one("a", 1), start))
+	quota.Release(one("a", 2), false)
+	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start))
+	s.err = errors.New("the store is away")
+	require.ErrorIs(t, quota.Reserve(t.Context(), one("a", 1), start), s.err)
+	s.err = nil
+	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start))
+}
+
+func TestWhatTheStoreSaidIsGoodForAWhile(t *testing.T) {
+	t.Parallel()
+	s := &store{jobs: make(map[string]int64)}
+	quota := limit.NewQuota(5, time.Second, s.count)
+	for range 5 {
+		require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start))
+		quota.Release(one("a", 1), true)
+	}
+	require.Equal(t, 1, s.asked)
+	require.Error(t, quota.Reserve(t.Context(), one("a", 1), start), "by what this server has added")
+	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start.Add(time.Second)), "all of them were over since")
+	require.Equal(t, 2, s.asked)
+}
+
+func TestCallersThatAddAtOnceNeverGoOverTheQuota(t *testing.T) {
+	t.Parallel()
+	s := &store{jobs: make(map[string]int64)}
+	quota := limit.NewQuota(50, 0, s.count)
+	var adding sync.WaitGroup
+	for range 8 {
+		adding.Go(func() {
+			for range 200 {
+				if quota.Reserve(t.Context(), one("a", 1), start) == nil {
+					s.add("a", 1)
+					quota.Release(one("a", 1), true)
+				}
+			}
+		})
+	}
+	adding.Wait()
+	require.EqualValues(t, 50, s.jobs["a"])
+}
+
+func TestChannelsThatNobodyAddsToAreForgotten(t *testing.T) {
+	t.Parallel()
+	s := &store{jobs: make(map[string]int64)}
+	quota := limit.NewQuota(1, time.Second, s.count)
+	for i := range 10_000 {
+		now := start.Add(time.Duration(i) * time.Millisecond)
+		require.NoError(t, quota.Reserve(t.Context(), one(strconv.Itoa(i), 1), now))
+		quota.Release(one(strconv.Itoa(i), 1), true)
+	}
+	require.Error(t, quota.Reserve(t.Context(), one("9999", 1), start.Add(9999*time.Millisecond)), "it is known that it is full")
+}
