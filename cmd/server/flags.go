@@ -43,6 +43,7 @@ type flags struct {
 	TLSKey              string        `placeholder:"FILE" help:"Private key of the certificate, in PEM."`
 	TLSClientCA         string        `placeholder:"FILE" help:"Authorities that sign the certificates of clients, in PEM."`
 	AuthKeysFile        string        `placeholder:"FILE" help:"File of API keys, besides those in the store, a line each as longshore-server key create --print-line prints it. Read again on SIGHUP."`
+	Insecure            bool          `help:"Let others reach a server without --auth: whoever can connect to --listen may do everything."`
 	ShutdownTimeout     time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat           string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

@@ -66,6 +66,7 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		Retention:           f.Retention,
 		BackupDir:           f.BackupDir,
 		Auth:                f.Auth,
+		Insecure:            f.Insecure,
 		TLSCert:             f.TLSCert,
 		TLSKey:              f.TLSKey,
 		TLSClientCA:         f.TLSClientCA,

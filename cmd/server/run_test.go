@@ -65,6 +65,7 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--listen=127.0.0.1"}, nil, "--listen"},
 		{[]string{"--listen=127.0.0.1:99999"}, nil, "--listen"},
 		{[]string{"--listen=what is this"}, nil, "--listen"},
+		{[]string{"--listen=0.0.0.0:8080"}, nil, "--insecure"},
 		{nil, []string{"LONGSHORE_LISTEN=:http"}, "--listen"},
 		{[]string{"--admin-listen=0.0.0.0:8081"}, nil, "--admin-listen"},
 		{[]string{"--store="}, nil, "--store"},

@@ -86,6 +86,7 @@ type API struct {
 	catalogue catalogue
 	answers   sync.Pool    // of *jobAnswer
 	readers   atomic.Int64 // of events
+	secure    secureHeaders
 	positions positions
 	bounds    bounds
 	routes    map[string]route // by Echo's way of writing the path
@@ -114,7 +115,7 @@ func New(q Queue, options Options) (*API, error) {
 	}
 	a := &API{
 		queue: q, options: options, sizes: sizes, producer: producer, log: options.Logger,
-		document: loadDocument(), catalogue: newCatalogue(), positions: positions, bounds: newBounds(options.Limits, q),
+		document: loadDocument(), catalogue: newCatalogue(), positions: positions, secure: newSecureHeaders(), bounds: newBounds(options.Limits, q),
 	}
 
 	if a.bounds.quota != nil {

@@ -34,7 +34,9 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 			// has nothing to write yet. allowTime sets another one for what is written.
 			_ = http.NewResponseController(c.Response().Writer).SetWriteDeadline(time.Time{})
 		}
-		c.Response().Header()[headerRequestID] = []string{requestID(c.Request())}
+		header := c.Response().Header()
+		header[headerRequestID] = []string{requestID(c.Request())}
+		a.secure.set(header, c.Request().TLS != nil)
 		answered := false // as long as a panic may end the connection
 		a.options.Observer.Began()
 		defer func() { a.observe(c, started, answered) }()

@@ -150,7 +150,7 @@ func TestAddressesAreChecked(t *testing.T) {
 		"[zz]:80:": false, "a:b:1": false, "/tmp/socket:1": false,
 	} {
 		options := testOptions()
-		options.Listen = address
+		options.Listen, options.Insecure = address, true
 		_, err := app.New(options)
 		if good {
 			require.NoError(t, err, address)
@@ -159,6 +159,30 @@ func TestAddressesAreChecked(t *testing.T) {
 		var wrong *app.OptionError
 		require.ErrorAs(t, err, &wrong, address)
 		require.Equal(t, "Listen", wrong.Option)
+	}
+}
+
+func TestServerThatAsksNobodyIsForThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	for address, loopback := range map[string]bool{
+		"127.0.0.1:8080": true, "127.9.9.9:1": true, "localhost:1": true, "[::1]:1": true,
+		":8080": false, "0.0.0.0:1": false, "[::]:1": false, "10.0.0.1:1": false, "[fe80::1%eth0]:1": false, "example.org:1": false,
+		"localhost.example.org:1": false, "[::ffff:10.0.0.1]:1": false,
+	} {
+		options := testOptions()
+		options.Listen = address
+		_, err := app.New(options)
+		if loopback {
+			require.NoError(t, err, address)
+			continue
+		}
+		var wrong *app.OptionError
+		require.ErrorAs(t, err, &wrong, address)
+		require.Equal(t, "Listen", wrong.Option)
+		require.Contains(t, wrong.Reason, "--insecure")
+		options.Insecure = true
+		_, err = app.New(options)
+		require.NoError(t, err, address)
 	}
 }
 

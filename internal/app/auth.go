@@ -30,6 +30,10 @@ func (o Options) validateAuth() error {
 	if o.AuthKeysFile != "" && !slices.Contains(o.Auth, keysKind) {
 		return &OptionError{"AuthKeysFile", "makes no sense without --auth " + keysKind}
 	}
+	if len(o.Auth) == 0 && !o.Insecure && !isLoopback(o.Listen) {
+		return &OptionError{"Listen", fmt.Sprintf("is %q, where others can reach the server, and nobody is asked who they are: "+
+			"turn on --auth, or listen on a loopback address such as 127.0.0.1:8080, or say --insecure if whoever reaches it may do everything", o.Listen)}
+	}
 	return nil
 }
 

@@ -79,6 +79,8 @@ type Options struct {
 	// Auth are the kinds of credentials that a request may have, and must have one of; none to ask
 	// nobody who they are.
 	Auth []string
+	// Insecure allows a Listen that others can reach although nobody is asked who they are.
+	Insecure bool
 	// TLSCert and TLSKey are files of the server's certificate and its key, in PEM: with them it speaks
 	// TLS and nothing else. TLSClientCA is one of the authorities that sign certificates of clients; ""
 	// for none. Files that change are read again.
