@@ -27,6 +27,10 @@ type Options struct {
 	HTTPClient *http.Client
 	// UserAgent is sent with every request; empty is "longshore-client".
 	UserAgent string
+	// Credential returns what each request says who calls by: an API key, or a token of an OpenID
+	// Connect issuer. Nil, or "", is nothing. It is asked for every request, so that what has
+	// changed is sent with the next one; see KeyFile. It must be safe for concurrent use.
+	Credential func(ctx context.Context) (string, error)
 	// MaxAnswerBytes is how long an answer may be; 0 is DefaultMaxAnswerBytes.
 	MaxAnswerBytes int64
 	// RetryTimeout is how long Enqueue, EnqueueBatch and List go on asking while the server
@@ -70,7 +74,7 @@ func New(baseURL string, options Options) (*Client, error) {
 	case base.RawQuery != "" || base.Fragment != "":
 		return nil, fmt.Errorf("the server's address %q must not have a query or a fragment", base.Redacted())
 	}
-	sender := &sender{agent: options.UserAgent, maxAnswer: options.MaxAnswerBytes}
+	sender := &sender{agent: options.UserAgent, credential: options.Credential, maxAnswer: options.MaxAnswerBytes}
 	if options.HTTPClient != nil {
 		sender.http = *options.HTTPClient
 	} else if transport, ok := http.DefaultTransport.(*http.Transport); ok {
@@ -101,14 +105,24 @@ func New(baseURL string, options Options) (*Client, error) {
 
 // sender is the one place that all requests of a client pass through.
 type sender struct {
-	http      http.Client
-	agent     string
-	maxAnswer int64
+	http       http.Client
+	agent      string
+	credential func(ctx context.Context) (string, error) // nil for none
+	maxAnswer  int64
 }
 
 // Do sends the request. An answer that is not 2xx is an error, and its body is closed.
 func (s *sender) Do(req *http.Request) (*http.Response, error) {
 	req.Header.Set("User-Agent", s.agent)
+	if s.credential != nil {
+		secret, err := s.credential(req.Context())
+		if err != nil {
+			return nil, fmt.Errorf("find the credential: %w", err)
+		}
+		if secret != "" {
+			req.Header.Set("Authorization", "Bearer "+secret)
+		}
+	}
 	resp, err := s.http.Do(req)
 	if err != nil {
 		return nil, redact(req, err)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +14,9 @@ import (
 	"github.com/longshore-queue/longshore/internal/cli"
 	"github.com/longshore-queue/longshore/internal/command"
 )
+
+// keyVariable is the variable that has the worker's key.
+const keyVariable = "LONGSHORE_KEY"
 
 // program is the worker as its user sees it.
 func program(stdout, stderr io.Writer) cli.Program {
@@ -26,6 +31,8 @@ func program(stdout, stderr io.Writer) cli.Program {
 // config is what flags and environment say.
 type config struct {
 	Server         string        `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Address of the server."`
+	Key            string        `placeholder:"KEY" help:"API key or token that says who this worker is. From the variable only: others on the machine see arguments."`
+	KeyFile        string        `placeholder:"FILE" help:"File that has the key, and is read again for each request."`
 	Run            []string      `required:"true" sep:"none" placeholder:"TYPE=COMMAND" help:"Run jobs of TYPE by 'sh -c COMMAND'. Repeatable; in the variable, one a line."`
 	Channel        []string      `sep:"none" placeholder:"NAME" help:"Channel to take jobs from, instead of \"default\". Repeatable; in the variable, one a line."`
 	Concurrency    int           `default:"1" help:"How many jobs run at once."`
@@ -54,6 +61,8 @@ func (c *config) Validate() error {
 		c.commands[jobType] = line
 	}
 	switch {
+	case c.Key != "" && c.KeyFile != "":
+		return errors.New("--key-file and LONGSHORE_KEY contradict each other; give one of them")
 	case c.Concurrency < 1:
 		return errors.New("--concurrency must be at least 1")
 	case c.MaxOutputBytes < 1:
@@ -68,6 +77,9 @@ func (c *config) Validate() error {
 
 // parse reads flags and environment. Unless ok, the program is to end with code.
 func parse(p cli.Program, args, env []string) (c config, code int, ok bool) {
+	if slices.ContainsFunc(args, func(arg string) bool { return arg == "--key" || strings.HasPrefix(arg, "--key=") }) {
+		return c, p.Usage("--key must be given as the variable " + keyVariable + ", or in a file with --key-file: others on the machine see arguments"), false
+	}
 	code, ok = p.Parse(&c, args, env)
 	if c.Name == "" {
 		c.Name = defaultName()
@@ -75,10 +87,23 @@ func parse(p cli.Program, args, env []string) (c config, code int, ok bool) {
 	return c, code, ok
 }
 
-// commandOptions are what the flags say about commands, which find env in their environment.
+// credential is what the flags say about who the worker is; nil if they say nothing.
+func (c *config) credential() func(context.Context) (string, error) {
+	switch {
+	case c.Key != "":
+		return client.Key(c.Key)
+	case c.KeyFile != "":
+		return client.KeyFile(c.KeyFile)
+	default:
+		return nil
+	}
+}
+
+// commandOptions are what the flags say about commands, which find env in their environment, but
+// for the worker's key: a job runs what others wrote.
 func (c *config) commandOptions(env []string) command.Options {
 	return command.Options{
-		Env:            env,
+		Env:            slices.DeleteFunc(slices.Clone(env), func(variable string) bool { return strings.HasPrefix(variable, keyVariable+"=") }),
 		KillGrace:      orNone(c.KillGrace),
 		MaxOutputBytes: c.MaxOutputBytes,
 	}

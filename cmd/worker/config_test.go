@@ -80,6 +80,23 @@ func TestFlagsReachTheServerAndTheCommands(t *testing.T) {
 	require.Equal(t, cli.ExitClean, next(t, p.code))
 }
 
+// Others on the machine see arguments, and commands are what others wrote: neither gets the key.
+func TestKeyIsKeptFromOthers(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	c, _, ok := parse(program(&stdout, &stderr), []string{"--run=t=true"}, []string{"LONGSHORE_KEY=lsk_a.b"})
+	require.True(t, ok, stderr.String())
+	key, err := c.credential()(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "lsk_a.b", key)
+	require.Equal(t, []string{"PATH=/bin"}, c.commandOptions([]string{"LONGSHORE_KEY=lsk_a.b", "PATH=/bin"}).Env)
+
+	_, _, ok = parse(program(&stdout, &stderr), []string{"--run=t=true", "--key-file=k"}, []string{"LONGSHORE_KEY=lsk_a.b"})
+	require.False(t, ok)
+	require.Contains(t, stderr.String(), "contradict")
+	require.NotContains(t, stderr.String(), "lsk_")
+}
+
 func TestVariablesOfRepeatableFlagsHoldOneALine(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
@@ -110,6 +127,8 @@ func TestBadUsageSaysWhatIsWrong(t *testing.T) {
 		"an argument":          {[]string{"--run", "a=x", "b"}, "unexpected argument b"},
 		"an impossible type":   {[]string{"--run", "a b=x"}, "not a type"},
 		"an impossible server": {[]string{"--run", "a=x", "--server", "queue:8080"}, "http://host:port"},
+		"a key to be seen":     {[]string{"--run", "a=x", "--key=secret"}, "LONGSHORE_KEY"},
+		"a key apart":          {[]string{"--run", "a=x", "--key", "secret"}, "LONGSHORE_KEY"},
 		"a hidden password":    {[]string{"--run", "a=x", "--server", "http://u:secret@%zz"}, "address"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 	for jobType, line := range c.commands {
 		options.Handlers[jobType] = runner.Handler(line)
 	}
-	api, err := client.New(c.Server, client.Options{UserAgent: p.Name})
+	api, err := client.New(c.Server, client.Options{UserAgent: p.Name, Credential: c.credential()})
 	if err != nil {
 		return p.Usage("--server: " + err.Error())
 	}
