@@ -39,6 +39,8 @@ type flags struct {
 	Retention           time.Duration `default:"168h" help:"How long a job is kept that is over; 0 for ever."`
 	BackupDir           string        `placeholder:"DIR" help:"Directory that backups are made in, by POST /v1/admin/backup. None are made unless it is given."`
 	Auth                []string      `placeholder:"KIND" help:"Kind of credentials that requests must have one of; may be there several times. Without it nobody is asked who they are."`
+	AuthMTLSFile        string        `placeholder:"FILE" help:"File that says what each certificate of a client may do, a line of JSON for each subject. Read again on SIGHUP."`
+	OIDC                oidcFlags     `embed:"" prefix:"oidc-"`
 	TLSCert             string        `placeholder:"FILE" help:"Certificate of the server in PEM, with those between it and the root after it. With it and --tls-key the server speaks TLS only. Read again when it changes."`
 	TLSKey              string        `placeholder:"FILE" help:"Private key of the certificate, in PEM."`
 	TLSClientCA         string        `placeholder:"FILE" help:"Authorities that sign the certificates of clients, in PEM."`
@@ -54,6 +56,20 @@ type flags struct {
 	RateLimit               float64 `placeholder:"N" help:"How many requests a second each credential may make; 0 for any number."`
 	QuotaJobs               int64   `placeholder:"N" help:"How many jobs each channel may have that are not over; 0 for any number."`
 	MemoryLimit             int64   `placeholder:"BYTES" help:"How much memory the server should use. Close to it, only heartbeats and reports are taken. Unless it is given, GOMEMLIMIT counts."`
+}
+
+// oidcFlags say which tokens of an OpenID Connect issuer are good.
+type oidcFlags struct {
+	Issuer         string   `placeholder:"URL" help:"Issuer of tokens, exactly as it stands in them."`
+	Audience       string   `placeholder:"NAME" help:"Who tokens must be for."`
+	Algorithm      []string `placeholder:"NAME" help:"Algorithm that tokens may be signed with, instead of RS256, ES256 and EdDSA; may be there several times."`
+	ScopesClaim    string   `default:"scope" placeholder:"CLAIM" help:"Claim that scopes are in; a JSON pointer such as /realm_access/roles for one inside of another."`
+	ScopePrefix    string   `placeholder:"TEXT" help:"What comes before each scope in its claim; what begins with something else means nothing here."`
+	DefaultScope   []string `placeholder:"SCOPE" help:"Scope that every token has; may be there several times."`
+	ChannelClaim   string   `placeholder:"CLAIM" help:"Claim that channels are in; or a JSON pointer."`
+	ChannelPrefix  string   `placeholder:"TEXT" help:"What to put before each channel of the claim, such as org-."`
+	DefaultChannel []string `placeholder:"NAME" help:"Channel that every token has; may be there several times."`
+	AllChannels    bool     `help:"Let * in the claim of channels stand for every channel."`
 }
 
 // Validate checks what neither cli nor app can.

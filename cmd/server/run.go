@@ -71,6 +71,8 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		TLSKey:              f.TLSKey,
 		TLSClientCA:         f.TLSClientCA,
 		AuthKeysFile:        f.AuthKeysFile,
+		AuthMTLSFile:        f.AuthMTLSFile,
+		OIDC:                app.OIDCOptions(f.OIDC),
 		Logger:              log,
 
 		MaxConnections:          f.MaxConnections,

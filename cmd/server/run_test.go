@@ -79,6 +79,16 @@ func TestBadUsage(t *testing.T) {
 		{nil, []string{"LONGSHORE_MAX_WAIT=-5s"}, "--max-wait"},
 		{[]string{"--retention=-1h"}, nil, "--retention"},
 		{[]string{"--store=memory", "--backup-dir=b"}, nil, "--backup-dir"},
+		{[]string{"--auth=oidc"}, nil, "--oidc-issuer"},
+		{[]string{"--oidc-issuer=https://i.example"}, nil, "--oidc-issuer makes no sense without --auth oidc"},
+		{[]string{"--auth=oidc", "--oidc-issuer=http://i.example", "--oidc-audience=a", "--oidc-channel-claim=c"}, nil, "--oidc-issuer must begin with https://"},
+		{[]string{"--auth=oidc", "--oidc-issuer=https://i.example", "--oidc-channel-claim=c"}, nil, "--oidc-audience"},
+		{[]string{"--auth=oidc", "--oidc-issuer=https://i.example", "--oidc-audience=a"}, nil, "--oidc-channel-claim"},
+		{[]string{"--auth=oidc", "--oidc-issuer=https://i.example", "--oidc-audience=a", "--oidc-channel-claim=c", "--oidc-algorithm=HS256"}, nil, "--oidc-algorithm"},
+		{[]string{"--auth=oidc", "--oidc-issuer=https://i.example", "--oidc-audience=a", "--oidc-channel-claim=c", "--oidc-default-scope=all"}, nil, "--oidc-default-scope"},
+		{[]string{"--auth=mtls", "--tls-cert=c", "--tls-key=k", "--tls-client-ca=a"}, nil, "--auth-mtls-file must not be empty"},
+		{[]string{"--auth=mtls", "--auth-mtls-file=f"}, nil, "--tls-client-ca must not be empty"},
+		{[]string{"--auth-mtls-file=f"}, nil, "--auth-mtls-file makes no sense without --auth mtls"},
 		{[]string{"--tls-cert=c"}, nil, "--tls-cert makes no sense without --tls-key"},
 		{[]string{"--tls-key=k"}, nil, "--tls-key makes no sense without --tls-cert"},
 		{[]string{"--tls-client-ca=c"}, nil, "--tls-client-ca"},
@@ -122,7 +132,9 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	help := strings.Join(strings.Fields(stdout.String()), " ")
 	for _, flag := range []string{
 		"listen", "admin-listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
-		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "tls-cert", "tls-key", "tls-client-ca", "shutdown-timeout", "log-level", "log-format",
+		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "tls-cert", "tls-key", "tls-client-ca",
+		"auth-mtls-file", "oidc-issuer", "oidc-audience", "oidc-algorithm", "oidc-scopes-claim", "oidc-scope-prefix", "oidc-default-scope",
+		"oidc-channel-claim", "oidc-channel-prefix", "oidc-default-channel", "oidc-all-channels", "shutdown-timeout", "log-level", "log-format",
 		"auth", "auth-keys-file",
 	} {
 		require.Contains(t, help, "--"+flag)
@@ -151,6 +163,7 @@ func TestFlagsAndVariables(t *testing.T) {
 		ReapInterval: 30 * time.Second, MaxRetries: 2, MaxWait: time.Minute, MaxBodyBytes: 1 << 20,
 		MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20, IdempotencyTTL: 24 * time.Hour, Retention: 168 * time.Hour,
 		PollInterval: time.Second, DatabaseConnections: 8, MaxConnections: 16384, MaxWaiting: 16384,
+		OIDC:            oidcFlags{ScopesClaim: "scope"},
 		ShutdownTimeout: 30 * time.Second, LogLevel: "info", LogFormat: "json",
 	}, defaults)
 
@@ -160,6 +173,9 @@ func TestFlagsAndVariables(t *testing.T) {
 		"LONGSHORE_MAX_BODY_BYTES=5", "LONGSHORE_MAX_BATCH_BYTES=7", "LONGSHORE_MAX_ARGS_BYTES=8",
 		"LONGSHORE_MAX_RESULT_BYTES=9", "LONGSHORE_IDEMPOTENCY_TTL=10s", "LONGSHORE_BACKUP_DIR=/b", "LONGSHORE_RETENTION=11s", "LONGSHORE_SHUTDOWN_TIMEOUT=6s", "LONGSHORE_LOG_LEVEL=debug",
 		"LONGSHORE_MIGRATE=true", "LONGSHORE_POLL_INTERVAL=12s", "LONGSHORE_DATABASE_CONNECTIONS=13", "LONGSHORE_NO_LISTEN=true",
+		"LONGSHORE_AUTH_MTLS_FILE=/m", "LONGSHORE_OIDC_ISSUER=https://i", "LONGSHORE_OIDC_AUDIENCE=a", "LONGSHORE_OIDC_ALGORITHM=PS256",
+		"LONGSHORE_OIDC_SCOPES_CLAIM=roles", "LONGSHORE_OIDC_SCOPE_PREFIX=l:", "LONGSHORE_OIDC_DEFAULT_SCOPE=read", "LONGSHORE_OIDC_CHANNEL_CLAIM=/a/b",
+		"LONGSHORE_OIDC_CHANNEL_PREFIX=org-", "LONGSHORE_OIDC_DEFAULT_CHANNEL=d", "LONGSHORE_OIDC_ALL_CHANNELS=true",
 		"LONGSHORE_TLS_CERT=/c", "LONGSHORE_TLS_KEY=/k", "LONGSHORE_TLS_CLIENT_CA=/a",
 		"LONGSHORE_AUTH=keys", "LONGSHORE_AUTH_KEYS_FILE=/f",
 		"LONGSHORE_MAX_CONNECTIONS=14", "LONGSHORE_MAX_WAITING=15", "LONGSHORE_MAX_WAITING_PER_CREDENTIAL=16",
@@ -172,6 +188,11 @@ func TestFlagsAndVariables(t *testing.T) {
 		MaxRetries: 3, MaxWait: 4 * time.Second, MaxBodyBytes: 5, MaxBatchBytes: 7,
 		MaxArgsBytes: 8, MaxResultBytes: 9, IdempotencyTTL: 10 * time.Second, Retention: 11 * time.Second, BackupDir: "/b", ShutdownTimeout: 6 * time.Second,
 		Migrate: true, PollInterval: 12 * time.Second, DatabaseConnections: 13, NoListen: true,
+		AuthMTLSFile: "/m",
+		OIDC: oidcFlags{
+			Issuer: "https://i", Audience: "a", Algorithm: []string{"PS256"}, ScopesClaim: "roles", ScopePrefix: "l:", DefaultScope: []string{"read"},
+			ChannelClaim: "/a/b", ChannelPrefix: "org-", DefaultChannel: []string{"d"}, AllChannels: true,
+		},
 		TLSCert: "/c", TLSKey: "/k", TLSClientCA: "/a",
 		Auth: []string{"keys"}, AuthKeysFile: "/f",
 		MaxConnections: 14, MaxWaiting: 15, MaxWaitingPerCredential: 16, RateLimit: 17.5, QuotaJobs: 18, MemoryLimit: 100_000_000,

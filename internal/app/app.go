@@ -14,6 +14,8 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/auth/apikey"
+	"github.com/longshore-queue/longshore/internal/auth/mtls"
+	"github.com/longshore-queue/longshore/internal/auth/oidc"
 	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/metrics"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
@@ -56,9 +58,11 @@ type App struct {
 	keys     *apikey.Authenticator // nil unless API keys are asked for
 	reaper   *reaper.Reaper
 	pruner   *reaper.Pruner
-	metrics  *metrics.Registry // nil if nobody can ask for it
-	admin    *admin            // nil if there is no such listener
-	tls      *tlsfiles.Files   // nil without TLS
+	metrics  *metrics.Registry   // nil if nobody can ask for it
+	admin    *admin              // nil if there is no such listener
+	issuer   *oidc.Authenticator // nil unless tokens of an issuer are asked for
+	subjects *mtls.Authenticator // nil unless certificates of clients are asked for
+	tls      *tlsfiles.Files     // nil without TLS
 	listener net.Listener
 	server   *http.Server
 	conns    connections
@@ -174,6 +178,9 @@ func (a *App) Start() (err error) {
 	if a.tls != nil {
 		a.tls.Start()
 	}
+	if a.issuer != nil {
+		a.issuer.Start()
+	}
 	go a.serve()
 	a.serveAdmin(stopping)
 	fields := logrus.Fields{"address": a.Addr(), "store": NameOfStore(a.options.Store)}
@@ -233,18 +240,22 @@ func (a *App) Addr() string {
 // cannot write. It should be stopped then.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// Reload reads files again that the server was told of: those for TLS, and that of API keys. What became of
-// it is logged; what cannot be used is left, and what was there stays in use. It is called after Start and
-// before Stop.
+// Reload reads files again that the server was told of: those for TLS, that of API keys, and that of
+// certificate subjects. What became of it is logged; what cannot be used is left, and what was there stays in
+// use. It is called after Start and before Stop.
 func (a *App) Reload() {
 	if a.tls != nil {
 		a.tls.Reload()
 	}
-	if a.keys == nil {
-		return
+	if a.keys != nil {
+		if err := a.keys.ReloadFile(); err != nil {
+			a.log.WithError(err).Error("the API keys of the file stay as they were")
+		}
 	}
-	if err := a.keys.ReloadFile(); err != nil {
-		a.log.WithError(err).Error("the API keys of the file stay as they were")
+	if a.subjects != nil {
+		if err := a.subjects.Reload(); err != nil {
+			a.log.WithError(err).Error("the certificate subjects stay as they were")
+		}
 	}
 }
 
@@ -271,6 +282,9 @@ func (a *App) Stop(ctx context.Context) error {
 	<-a.served
 	if a.tls != nil {
 		a.tls.Stop()
+	}
+	if a.issuer != nil {
+		a.issuer.Stop()
 	}
 	a.reaper.Stop()
 	a.pruner.Stop()

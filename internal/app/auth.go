@@ -13,6 +13,8 @@ import (
 func credentialKinds() map[string]func(*App) (auth.Authenticator, error) {
 	return map[string]func(*App) (auth.Authenticator, error){
 		keysKind: newKeys,
+		oidcKind: newOIDC,
+		mtlsKind: newMTLS,
 	}
 }
 
@@ -34,7 +36,10 @@ func (o Options) validateAuth() error {
 		return &OptionError{"Listen", fmt.Sprintf("is %q, where others can reach the server, and nobody is asked who they are: "+
 			"turn on --auth, or listen on a loopback address such as 127.0.0.1:8080, or say --insecure if whoever reaches it may do everything", o.Listen)}
 	}
-	return nil
+	if err := o.validateOIDC(); err != nil {
+		return err
+	}
+	return o.validateMTLS()
 }
 
 // kindNames are the kinds of credentials, in order.

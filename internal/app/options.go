@@ -88,6 +88,10 @@ type Options struct {
 	TLSClientCA     string
 	// AuthKeysFile is a file of API keys, besides those in the store; "" for none.
 	AuthKeysFile string
+	// OIDC says which tokens of an OpenID Connect issuer are good.
+	OIDC OIDCOptions
+	// AuthMTLSFile is a file of the subjects of certificates, and of what each may do.
+	AuthMTLSFile string
 	// Logger gets everything; nil for nobody.
 	Logger *logrus.Logger
 }
