@@ -21,6 +21,7 @@ type grant struct {
 	timeout          *int64
 	heartbeatTimeout *int64
 	edges            int
+	known            bool // the call has leases already: this one is not for it
 }
 
 func (g *grant) token() uuid.UUID { return tokenOf(g.place, g.secret) }
@@ -89,9 +90,11 @@ kept AS (
   SELECT ($8::bytea[])[n], ($9::bytea[])[n], now + $10::bigint * interval '1 microsecond', array_agg(place), array_agg(($5::uuid[])[n])
   FROM granted WHERE ($8::bytea[])[n] IS NOT NULL GROUP BY ($8::bytea[])[n], ($9::bytea[])[n], now
   ON CONFLICT (hash) DO UPDATE SET digest = excluded.digest, until = excluded.until, jobs = NULL, places = excluded.places, secrets = excluded.secrets
+  WHERE calls.until <= excluded.until - $10::bigint * interval '1 microsecond'
+  RETURNING hash
 )
 SELECT place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges,
-  greatest(queued, run_at)
+  greatest(queued, run_at), ($8::bytea[])[n] IS NOT NULL AND NOT EXISTS (SELECT FROM kept WHERE hash = ($8::bytea[])[n])
 FROM granted ORDER BY n`
 	claimOne  = claimBegin + firstOfOne + claimEnd
 	claimMany = claimBegin + firstOfMany + claimEnd
@@ -150,7 +153,7 @@ func (o *claimOrder) read(rows pgx.Rows) error {
 		g := grant{secret: o.secrets[len(o.grants)]}
 		g.was, g.state = queue.Pending, queue.Running
 		if err := rows.Scan(&g.place, (*[16]byte)(&g.id), &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
-			&g.timeout, &g.heartbeatTimeout, &g.edges, &g.since); err != nil {
+			&g.timeout, &g.heartbeatTimeout, &g.edges, &g.since, &g.known); err != nil {
 			return err
 		}
 		if g.attempt != 1 {

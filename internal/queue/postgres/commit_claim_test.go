@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -153,4 +155,53 @@ func TestAServerThatComesWhileAnotherDoesNotListenIsNoticed(t *testing.T) {
 	l := take(t, b, "new")
 	require.Equal(t, id, l.JobID)
 	done(t, b, &l)
+}
+
+// A server that is killed leaves its claim to the database, which may grant it after the worker has
+// come to another server with the same key.
+func TestADequeueThatIsRepeatedWhileTheFirstIsUnderWayHasOneLease(t *testing.T) {
+	t.Parallel()
+	for name, dequeue := range map[string]func(s *Store, id uuid.UUID) (queue.Lease, error){
+		"in turn": func(s *Store, _ uuid.UUID) (queue.Lease, error) {
+			return s.Dequeue(over(), queue.DequeueRequest{Types: []string{"claimed"}, Once: once("dequeue")})
+		},
+		"by id": func(s *Store, id uuid.UUID) (queue.Lease, error) {
+			return s.DequeueByID(context.Background(), id, "", once("dequeue"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := twoServers(t, Options{})
+			ids := add(t, a, queue.NewJob{Type: "claimed"}, queue.NewJob{Type: "claimed"})
+			require.NoError(t, b.tail.sync(t.Context()))
+			goOn := blockClaims(t, a.pool.Config().ConnString())
+			var leases [2]queue.Lease
+			var calls errgroup.Group
+			for i, s := range []*Store{a, b} {
+				calls.Go(func() (err error) {
+					leases[i], err = dequeue(s, ids[0])
+					return err
+				})
+				require.Eventually(t, func() bool { return blocked(t, a) == i+1 }, soon, tick)
+			}
+			goOn()
+			require.NoError(t, calls.Wait())
+			require.Equal(t, leases[0], leases[1])
+			require.Equal(t, ids[0], leases[0].JobID)
+			require.Eventually(t, func() bool {
+				other, err := a.JobStatus(t.Context(), ids[1])
+				return err == nil && other.State == queue.Pending
+			}, soon, tick, "the other job was not given back")
+			done(t, a, &leases[0])
+		})
+	}
+}
+
+// blocked returns how many statements wait for a lock.
+func blocked(t *testing.T, s *Store) (n int) {
+	t.Helper()
+	err := s.pool.QueryRow(t.Context(), `
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
+	require.NoError(t, err)
+	return n
 }

@@ -39,24 +39,38 @@ func (s *Store) dequeue(ctx context.Context, request *queue.DequeueRequest, most
 		return nil, err
 	}
 	defer end()
-	leases, err := s.leasesOf(ctx, request.Once)
-	if err != nil || len(leases) > 0 {
-		return leases, err
-	}
 	for {
-		grants, err := s.claims.ask(ctx, request.Lanes(), most, request.Worker, request.Once)
-		if err != nil || len(grants) == 0 {
-			return nil, err
+		leases, err := s.leasesOf(ctx, request.Once)
+		if err != nil || len(leases) > 0 {
+			return leases, err
 		}
-		leases, err := s.deliver(ctx, grants)
+		grants, err := s.claims.ask(ctx, request.Lanes(), most, request.Worker, request.Once)
+		switch {
+		case errors.Is(err, errCallKnown):
+			continue
+		case err != nil:
+			return nil, err
+		case len(grants) == 0:
+			// A server that is gone may have granted some while this one waited for others.
+			return s.leasesOf(ctx, request.Once)
+		}
+		leases, err = s.deliver(ctx, grants)
 		if err != nil || len(leases) > 0 {
 			return leases, err
 		}
 		// Those jobs have failed; there may be others.
-		if err := s.forgetCall(ctx, request.Once); err != nil {
+		if err := s.forgetCall(ctx, request.Once, secretsOf(grants)); err != nil {
 			return nil, err
 		}
 	}
+}
+
+func secretsOf(grants []grant) []uuid.UUID {
+	secrets := make([]uuid.UUID, len(grants))
+	for i := range grants {
+		secrets[i] = grants[i].secret
+	}
+	return secrets
 }
 
 // deliver turns grants into leases. A job that nobody could ever be handed fails instead. Those
@@ -147,33 +161,46 @@ func (s *Store) DequeueByID(ctx context.Context, id uuid.UUID, worker string, on
 		return queue.Lease{}, err
 	}
 	defer end()
-	leases, err := s.leasesOf(ctx, once)
-	if err != nil {
-		return queue.Lease{}, err
-	}
-	if len(leases) > 0 {
+	for {
+		leases, err := s.leasesOf(ctx, once)
+		if err == nil && len(leases) == 0 {
+			leases, err = s.leaseByID(ctx, id, worker, once)
+		}
+		switch {
+		case errors.Is(err, errCallKnown):
+			continue
+		case err != nil:
+			return queue.Lease{}, err
+		}
 		return leases[0], nil
 	}
-	g, err := s.claimByID(ctx, id, worker, once)
-	if err != nil {
-		return queue.Lease{}, err
-	}
-	leases, err = s.deliver(ctx, []grant{g})
-	if err == nil && len(leases) == 0 {
-		err = s.forgetCall(ctx, once)
-		if err == nil {
-			err = queue.ErrNotPending // any more
-		}
-	}
-	if err != nil {
-		return queue.Lease{}, err
-	}
-	return leases[0], nil
 }
 
+func (s *Store) leaseByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) ([]queue.Lease, error) {
+	g, err := s.claimByID(ctx, id, worker, once)
+	if err != nil {
+		return nil, err
+	}
+	leases, err := s.deliver(ctx, []grant{g})
+	if err != nil || len(leases) > 0 {
+		return leases, err
+	}
+	if err := s.forgetCall(ctx, once, []uuid.UUID{g.secret}); err != nil {
+		return nil, err
+	}
+	return nil, queue.ErrNotPending // any more
+}
+
+// claimByID grants a lease of one job. errCallKnown if the call has one already.
 func (s *Store) claimByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (g grant, err error) {
 	secret := newSecret()
 	err = s.change(ctx, func(c *change) error {
+		switch k, err := c.readCall(once); {
+		case err != nil:
+			return err
+		case k != nil:
+			return errCallKnown
+		}
 		r, err := c.read(id)
 		if err != nil {
 			return err

@@ -82,7 +82,8 @@ func (d *dispatcher) init(s *Store) {
 }
 
 // ask blocks until at least one of the jobs that are wanted is claimed, or ctx or the store ends,
-// but not before there was a look: then there are no grants.
+// but not before there was a look: then there are no grants. errCallKnown if the call has leases
+// already, which another server has granted meanwhile.
 func (d *dispatcher) ask(ctx context.Context, lanes []queue.Lane, want int, worker string, once queue.Once) ([]grant, error) {
 	w := d.join(lanes, want, worker, once)
 	select {
@@ -350,6 +351,11 @@ func (d *dispatcher) give(part *roundOf) (unsure bool, left []grant) {
 			continue
 		}
 		d.remove(w)
+		if mine[0].known {
+			left = append(left, mine...)
+			w.given <- given{err: errCallKnown}
+			continue
+		}
 		w.given <- given{grants: mine}
 	}
 	if !short {

@@ -74,7 +74,7 @@ func isRule(err error) bool {
 		queue.ErrNotExist, queue.ErrNotPending, queue.ErrNotRunning, queue.ErrCanceled, queue.ErrDequeueTimeout, queue.ErrLeaseLost,
 		queue.ErrAlreadyReported, queue.ErrChanged, queue.ErrNotFailed, queue.ErrNotOver, queue.ErrDeleted, queue.ErrDependencyFailed,
 		queue.ErrUniqueKeyTaken, queue.ErrKeyReused, queue.ErrKeyInUse, queue.ErrDamaged, queue.ErrNoAPIKey, queue.ErrAPIKeyExists,
-		queue.ErrTwoAPIKeys, queue.ErrAPIKeyName, queue.ErrTooManyAPIKeys,
+		queue.ErrTwoAPIKeys, queue.ErrAPIKeyName, queue.ErrTooManyAPIKeys, errCallKnown,
 	} {
 		if errors.Is(err, rule) {
 			return true

@@ -14,6 +14,9 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
+// errCallKnown tells that the call which is being answered has an answer already.
+var errCallKnown = errors.New("the call was answered meanwhile")
+
 // keptCall is what a call with an idempotency key was answered.
 type keptCall struct {
 	digest   []byte
@@ -153,13 +156,14 @@ func (c *change) enqueuedOf(k *keptCall) ([]queue.Enqueued, error) {
 	return answer, nil
 }
 
-// forgetCall has a dequeue not be answered again with a lease that it could not be given.
-func (s *Store) forgetCall(ctx context.Context, once queue.Once) error {
+// forgetCall has a dequeue not be answered again with leases that it could not be given, or has
+// released.
+func (s *Store) forgetCall(ctx context.Context, once queue.Once, secrets []uuid.UUID) error {
 	if !once.Given() {
 		return nil
 	}
 	return s.database(ctx, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, `DELETE FROM longshore.calls WHERE hash = $1`, hashOf(once.Key))
+		_, err := s.pool.Exec(ctx, `DELETE FROM longshore.calls WHERE hash = $1 AND secrets = $2`, hashOf(once.Key), secrets)
 		return err
 	})
 }
@@ -178,7 +182,8 @@ func (s *Store) adoptLeases(ctx context.Context, once queue.Once, k *keptCall) (
 }
 
 // leasesOf returns the leases that were granted to a dequeue with the same idempotency key, apart
-// from those that were released. If there are none, new ones are to be granted.
+// from those that were released. If there are none, the call is forgotten, and new ones are to be
+// granted.
 // queue.ErrLeaseLost if all of them are over, other than by a cancel.
 func (s *Store) leasesOf(ctx context.Context, once queue.Once) (granted []queue.Lease, err error) {
 	if !once.Given() {
@@ -207,6 +212,9 @@ func (s *Store) leasesOf(ctx context.Context, once queue.Once) (granted []queue.
 		default:
 			return nil, err
 		}
+	}
+	if len(granted) == 0 && lost == nil {
+		return nil, s.forgetCall(ctx, once, k.secrets)
 	}
 	if len(granted) == 0 {
 		return nil, lost
