@@ -21,7 +21,7 @@ func program(stdout, stderr io.Writer) cli.Program {
 // flags are what the server can be told. Durations are Go's: 90s, 2m30s.
 type flags struct {
 	Listen              string        `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. Port 0 takes any that is free; the log tells which."`
-	AdminListen         string        `placeholder:"HOST:PORT" help:"Address of /metrics, /healthz, /readyz and /debug for operators, on this machine only. None unless it is given."`
+	AdminListen         string        `placeholder:"HOST:PORT" help:"Address of /metrics, /healthz, /readyz and /debug for operators, on this machine only unless --insecure is given. None unless it is given."`
 	Store               string        `default:"./longshore-data" placeholder:"DIR|memory|postgres://..." help:"Directory of the store, made if it is not there; or the address of a PostgreSQL database, which other servers may use too; or 'memory' to keep nothing."`
 	Migrate             bool          `help:"Bring the schema of the database up to date first."`
 	PollInterval        time.Duration `default:"1s" help:"How often to look for what other servers on the database did, in case that a notification got lost."`
@@ -45,7 +45,8 @@ type flags struct {
 	TLSKey              string        `placeholder:"FILE" help:"Private key of the certificate, in PEM."`
 	TLSClientCA         string        `placeholder:"FILE" help:"Authorities that sign the certificates of clients, in PEM."`
 	AuthKeysFile        string        `placeholder:"FILE" help:"File of API keys, besides those in the store, a line each as longshore-server key create --print-line prints it. Read again on SIGHUP."`
-	Insecure            bool          `help:"Let others reach a server without --auth: whoever can connect to --listen may do everything."`
+	Insecure            bool          `help:"Let others reach a server without --auth: whoever can connect to --listen may do everything. Also, let others reach --admin-listen, where nobody is asked either."`
+	OtlpEndpoint        string        `placeholder:"URL" help:"Where to send traces, as OTLP over HTTP, such as http://127.0.0.1:4318. The standard variables, which begin with OTEL_, say the rest, and this too unless it is given. None are sent otherwise."`
 	ShutdownTimeout     time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`
 	LogFormat           string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`

@@ -16,6 +16,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/buildinfo"
 	"github.com/longshore-queue/longshore/internal/cli"
 	"github.com/longshore-queue/longshore/internal/logging"
+	"github.com/longshore-queue/longshore/internal/tracing"
 )
 
 // run does what the arguments say, and returns the process's exit code.
@@ -46,6 +47,14 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 	if err != nil {
 		return program.Usage("--log-level or --log-format: " + err.Error())
 	}
+	traces, err := tracing.Start(ctx, tracing.Options{
+		Service: program.Name, Version: buildinfo.Read().Version, Endpoint: f.OtlpEndpoint, Env: env,
+		OnError: func(err error) { log.WithError(err).Warn("spans were not sent") },
+	})
+	if err != nil {
+		return program.Usage("--otlp-endpoint: " + err.Error())
+	}
+	defer func() { _ = traces.Stop(ctx) }() // OnError was told
 	server, err := app.New(app.Options{
 		Listen:              f.Listen,
 		AdminListen:         f.AdminListen,
@@ -73,6 +82,7 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		AuthKeysFile:        f.AuthKeysFile,
 		AuthMTLSFile:        f.AuthMTLSFile,
 		OIDC:                app.OIDCOptions(f.OIDC),
+		Tracer:              traces.Tracer(),
 		Logger:              log,
 
 		MaxConnections:          f.MaxConnections,

@@ -68,6 +68,7 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--listen=0.0.0.0:8080"}, nil, "--insecure"},
 		{nil, []string{"LONGSHORE_LISTEN=:http"}, "--listen"},
 		{[]string{"--admin-listen=0.0.0.0:8081"}, nil, "--admin-listen"},
+		{[]string{"--otlp-endpoint=collector:4318"}, nil, "--otlp-endpoint"},
 		{[]string{"--store="}, nil, "--store"},
 		{[]string{"--max-connections=-1"}, nil, "--max-connections"},
 		{[]string{"--max-waiting=many"}, nil, "--max-waiting"},
@@ -131,7 +132,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 	require.Equal(t, cli.ExitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
 	help := strings.Join(strings.Fields(stdout.String()), " ")
 	for _, flag := range []string{
-		"listen", "admin-listen", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
+		"listen", "admin-listen", "otlp-endpoint", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
 		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "tls-cert", "tls-key", "tls-client-ca",
 		"auth-mtls-file", "oidc-issuer", "oidc-audience", "oidc-algorithm", "oidc-scopes-claim", "oidc-scope-prefix", "oidc-default-scope",
 		"oidc-channel-claim", "oidc-channel-prefix", "oidc-default-channel", "oidc-all-channels", "shutdown-timeout", "log-level", "log-format",

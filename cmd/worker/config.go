@@ -41,6 +41,7 @@ type config struct {
 	KillGrace      time.Duration `default:"10s" help:"How long a command may take to end after SIGTERM, before SIGKILL."`
 	MaxOutputBytes int           `default:"1048576" help:"How long a command's output may be."`
 	StateDir       string        `placeholder:"DIR" help:"Directory to remember leases in, so that a worker started again after a crash goes on with its jobs."`
+	OtlpEndpoint   string        `placeholder:"URL" help:"Where to send traces, as OTLP over HTTP, such as http://127.0.0.1:4318. The standard variables, which begin with OTEL_, say the rest, and this too unless it is given. None are sent otherwise."`
 	LogLevel       string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}."`
 	LogFormat      string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`
 

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/longshore-queue/longshore/client"
+	"github.com/longshore-queue/longshore/internal/buildinfo"
 	"github.com/longshore-queue/longshore/internal/cli"
 	"github.com/longshore-queue/longshore/internal/command"
 	"github.com/longshore-queue/longshore/internal/logging"
+	"github.com/longshore-queue/longshore/internal/tracing"
 )
 
 // lastMoment is how long a second signal waits for killed commands to be gone.
@@ -29,12 +31,20 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 	if unknown := p.Unknown(&c, env); len(unknown) > 0 {
 		log.Info("the environment has variables that are no settings of this program", "variables", strings.Join(unknown, " "))
 	}
+	traces, err := tracing.Start(ctx, tracing.Options{
+		Service: p.Name, Version: buildinfo.Read().Version, Endpoint: c.OtlpEndpoint, Env: env,
+		OnError: func(err error) { log.Error(err, "spans were not sent") },
+	})
+	if err != nil {
+		return p.Usage("--otlp-endpoint: " + err.Error())
+	}
+	defer func() { _ = traces.Stop(ctx) }() // OnError was told
 	runner := command.New(c.commandOptions(env))
 	options := c.workerOptions()
 	options.Logger = log
 	options.Handlers = make(map[string]client.Handler, len(c.commands))
 	for jobType, line := range c.commands {
-		options.Handlers[jobType] = runner.Handler(line)
+		options.Handlers[jobType] = traced(traces.Tracer(), runner.Handler(line))
 	}
 	api, err := client.New(c.Server, client.Options{UserAgent: p.Name, Credential: c.credential()})
 	if err != nil {

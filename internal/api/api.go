@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/sirupsen/logrus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
 	"github.com/longshore-queue/longshore/internal/auth"
@@ -65,6 +66,8 @@ type Options struct {
 	// Authenticator finds out who each request comes from, before anything of it is read but its
 	// head; nil for nobody: then whoever reaches the API may do everything.
 	Authenticator auth.Authenticator
+	// Tracer makes spans of requests, and of the leases that they grant; nil for none.
+	Tracer trace.Tracer
 	// Observer is told of every request; nil for nobody.
 	Observer Observer
 	// Limits bound how much callers may do.

@@ -41,6 +41,10 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 		a.options.Observer.Began()
 		defer func() { a.observe(c, started, answered) }()
 		var f failure
+		if a.options.Tracer != nil {
+			span := a.beginSpan(c)
+			defer func() { endSpan(span, c, answered, f.code) }()
+		}
 		if err := a.call(next, c); err != nil {
 			f = a.fail(c, err)
 		}

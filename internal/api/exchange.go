@@ -109,6 +109,7 @@ func (a *API) exchange(ctx context.Context, request queue.BatchRequest, wait *fl
 	case err == nil && len(got.Reported) != len(request.Reports):
 		return got, fmt.Errorf("%d outcomes of %d reports", len(got.Reported), len(request.Reports))
 	default:
+		a.traceClaims(ctx, got.Leases...)
 		return got, err
 	}
 }

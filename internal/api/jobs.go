@@ -147,5 +147,6 @@ func (a *API) DequeueJob(ctx context.Context, request oapi.DequeueJobRequestObje
 	if err != nil {
 		return nil, err
 	}
+	a.traceClaims(ctx, lease)
 	return grantedLease{api: a, ctx: ctx, lease: lease, kept: once.Given()}, nil
 }

@@ -42,6 +42,7 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 	case err != nil:
 		return nil, err
 	default:
+		a.traceClaims(ctx, lease)
 		return grantedLease{api: a, ctx: ctx, lease: lease, kept: wanted.Once.Given()}, nil
 	}
 }

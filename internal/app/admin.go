@@ -42,8 +42,8 @@ func (o Options) validateAdmin() error {
 		return nil
 	case !isAddress(o.AdminListen):
 		return &OptionError{"AdminListen", fmt.Sprintf("must be HOST:PORT, with a port from 0 to 65535, not %q", o.AdminListen)}
-	case !isLoopback(o.AdminListen):
-		return &OptionError{"AdminListen", fmt.Sprintf("must be a loopback address such as 127.0.0.1:8081, not %q: nobody is asked there who they are", o.AdminListen)}
+	case !o.Insecure && !isLoopback(o.AdminListen):
+		return &OptionError{"AdminListen", fmt.Sprintf("must be a loopback address such as 127.0.0.1:8081, not %q: nobody is asked there who they are; or say --insecure if whoever reaches it may look into the server", o.AdminListen)}
 	default:
 		return nil
 	}

@@ -70,6 +70,10 @@ func TestTheAdminListenerIsForThisMachineOnly(t *testing.T) {
 		require.ErrorAs(t, err, &wrong, address)
 		require.Equal(t, "AdminListen", wrong.Option)
 	}
+	options := testOptions()
+	options.AdminListen, options.Insecure = "0.0.0.0:0", true
+	_, err := app.New(options)
+	require.NoError(t, err, "who says that it is insecure")
 }
 
 func TestAnAdminAddressThatIsTakenStartsNothing(t *testing.T) {

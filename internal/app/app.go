@@ -155,6 +155,7 @@ func (a *App) Start() (err error) {
 		Backup:           a.backup(),
 		Observer:         a.requests(),
 		Limits:           a.limits(),
+		Tracer:           a.options.Tracer,
 		Stopping:         stopping,
 	}
 	if len(authenticators) > 0 {

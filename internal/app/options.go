@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -22,7 +23,7 @@ type Options struct {
 	// Listen is the TCP address to listen on, as host:port. Port 0 takes any that is free.
 	Listen string
 	// AdminListen is the TCP address of the metrics and of what helps to look into the process, as
-	// host:port; "" for none. The host must be a loopback address.
+	// host:port; "" for none. The host must be a loopback address, unless Insecure is set.
 	AdminListen string
 	// Store is a directory, made if it is not there, or InMemory, or the address of a PostgreSQL
 	// database, which begins with postgres://.
@@ -79,7 +80,8 @@ type Options struct {
 	// Auth are the kinds of credentials that a request may have, and must have one of; none to ask
 	// nobody who they are.
 	Auth []string
-	// Insecure allows a Listen that others can reach although nobody is asked who they are.
+	// Insecure allows a Listen that others can reach although nobody is asked who they are, and an AdminListen
+	// that they can, where nobody ever is.
 	Insecure bool
 	// TLSCert and TLSKey are files of the server's certificate and its key, in PEM: with them it speaks
 	// TLS and nothing else. TLSClientCA is one of the authorities that sign certificates of clients; ""
@@ -92,6 +94,8 @@ type Options struct {
 	OIDC OIDCOptions
 	// AuthMTLSFile is a file of the subjects of certificates, and of what each may do.
 	AuthMTLSFile string
+	// Tracer makes spans of requests; nil for none.
+	Tracer trace.Tracer
 	// Logger gets everything; nil for nobody.
 	Logger *logrus.Logger
 }
