@@ -203,7 +203,7 @@ func TestHangupReadsTheFileOfKeysAgain(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "keys")
 	first, _, text := makeKey(t, "--print-line", "--name=ci", "--scope=read")
-	require.NoError(t, os.WriteFile(file, []byte(text[:strings.Index(text, "\n")]), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(strings.SplitAfter(text, "\n")[0]), 0o600))
 	command, stderr := process(t, "--store=memory", "--auth=keys", "--auth-keys-file="+file)
 	address := stderr.await(t, "listening")["address"].(string)
 	require.Equal(t, http.StatusOK, call(t, address, first))
@@ -216,7 +216,7 @@ func TestHangupReadsTheFileOfKeysAgain(t *testing.T) {
 	require.Equal(t, http.StatusOK, call(t, address, first))
 
 	second, _, text := makeKey(t, "--print-line", "--name=ci", "--scope=read")
-	require.NoError(t, os.WriteFile(file, []byte(text[:strings.Index(text, "\n")]), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(strings.SplitAfter(text, "\n")[0]), 0o600))
 	require.NoError(t, command.Process.Signal(syscall.SIGHUP))
 	stderr.await(t, "the file of API keys was read")
 	require.Equal(t, http.StatusOK, call(t, address, second))

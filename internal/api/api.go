@@ -63,6 +63,8 @@ type Options struct {
 	// Backup makes a backup of that name; nil if none can be made. queue.ErrBackupExists,
 	// queue.ErrBackupUnderWay.
 	Backup func(ctx context.Context, name string) (queue.Backup, error)
+	// Keys keeps the API keys; nil for the queue itself, if it does.
+	Keys Keys
 	// Authenticator finds out who each request comes from, before anything of it is read but its
 	// head; nil for nobody: then whoever reaches the API may do everything.
 	Authenticator auth.Authenticator
@@ -80,6 +82,7 @@ type Options struct {
 // API answers the requests of the contract. It is an http.Handler.
 type API struct {
 	queue     Queue
+	keys      Keys
 	options   Options
 	sizes     sizes
 	producer  producer
@@ -117,7 +120,7 @@ func New(q Queue, options Options) (*API, error) {
 		return nil, err
 	}
 	a := &API{
-		queue: q, options: options, sizes: sizes, producer: producer, log: options.Logger,
+		queue: q, keys: keysOf(q, &options), options: options, sizes: sizes, producer: producer, log: options.Logger,
 		document: loadDocument(), catalogue: newCatalogue(), positions: positions, secure: newSecureHeaders(), bounds: newBounds(options.Limits, q),
 	}
 

@@ -86,7 +86,7 @@ func contractOperations(t *testing.T) []contractOperation {
 // target is the path of an operation about something that there is not.
 func (o contractOperation) target() string {
 	const nobody = "00000000-0000-4000-8000-000000000001"
-	path := strings.NewReplacer("{id}", nobody, "{token}", nobody, "{code}", "internal").Replace(o.path)
+	path := strings.NewReplacer("{id}", nobody, "{token}", nobody, "{code}", "internal", "{key}", "nothing").Replace(o.path)
 	if o.id == "getDemand" {
 		path += "?types=resize"
 	}

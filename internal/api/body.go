@@ -77,6 +77,7 @@ func newBodies(options Options) (*bodies, error) {
 		{oapi.JobsWait{}, usual},
 		{oapi.ManyJobs{}, usual},
 		{oapi.BackupRequest{}, usual},
+		{oapi.NewAPIKey{}, usual},
 		{oapi.DequeueRequest{}, withReport},
 		{oapi.DequeueBatchRequest{}, options.MaxBatchBytes},
 		{oapi.DequeueJobRequest{}, usual},

@@ -28,6 +28,10 @@ const (
 	codeJobNotRunning        = "job-not-running"
 	codeLeaseLost            = "lease-lost"
 	codeLeaseNotFound        = "lease-not-found"
+	codeKeyExists            = "key-exists"
+	codeKeyNameTaken         = "key-name-taken"
+	codeKeyNotFound          = "key-not-found"
+	codeTooManyKeys          = "too-many-keys"
 	codeMethodNotAllowed     = "method-not-allowed"
 	codeOverloaded           = "overloaded"
 	codeQuotaExceeded        = "quota-exceeded"
@@ -144,6 +148,18 @@ func kinds() []kind {
 			"The job finished or failed already, and was left as it is.",
 			"the job finished or failed already",
 		}, {
+			codeKeyExists, http.StatusConflict, "The API key was made already",
+			"A call with this Idempotency-Key has made an API key. Its secret was in the answer to that call and is kept nowhere, so this one cannot be answered the same; the detail names the key's id. If that answer was lost, revoke the key, and make another one under another Idempotency-Key.",
+			"a call with this Idempotency-Key has made a key already",
+		}, {
+			codeKeyNameTaken, http.StatusConflict, "The name of the API key is taken",
+			"Two API keys of this name are good already, or one that is for other channels: keys of one name stand for one principal. Nothing was made. Revoke one of the two, or choose another name.",
+			"keys of this name are good already; revoke one of them, or choose another name",
+		}, {
+			codeKeyNotFound, http.StatusNotFound, "There is no such API key",
+			"There is no API key with this id: it was never made, or was revoked already. GET /v1/admin/keys lists them.",
+			"there is no API key with this id",
+		}, {
 			codeLeaseLost, http.StatusConflict, "The lease is over",
 			"The lease was taken back because no heartbeat came in time, or it was released or reported on. Another worker may have the job. Stop working on it.",
 			"the lease is over; stop working on its job",
@@ -179,6 +195,10 @@ func kinds() []kind {
 			codeScopeMissing, http.StatusForbidden, "The credential lacks a scope",
 			"The credential is good, but not for this call; the detail names the scope that it lacks. Nothing was changed. Use another credential, or have a scope added to this one.",
 			"the credential lacks a scope",
+		}, {
+			codeTooManyKeys, http.StatusConflict, "There are too many API keys",
+			"There are 10,000 API keys, which is as many as there may be. Nothing was made. Revoke some that are not needed any more, such as those that have expired.",
+			"there are as many API keys as there may be; revoke some",
 		}, {
 			codeTooManyWaiting, http.StatusTooManyRequests, "Too many calls of the credential wait",
 			"As many calls of this credential wait as may: the server's --max-waiting-per-credential. The call did not wait, and no job was leased. Try again after the time in Retry-After.",

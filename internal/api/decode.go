@@ -55,6 +55,8 @@ func most(name string) int {
 		return len(queue.States())
 	case "channels":
 		return queue.MaxChannels
+	case "scopes":
+		return queue.MaxAPIKeyScopes
 	case "finish", "heartbeats":
 		return queue.MaxBatch
 	default:

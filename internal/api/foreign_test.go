@@ -108,7 +108,7 @@ type request struct{ target, body string }
 // requestsAbout are requests for an operation about a target, each of which a caller must be refused
 // who may not see it, or be answered as if it were not there.
 func requestsAbout(op contractOperation, of target) []request {
-	path := strings.NewReplacer("{id}", of.job.String(), "{token}", of.token.String(), "{code}", "internal").Replace(op.path)
+	path := strings.NewReplacer("{id}", of.job.String(), "{token}", of.token.String(), "{code}", "internal", "{key}", "key-of-"+of.channel).Replace(op.path)
 	id, token := `"`+of.job.String()+`"`, `"`+of.token.String()+`"`
 	filter := request{path, `{"dry_run":true,"filter":{"channels":["` + of.channel + `"]}}`}
 	switch op.id {
@@ -123,6 +123,12 @@ func requestsAbout(op contractOperation, of target) []request {
 			{path, `{"jobs":[{"type":"x"},{"type":"x","dependencies":[` + id + `]}]}`},
 			{path, `{"jobs":[{"name":"a","type":"x","dependencies":[` + id + `]},{"type":"x","needs":["b"]}]}`},
 			{path, `{"jobs":[{"type":"x"},{"type":"x","channel":"` + of.channel + `"}]}`},
+		}
+	case "createKey":
+		return []request{
+			{path, `{"name":"mine","scopes":["admin"],"channels":["` + of.channel + `"]}`},
+			{path, `{"name":"mine","scopes":["admin"],"channels":["` + ownChannel + `","` + of.channel + `"]}`},
+			{path, `{"name":"mine","scopes":["admin"]}`},
 		}
 	case "cancelJobs", "retryJobs", "deleteJobs":
 		return []request{filter, {path, strings.Replace(filter.body, `"dry_run":true,`, "", 1)}}
@@ -170,6 +176,7 @@ func plain(got answer) string {
 	got.header.Del("Content-Length") // a time has as many digits as it needs
 	text := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`).ReplaceAllString(fmt.Sprint(got.status, got.header, got.body), "ID")
 	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`).ReplaceAllString(text, "TIME")
+	text = regexp.MustCompile(`lsk_[\w.-]+|"id":"[0-9a-v]{16}"`).ReplaceAllString(text, "KEY")
 	text = regexp.MustCompile(`"next_cursor":"[^"]*"`).ReplaceAllString(text, "CURSOR")
 	text = regexp.MustCompile(`\[[0-9a-f]{16}\]|"request_id":"[^"]*"`).ReplaceAllString(text, "REQUEST")
 	return regexp.MustCompile(`\d+(\.\d+)?(e-?\d+)?`).ReplaceAllStringFunc(text, func(number string) string {

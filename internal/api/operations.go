@@ -77,7 +77,10 @@ func operations() map[string]operation {
 		"GET /v1/demand":  {name: "getDemand", needs: read, query: map[string]parameter{"types": names, "channels": names, "labels": names}},
 		"GET /v1/events":  {name: "streamEvents", needs: read, greedy: true, query: map[string]parameter{"channel": names, "type": names, "id": {check: checkIDs}}},
 
-		"POST /v1/admin/backup": {name: "createBackup", needs: server},
+		"POST /v1/admin/backup":      {name: "createBackup", needs: server},
+		"POST /v1/admin/keys":        {name: "createKey", needs: admin, idempotent: true},
+		"GET /v1/admin/keys":         {name: "listKeys", needs: admin, query: map[string]parameter{"limit": limit, "cursor": later}},
+		"DELETE /v1/admin/keys/:key": {name: "revokeKey", needs: admin},
 
 		"GET /v1/errors":       {name: "listErrors", needs: public},
 		"GET /v1/errors/:code": {name: "getError", needs: public},

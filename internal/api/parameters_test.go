@@ -29,7 +29,7 @@ func TestParametersAreThoseOfTheContract(t *testing.T) {
 				has[parameter.Value.Name] = true
 				seen[parameter.Value.Name] = true
 			}
-			target := strings.NewReplacer("{id}", testID, "{token}", testID, "{code}", "internal").Replace(path)
+			target := strings.NewReplacer("{id}", testID, "{token}", testID, "{code}", "internal", "{key}", "none").Replace(path)
 			for name, value := range bad {
 				r := httptest.NewRequest(method, target, http.NoBody)
 				query := strings.ToLower(name) == name
@@ -55,7 +55,7 @@ func TestParametersAreThoseOfTheContract(t *testing.T) {
 		require.True(t, seen[name], name)
 		delete(seen, name)
 	}
-	for _, name := range []string{"id", "token", "code", "traceparent"} { // tested elsewhere
+	for _, name := range []string{"id", "token", "code", "key", "traceparent"} { // tested elsewhere
 		delete(seen, name)
 	}
 	require.Empty(t, seen, "a parameter that no test knows")

@@ -43,6 +43,11 @@ func causes() []cause {
 		{queue.ErrUniqueKeyTaken, codeUniqueKeyTaken, codeUniqueKeyTaken},
 		{queue.ErrKeyReused, codeKeyReused, codeKeyReused},
 		{queue.ErrKeyInUse, codeKeyInUse, codeKeyInUse},
+		{queue.ErrNoAPIKey, codeKeyNotFound, codeKeyNotFound},
+		{queue.ErrAPIKeyExists, codeKeyExists, codeKeyExists},
+		{queue.ErrTwoAPIKeys, codeKeyNameTaken, codeKeyNameTaken},
+		{queue.ErrAPIKeyName, codeKeyNameTaken, codeKeyNameTaken},
+		{queue.ErrTooManyAPIKeys, codeTooManyKeys, codeTooManyKeys},
 		{queue.ErrUnavailable, codeUnavailable, codeUnavailable},
 		{queue.ErrDamaged, codeInternal, codeInternal},
 		// The dequeue handler answers it with 204; anywhere else it is a bug.

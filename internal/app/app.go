@@ -158,6 +158,9 @@ func (a *App) Start() (err error) {
 		Tracer:           a.options.Tracer,
 		Stopping:         stopping,
 	}
+	if a.keys != nil {
+		settings.Keys = a.keys // which knows of what is changed at once
+	}
 	if len(authenticators) > 0 {
 		settings.Authenticator = authenticators
 	}
