@@ -12,7 +12,7 @@ import (
 
 // measureCommand measures.
 type measureCommand struct {
-	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune, questions, readers, peers, filled, servers, waiters, hold, growth, payload. Those of the store unless given."`
+	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune, questions, readers, peers, filled, servers, waiters, hold, idle, slow, growth, payload. Those of the store unless given."`
 	Store            string        `default:"embedded" enum:"embedded,postgres" help:"Where the server keeps its jobs: ${enum}. A PostgreSQL is started where one is needed."`
 	Contenders       []string      `placeholder:"SYSTEM,..." help:"What the workload peers compares: longshore, longshore-next, longshore-postgres, ceiling, disk, river, beanstalkd, beanstalkd-log, beanstalkd-f0, asynq, asynq-always, faktory, nats, nats-always. All, or with --store=postgres the server and river, unless given."`
 	Faktory          string        `placeholder:"FILE" help:"The binary of Faktory's server, without which it is left out."`
@@ -33,6 +33,7 @@ type measureCommand struct {
 	Hold             time.Duration `default:"5m" help:"How long a transaction is held open."`
 	Holds            int           `default:"1" help:"In how many rounds one is held open, which takes long; 0 for none."`
 	Waiters          int           `default:"5000" help:"How many workers wait."`
+	Slow             int           `default:"5000" help:"How many connections are slow on purpose."`
 	Unsettled        bool          `help:"Leave a database that was filled as it is: without vacuum, and without fresh statistics."`
 	PostgresPrograms string        `placeholder:"DIR" help:"Directory of PostgreSQL's initdb and postgres. Looked for unless given."`
 	PostgresUser     string        `placeholder:"USER" help:"Whom PostgreSQL runs as if this program is root: postgres or nobody unless given."`
@@ -53,8 +54,8 @@ func (m *measureCommand) Validate() error {
 			return fmt.Errorf("--contenders: there is no system %q; there are %s", name, strings.Join(workload.Contenders(), ", "))
 		}
 	}
-	if m.Hold <= 0 || m.Holds < 0 || m.Waiters < 1 {
-		return errors.New("--hold must be more than 0, --holds not negative, and --waiters at least 1")
+	if m.Hold <= 0 || m.Holds < 0 || m.Waiters < 1 || m.Slow < 1 {
+		return errors.New("--hold must be more than 0, --holds not negative, and --waiters and --slow at least 1")
 	}
 	if m.Duration <= 0 || m.WarmUp < 0 {
 		return errors.New("--duration must be more than 0, and --warm-up not negative")

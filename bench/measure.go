@@ -48,7 +48,7 @@ func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
 		Connections: m.Connections, Duration: m.Duration, WarmUp: m.WarmUp, Repeat: m.Repeat,
 		LogLevel: m.LogLevel, Backlog: m.Backlog, Finished: m.Finished, Many: m.Many, Lanes: m.Lanes, Readers: m.Readers, Cycles: m.Cycles, Profile: m.Profile,
 		Batch: m.Batch, BatchConnections: m.BatchConnections, Graph: m.Graph, Drains: m.Drains,
-		Store: m.Store, Contenders: m.Contenders, Faktory: m.Faktory, Unsettled: m.Unsettled, Hold: m.Hold, Holds: m.Holds, Waiters: m.Waiters,
+		Store: m.Store, Contenders: m.Contenders, Faktory: m.Faktory, Unsettled: m.Unsettled, Hold: m.Hold, Holds: m.Holds, Waiters: m.Waiters, Slow: m.Slow,
 		Figures: new(report.Figures),
 		Say:     func(format string, arguments ...any) { _, _ = fmt.Fprintf(out.stderr, format+"\n", arguments...) },
 	}
@@ -108,6 +108,7 @@ func (m *measureCommand) describe() *report.Run {
 			"hold":              m.Hold.String(),
 			"holds":             strconv.Itoa(m.Holds),
 			"waiters":           strconv.Itoa(m.Waiters),
+			"slow":              strconv.Itoa(m.Slow),
 			"unsettled":         strconv.FormatBool(m.Unsettled),
 			"duration":          m.Duration.String(),
 			"warm_up":           m.WarmUp.String(),

@@ -52,6 +52,7 @@ type Bench struct {
 	Hold             time.Duration // of a transaction
 	Holds            int           // rounds in which one is held
 	Waiters          int           // workers that wait
+	Slow             int           // connections that are slow on purpose
 	Profile          string        // directory for profiles of the server, or ""
 	Figures          *report.Figures
 	// Say tells a person what is going on.
