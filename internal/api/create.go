@@ -33,6 +33,7 @@ func (a *API) CreateJob(ctx context.Context, request oapi.CreateJobRequestObject
 		}
 		return a.jobOf(ctx, &now)
 	}
+	deedOf(ctx).one(status.ID, job.Lane().Channel)
 	given := createdJob(job, status)
 	if once.Given() && terms.trace() != "" && request.Body.Traceparent == nil {
 		// A repeated call need not have the trace context of the first one, which counts.
@@ -63,7 +64,11 @@ func (a *API) CreateJobs(ctx context.Context, request oapi.CreateJobsRequestObje
 		return nil, ofBatch(err)
 	}
 	answer := batchAnswer{api: a, jobs: make([]oapi.CreatedJob, len(created))}
+	made := deedOf(ctx)
 	for i := range created {
+		if !created[i].Existing {
+			made.one(created[i].ID, created[i].Channel)
+		}
 		answer.jobs[i] = createdView(given[i].Name, &created[i])
 	}
 	return answer, nil

@@ -102,7 +102,7 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
 	if err := takeTerms(c, op); err != nil {
 		return err
 	}
-	return next(c)
+	return a.act(next, c, op)
 }
 
 // failure is how a request failed; zero if it did not.

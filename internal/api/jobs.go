@@ -95,6 +95,7 @@ func (a *API) CancelJob(ctx context.Context, request oapi.CancelJobRequestObject
 	if err := a.queue.CancelJob(ctx, request.Id); err != nil {
 		return nil, err
 	}
+	deedOf(ctx).one(request.Id, "")
 	return a.look(ctx, request.Id)
 }
 
@@ -103,6 +104,7 @@ func (a *API) RetryJob(ctx context.Context, request oapi.RetryJobRequestObject) 
 	if err := a.queue.RetryJob(ctx, request.Id); err != nil {
 		return nil, err
 	}
+	deedOf(ctx).one(request.Id, "")
 	return a.look(ctx, request.Id)
 }
 
@@ -111,6 +113,7 @@ func (a *API) DeleteJob(ctx context.Context, request oapi.DeleteJobRequestObject
 	if err := a.queue.DeleteJob(ctx, request.Id); err != nil {
 		return nil, err
 	}
+	deedOf(ctx).one(request.Id, "")
 	return oapi.DeleteJob204Response{}, nil
 }
 

@@ -88,9 +88,11 @@ func (a *API) many(ctx context.Context, body *oapi.ManyJobs, act action) (answer
 		if len(ids) > 0 && (body.DryRun == nil || !*body.DryRun) {
 			changed, err := act.do(ctx, ids)
 			if err != nil {
+				deedOf(ctx).many(changed) // retries are changes of their own
 				return answer, err
 			}
 			answer.Changed += int64(changed)
+			deedOf(ctx).many(changed)
 		}
 		if page.Next == uuid.Nil {
 			return answer, nil

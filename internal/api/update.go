@@ -24,6 +24,7 @@ func (a *API) UpdateJob(ctx context.Context, request oapi.UpdateJobRequestObject
 	if err := a.update(ctx, request.Id, change, tags); err != nil {
 		return nil, err
 	}
+	deedOf(ctx).one(request.Id, "")
 	return a.look(ctx, request.Id)
 }
 

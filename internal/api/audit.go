@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"github.com/sirupsen/logrus"
+
+	"github.com/longshore-queue/longshore/internal/auth"
+)
+
+// deed is what a call has changed, for the log: see audited. Handlers note it; nil is of a call that
+// nobody wants to know of, and has every method. It travels with the context of a request.
+type deed struct {
+	jobs    int       // how many were changed
+	job     uuid.UUID // the last of them
+	channel string    // of that one; "" if it is not known
+}
+
+type deedKey struct{}
+
+func deedOf(ctx context.Context) *deed {
+	d, _ := ctx.Value(deedKey{}).(*deed)
+	return d
+}
+
+// one notes that a job was changed.
+func (d *deed) one(id uuid.UUID, channel string) {
+	if d != nil {
+		d.jobs, d.job, d.channel = d.jobs+1, id, channel
+	}
+}
+
+// many notes that some jobs were.
+func (d *deed) many(jobs int) {
+	if d != nil {
+		d.jobs += jobs
+	}
+}
+
+// audited tells whether the log is to name who has called an operation, and what it has changed: all
+// that change jobs from outside or the server itself are, and so is what comes to the contract. What
+// workers report is not: each job tells of its leases.
+func (op *operation) audited(method string) bool {
+	return method != http.MethodGet && op.needs.scopes&(auth.Enqueue|auth.Admin) != 0
+}
+
+// act calls the handler of an operation. Where it is known who calls, it writes one line of what was
+// done, also where the client was not there any more to be answered, or where many jobs were to be
+// changed and only some were. What is refused is in the access log.
+func (a *API) act(next echo.HandlerFunc, c echo.Context, op *operation) error {
+	r := c.Request()
+	p := auth.PrincipalOf(r.Context())
+	if p == nil || !op.audited(r.Method) || !a.log.IsLevelEnabled(logrus.InfoLevel) {
+		return next(c)
+	}
+	d := &deed{}
+	c.SetRequest(r.WithContext(context.WithValue(r.Context(), deedKey{}, d)))
+	err := next(c)
+	if err != nil && d.jobs == 0 {
+		return err
+	}
+	fields := logrus.Fields{
+		"audit":      op.name,
+		"principal":  p.Name,
+		"request_id": c.Response().Header().Get(headerRequestID),
+		"remote_ip":  remoteIP(r),
+	}
+	if !op.needs.everywhere {
+		fields["jobs"] = d.jobs
+	} else if id := c.Param("id"); id != "" {
+		fields["about"] = shorten(id)
+	}
+	if d.jobs == 1 && d.job != uuid.Nil {
+		fields["job"] = d.job.String()
+		if d.channel != "" {
+			fields["channel"] = d.channel
+		}
+	}
+	a.log.WithFields(fields).Info("audit")
+	return err
+}
