@@ -14,7 +14,10 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/auth"
+	"github.com/longshore-queue/longshore/internal/auth/apikey"
 	"github.com/longshore-queue/longshore/internal/queue"
+	"github.com/longshore-queue/longshore/internal/queue/embedded"
 )
 
 // BenchmarkCreateJob is what the edge itself costs a request, without network and engine.
@@ -28,6 +31,16 @@ func BenchmarkCreateJob(b *testing.B) {
 	for name, level := range map[string]logrus.Level{"logged": logrus.InfoLevel, "unlogged": logrus.WarnLevel} {
 		b.Run(name, func(b *testing.B) { benchmark(b, q, level, "/v1/jobs", body, http.Header{}) })
 	}
+	b.Run("known", func(b *testing.B) {
+		channels := auth.SomeChannels("default")
+		benchmarkAs(b, q, logrus.WarnLevel, "/v1/jobs", body, http.Header{"Authorization": {"Bearer k"}}, credentials{
+			principals: map[string]*auth.Principal{"k": {Name: "test:k", Scopes: auth.Enqueue, Channels: channels}},
+		})
+	})
+	b.Run("key", func(b *testing.B) {
+		authenticator, key := newKey(b)
+		benchmarkAs(b, q, logrus.WarnLevel, "/v1/jobs", body, http.Header{"Authorization": {"Bearer " + key}}, authenticator)
+	})
 	b.Run("once", func(b *testing.B) {
 		benchmark(b, q, logrus.WarnLevel, "/v1/jobs", body, http.Header{"Idempotency-Key": {"0b8f6c5b-8a55-4d1f-9c0e-2a8c3b1f7d10"}})
 	})
@@ -98,14 +111,43 @@ func BenchmarkHeartbeats(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/count, "ns/item")
 }
 
+// newKey returns an API key, and what knows it.
+func newKey(b *testing.B) (known auth.Authenticator, key string) {
+	b.Helper()
+	store, err := embedded.OpenMemory(embedded.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = store.Close() })
+	authenticator, secret := apikey.New(store, apikey.Options{}), apikey.Generate()
+	prepared, err := apikey.Prepare(secret, "bench", []string{"enqueue"}, []string{"default"}, 0)
+	if err == nil {
+		err = authenticator.Start(b.Context())
+	}
+	if err == nil {
+		b.Cleanup(authenticator.Stop)
+		_, err = authenticator.CreateAPIKey(b.Context(), prepared)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return authenticator, secret.Text()
+}
+
 // benchmark sends one request again and again.
 func benchmark(b *testing.B, q api.Queue, level logrus.Level, path, body string, header http.Header) {
+	b.Helper()
+	benchmarkAs(b, q, level, path, body, header, nil)
+}
+
+// benchmarkAs is benchmark where requests are asked who they come from, unless known is nil.
+func benchmarkAs(b *testing.B, q api.Queue, level logrus.Level, path, body string, header http.Header, known auth.Authenticator) {
 	b.Helper()
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)
 	logger.SetFormatter(&logrus.JSONFormatter{})
 	logger.SetLevel(level)
-	handler, err := api.New(q, api.Options{Logger: logger})
+	handler, err := api.New(q, api.Options{Logger: logger, Authenticator: known})
 	if err != nil {
 		b.Fatal(err)
 	}
