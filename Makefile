@@ -77,6 +77,7 @@ test: ## Run every test with the race detector (installs PostgreSQL if it can)
 	@scripts/postgres pgbouncer
 	$(GO) test -race -shuffle=on -timeout 15m ./...
 	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -race -shuffle=on -timeout 15m ./...); done
+	$(GO) test -run 'Budget$$' ./internal/api
 
 # -short leaves out those tests of other packages that want a PostgreSQL.
 .PHONY: test-embedded
@@ -121,6 +122,19 @@ bench-growth: bench-programs ## Measure what grows with what, and write docs/per
 
 .PHONY: bench-docs
 bench-docs: bench-peers bench-growth ## Write all pages of docs/performance
+
+# What bench-compare compares with, which packages have the benchmarks, and how long each runs.
+REF =
+BENCHPACKAGES = internal/api internal/queue/embedded
+BENCHTIME = 500ms
+
+$(BIN)/benchstat: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -trimpath -buildvcs=false -o ../$@ golang.org/x/perf/cmd/benchstat
+
+.PHONY: bench-compare
+bench-compare: $(BIN)/benchstat ## Compare benchmarks of HTTP and engine with those of REF= (BENCH=regexp, BENCHCOUNT=6)
+	@GO='$(GO)' BENCH='$(BENCH)' BENCHPACKAGES='$(BENCHPACKAGES)' BENCHTIME='$(BENCHTIME)' \
+		BENCHCOUNT='$(if $(filter command line environment,$(origin BENCHCOUNT)),$(BENCHCOUNT),6)' scripts/bench-compare '$(REF)'
 
 .PHONY: ci
 ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo on both stores, reproducible, sbom, verify-deploy

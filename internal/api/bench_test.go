@@ -143,30 +143,39 @@ func benchmark(b *testing.B, q api.Queue, level logrus.Level, path, body string,
 // benchmarkAs is benchmark where requests are asked who they come from, unless known is nil.
 func benchmarkAs(b *testing.B, q api.Queue, level logrus.Level, path, body string, header http.Header, known auth.Authenticator) {
 	b.Helper()
+	send := repeatable(b, q, level, path, body, header, known)
+	b.ReportAllocs()
+	for b.Loop() {
+		send()
+	}
+}
+
+// repeatable returns what sends one request, any number of times.
+func repeatable(tb testing.TB, q api.Queue, level logrus.Level, path, body string, header http.Header, known auth.Authenticator) (send func()) {
+	tb.Helper()
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)
 	logger.SetFormatter(&logrus.JSONFormatter{})
 	logger.SetLevel(level)
 	handler, err := api.New(q, api.Options{Logger: logger, Authenticator: known})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	r, err := http.NewRequest(http.MethodPost, path, http.NoBody)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.RemoteAddr = "192.0.2.1:1234"
 	r.Header = header
 	r.Header.Set("Content-Type", "application/json")
 	reader := strings.NewReader(body)
 	r.Body, r.ContentLength = io.NopCloser(reader), int64(len(body))
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		reader.Reset(body)
 		w := &discard{header: http.Header{}}
 		handler.ServeHTTP(w, r)
 		if w.status >= http.StatusMultipleChoices {
-			b.Fatalf("status %d", w.status)
+			tb.Fatalf("status %d", w.status)
 		}
 	}
 }
