@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,9 @@ type Options struct {
 	// the copy follows no redirects: a redirected POST would change its meaning or carry a
 	// token to another place. Its Timeout must be 0 or longer than the longest poll.
 	HTTPClient *http.Client
+	// TLS is how the server is known, and the client to it; nil is the usual way. See TLSFiles. An
+	// HTTPClient has settings of its own instead.
+	TLS *tls.Config
 	// UserAgent is sent with every request; empty is "longshore-client".
 	UserAgent string
 	// Credential returns what each request says who calls by: an API key, or a token of an OpenID
@@ -73,12 +77,17 @@ func New(baseURL string, options Options) (*Client, error) {
 		return nil, fmt.Errorf("the server's address %q must look like http://host:port", base.Redacted())
 	case base.RawQuery != "" || base.Fragment != "":
 		return nil, fmt.Errorf("the server's address %q must not have a query or a fragment", base.Redacted())
+	case options.TLS != nil && options.HTTPClient != nil:
+		return nil, errors.New("the options TLS and HTTPClient contradict each other")
 	}
 	sender := &sender{agent: options.UserAgent, credential: options.Credential, maxAnswer: options.MaxAnswerBytes}
 	if options.HTTPClient != nil {
 		sender.http = *options.HTTPClient
 	} else if transport, ok := http.DefaultTransport.(*http.Transport); ok {
 		own := transport.Clone()
+		if options.TLS != nil {
+			own.TLSClientConfig = options.TLS.Clone()
+		}
 		own.MaxIdleConnsPerHost = 32 // all requests go to one host: 2 would close most connections
 		sender.http.Transport = own
 	}

@@ -33,6 +33,9 @@ type config struct {
 	Server         string        `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Address of the server."`
 	Key            string        `placeholder:"KEY" help:"API key or token that says who this worker is. From the variable only: others on the machine see arguments."`
 	KeyFile        string        `placeholder:"FILE" help:"File that has the key, and is read again for each request."`
+	CACert         string        `name:"ca-cert" placeholder:"FILE" help:"Authorities that may have signed the server's certificate, in PEM; those of the system unless set."`
+	ClientCert     string        `placeholder:"FILE" help:"Certificate that says who this worker is, in PEM. Read again for each connection."`
+	ClientKey      string        `placeholder:"FILE" help:"Private key of that certificate, in PEM."`
 	Run            []string      `required:"true" sep:"none" placeholder:"TYPE=COMMAND" help:"Run jobs of TYPE by 'sh -c COMMAND'. Repeatable; in the variable, one a line."`
 	Channel        []string      `sep:"none" placeholder:"NAME" help:"Channel to take jobs from, instead of \"default\". Repeatable; in the variable, one a line."`
 	Concurrency    int           `default:"1" help:"How many jobs run at once."`
@@ -64,6 +67,8 @@ func (c *config) Validate() error {
 	switch {
 	case c.Key != "" && c.KeyFile != "":
 		return errors.New("--key-file and LONGSHORE_KEY contradict each other; give one of them")
+	case (c.ClientCert == "") != (c.ClientKey == ""):
+		return errors.New("--client-cert and --client-key make sense together only")
 	case c.Concurrency < 1:
 		return errors.New("--concurrency must be at least 1")
 	case c.MaxOutputBytes < 1:

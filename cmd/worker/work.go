@@ -46,7 +46,11 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 	for jobType, line := range c.commands {
 		options.Handlers[jobType] = traced(traces.Tracer(), runner.Handler(line))
 	}
-	api, err := client.New(c.Server, client.Options{UserAgent: p.Name, Credential: c.credential()})
+	tlsConfig, err := client.TLSFiles{CA: c.CACert, Cert: c.ClientCert, Key: c.ClientKey}.Config()
+	if err != nil {
+		return p.Usage("--ca-cert, --client-cert or --client-key: " + err.Error())
+	}
+	api, err := client.New(c.Server, client.Options{UserAgent: p.Name, Credential: c.credential(), TLS: tlsConfig})
 	if err != nil {
 		return p.Usage("--server: " + err.Error())
 	}
