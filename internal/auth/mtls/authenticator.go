@@ -25,7 +25,10 @@ func Open(file string, now func() time.Time) (*Authenticator, error) {
 		now = time.Now
 	}
 	a := &Authenticator{file: file, now: now}
-	return a, a.Reload()
+	if err := a.Reload(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // Reload reads the file again. After an error the subjects that it had stay.
