@@ -174,9 +174,15 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// Kill ends the server at once, if it has not ended, and waits until it is gone.
+// Kill ends the server at once, if it has not ended, and waits until it is gone. What it has started
+// itself is in its group of processes, and ends too: Faktory's Redis stays otherwise.
 func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill()
+	select {
+	case <-s.done:
+		return // its id may be somebody else's by now
+	default:
+	}
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 	<-s.done
 }
 
