@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -14,9 +16,10 @@ import (
 // deed is what a call has changed, for the log: see audited. Handlers note it; nil is of a call that
 // nobody wants to know of, and has every method. It travels with the context of a request.
 type deed struct {
-	jobs    int       // how many were changed
-	job     uuid.UUID // the last of them
-	channel string    // of that one; "" if it is not known
+	jobs    int           // how many were changed
+	job     uuid.UUID     // the last of them
+	channel string        // of that one; "" if it is not known
+	key     logrus.Fields // the API key that was made or revoked; nil if none was
 }
 
 type deedKey struct{}
@@ -40,6 +43,13 @@ func (d *deed) many(jobs int) {
 	}
 }
 
+// apiKey notes which API key was made or revoked.
+func (d *deed) apiKey(id, name string, scopes, channels []string) {
+	if d != nil {
+		d.key = logrus.Fields{"key": id, "name": name, "scopes": strings.Join(scopes, ","), "channels": strings.Join(channels, ",")}
+	}
+}
+
 // audited tells whether the log is to name who has called an operation, and what it has changed: all
 // that change jobs from outside or the server itself are, and so is what comes to the contract. What
 // workers report is not: each job tells of its leases.
@@ -47,13 +57,13 @@ func (op *operation) audited(method string) bool {
 	return method != http.MethodGet && op.needs.scopes&(auth.Enqueue|auth.Admin) != 0
 }
 
-// act calls the handler of an operation. Where it is known who calls, it writes one line of what was
-// done, also where the client was not there any more to be answered, or where many jobs were to be
-// changed and only some were. What is refused is in the access log.
+// act calls the handler of an operation. Where it is known who calls, or API keys are changed, it writes one
+// line of what was done, also where the client was not there any more to be answered, or where many jobs were to
+// be changed and only some were. What is refused is in the access log.
 func (a *API) act(next echo.HandlerFunc, c echo.Context, op *operation) error {
 	r := c.Request()
 	p := auth.PrincipalOf(r.Context())
-	if p == nil || !op.audited(r.Method) || !a.log.IsLevelEnabled(logrus.InfoLevel) {
+	if p == nil && !op.keys || !op.audited(r.Method) || !a.log.IsLevelEnabled(logrus.InfoLevel) {
 		return next(c)
 	}
 	d := &deed{}
@@ -64,15 +74,16 @@ func (a *API) act(next echo.HandlerFunc, c echo.Context, op *operation) error {
 	}
 	fields := logrus.Fields{
 		"audit":      op.name,
-		"principal":  p.Name,
 		"request_id": c.Response().Header().Get(headerRequestID),
 		"remote_ip":  remoteIP(r),
 	}
-	if !op.needs.everywhere {
-		fields["jobs"] = d.jobs
-	} else if id := c.Param("id"); id != "" {
-		fields["about"] = shorten(id)
+	if p != nil {
+		fields["principal"] = p.Name
 	}
+	if !op.keys && !op.needs.everywhere {
+		fields["jobs"] = d.jobs
+	}
+	maps.Copy(fields, d.key)
 	if d.jobs == 1 && d.job != uuid.Nil {
 		fields["job"] = d.job.String()
 		if d.channel != "" {

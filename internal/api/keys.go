@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/sirupsen/logrus"
-
 	"github.com/longshore-queue/longshore/internal/api/oapi"
 	"github.com/longshore-queue/longshore/internal/auth"
 	"github.com/longshore-queue/longshore/internal/auth/apikey"
@@ -73,9 +71,7 @@ func (a *API) CreateKey(ctx context.Context, request oapi.CreateKeyRequestObject
 	if err != nil {
 		return nil, explainKey(&add, err)
 	}
-	a.tellOfKey(ctx, "API key made", logrus.Fields{
-		"key": key.ID, "name": key.Name, "scopes": strings.Join(key.Scopes, ","), "channels": strings.Join(key.Channels, ","),
-	})
+	deedOf(ctx).apiKey(key.ID, key.Name, key.Scopes, key.Channels)
 	view := keyView(&key, false)
 	return oapi.CreateKey201JSONResponse{
 		Id: view.Id, Name: view.Name, Scopes: view.Scopes, Channels: view.Channels, CreatedAt: view.CreatedAt, ExpiresAt: view.ExpiresAt,
@@ -197,33 +193,25 @@ func (a *API) visibleKeys(ctx context.Context, after string, use func(k *queue.A
 
 // RevokeKey answers DELETE /v1/admin/keys/{key}.
 func (a *API) RevokeKey(ctx context.Context, request oapi.RevokeKeyRequestObject) (oapi.RevokeKeyResponseObject, error) {
-	// Looking first is safe, because the channels of a key never change.
-	if p := auth.PrincipalOf(ctx); p != nil && !p.Channels.All() {
-		found := false
-		err := a.visibleKeys(ctx, "", func(k *queue.APIKey, _ bool) bool {
-			found = k.ID == request.Key
-			return !found
-		})
-		if err != nil {
-			return nil, err
+	// Looking first is safe, because a key never changes.
+	var revoked *queue.APIKey
+	err := a.visibleKeys(ctx, "", func(k *queue.APIKey, _ bool) bool {
+		if k.ID == request.Key {
+			revoked = k
 		}
-		if !found {
-			return nil, queue.ErrNoAPIKey
-		}
+		return revoked == nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case revoked == nil:
+		return nil, queue.ErrNoAPIKey
 	}
-	if err := a.keys.RevokeAPIKey(ctx, request.Key); err != nil {
+	if err := a.keys.RevokeAPIKey(ctx, revoked.ID); err != nil {
 		return nil, err
 	}
-	a.tellOfKey(ctx, "API key revoked", logrus.Fields{"key": request.Key})
+	deedOf(ctx).apiKey(revoked.ID, revoked.Name, revoked.Scopes, revoked.Channels)
 	return oapi.RevokeKey204Response{}, nil
-}
-
-// tellOfKey notes in the log who has changed a key.
-func (a *API) tellOfKey(ctx context.Context, what string, fields logrus.Fields) {
-	if p := auth.PrincipalOf(ctx); p != nil {
-		fields["principal"] = p.Name
-	}
-	a.log.WithFields(fields).Info(what)
 }
 
 func keyView(k *queue.APIKey, expired bool) oapi.APIKey {

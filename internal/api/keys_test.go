@@ -79,9 +79,35 @@ func TestKeysAreMadeListedAndRevoked(t *testing.T) {
 	log := e.log.String()
 	require.NotContains(t, log, key[21:])
 	require.NotContains(t, log, boss[21:])
-	require.Contains(t, log, "API key made")
-	require.Contains(t, log, "API key revoked")
-	require.Contains(t, log, "key:boss")
+}
+
+func TestAChangeOfAKeyIsOneLineOfTheLogThatNamesIt(t *testing.T) {
+	t.Parallel()
+	e, boss := newKeysEdge(t)
+	id, _ := e.makeKey(boss, `{"name":"ci","scopes":["read"],"channels":["b","a"]}`)
+	require.Equal(t, http.StatusNoContent, e.do(as(boss, "DELETE", "/v1/admin/keys/"+id, "")).status)
+	lines := e.log.lines(t, "audit")
+	require.Len(t, lines, 2)
+	for i, operation := range []string{"createKey", "revokeKey"} {
+		for field, want := range map[string]string{
+			"audit": operation, "principal": "key:boss", "key": id, "name": "ci", "scopes": "read", "channels": "a,b",
+		} {
+			require.Equal(t, want, lines[i][field], "%s of %s", field, operation)
+		}
+		require.NotContains(t, lines[i], "jobs")
+	}
+	require.Equal(t, 4, strings.Count(e.log.String(), "\n"), "besides those of the requests:\n%s", e.log)
+}
+
+// Without authentication anybody may make keys, so that it must not go unseen.
+func TestAKeyThatNobodyKnowsTheMakerOfIsInTheLog(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{})
+	id, _ := e.makeKey("", `{"name":"first","scopes":["admin"]}`)
+	lines := e.log.lines(t, "audit")
+	require.Len(t, lines, 1)
+	require.Equal(t, id, lines[0]["key"])
+	require.NotContains(t, lines[0], "principal")
 }
 
 func TestKeysAreListedInPages(t *testing.T) {

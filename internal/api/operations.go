@@ -20,6 +20,7 @@ type operation struct {
 	conditional bool // has an If-Match
 	cached      bool // has an If-None-Match
 	greedy      bool // wants memory, so that it is put off while that is short
+	keys        bool // changes API keys, which is noted whoever calls
 }
 
 // parameter is one that may be in the query.
@@ -78,9 +79,9 @@ func operations() map[string]operation {
 		"GET /v1/events":  {name: "streamEvents", needs: read, greedy: true, query: map[string]parameter{"channel": names, "type": names, "id": {check: checkIDs}}},
 
 		"POST /v1/admin/backup":      {name: "createBackup", needs: server},
-		"POST /v1/admin/keys":        {name: "createKey", needs: admin, idempotent: true},
+		"POST /v1/admin/keys":        {name: "createKey", needs: admin, idempotent: true, keys: true},
 		"GET /v1/admin/keys":         {name: "listKeys", needs: admin, query: map[string]parameter{"limit": limit, "cursor": later}},
-		"DELETE /v1/admin/keys/:key": {name: "revokeKey", needs: admin},
+		"DELETE /v1/admin/keys/:key": {name: "revokeKey", needs: admin, keys: true},
 
 		"GET /v1/errors":       {name: "listErrors", needs: public},
 		"GET /v1/errors/:code": {name: "getError", needs: public},
