@@ -2,12 +2,16 @@
 # worker.sh TYPE COMMAND...: runs COMMAND for each job of TYPE. It gets the lease on its
 # standard input; what it prints, one JSON value, is the result. Exit code 75 means that another
 # run may succeed. Lines that it writes to $LONGSHORE_PROGRESS begin with how many percent are done.
+# An API key or a token is in $LONGSHORE_KEY, which COMMAND does not get.
 S=${LONGSHORE_SERVER:-http://127.0.0.1:8080}
 J='Content-Type: application/json'
 type=$1
 shift
 dir=$(mktemp -d)
 export LONGSHORE_PROGRESS="$dir/progress"
+# curl reads the key from a file that nobody else may read: its arguments are in the list of processes.
+printf '%s' "${LONGSHORE_KEY:+header = \"Authorization: Bearer $LONGSHORE_KEY\"}" >"$dir/curl"
+unset LONGSHORE_KEY
 key=$(uname -n)-${dir##*/} n=0 # make a name for each request for a job, which nobody else has
 lease= child= beats=
 
@@ -16,7 +20,7 @@ lease= child= beats=
 quit() {
 	trap - INT TERM
 	[ -z "$child" ] || { kill "$child" && wait "$child"; }
-	[ -z "$lease" ] || curl -s -m 10 -X POST "$S$lease/release" -o /dev/null
+	[ -z "$lease" ] || curl -s -K "$dir/curl" -m 10 -X POST "$S$lease/release" -o /dev/null
 	[ -z "$beats" ] || kill "$beats"
 	rm -rf "$dir"
 }
@@ -33,7 +37,7 @@ progress() {
 # any more.
 beat() {
 	while sleep "$every" && kill -0 $$ 2>/dev/null; do
-		case $(curl -s -m "$every" "$S$lease/heartbeat" -H "$J" -d "$(progress)") in
+		case $(curl -s -K "$dir/curl" -m "$every" "$S$lease/heartbeat" -H "$J" -d "$(progress)") in
 		*'"canceled":true'* | *'"lease-lost"'* | *'"lease-not-found"'*)
 			[ -e "$dir/report" ] || { : >"$dir/over" && kill "$child"; }
 			return
@@ -45,8 +49,9 @@ beat() {
 # report sends the file "report" until it is answered, and fails if it is refused.
 report() {
 	while :; do
-		case $(curl -s -m 30 "$S$lease/$1" -H "$J" --data-binary @"$dir/report" -o /dev/null -w '%{http_code}') in
+		case $(curl -s -K "$dir/curl" -m 30 "$S$lease/$1" -H "$J" --data-binary @"$dir/report" -o /dev/null -w '%{http_code}') in
 		2??) return 0 ;;
+		408 | 429) ;; # too slow, or too often
 		4??) return 1 ;;
 		esac
 		sleep 2
@@ -55,7 +60,7 @@ report() {
 
 while :; do
 	rm -f "$dir/lease"
-	curl -s -m 60 "$S/v1/dequeue" -H "$J" -H "Idempotency-Key: $key-$n" \
+	curl -s -K "$dir/curl" -m 60 "$S/v1/dequeue" -H "$J" -H "Idempotency-Key: $key-$n" \
 		-d '{"types":["'"$type"'"],"wait_seconds":30}' \
 		-D "$dir/head" -o "$dir/lease" -w '%{http_code}' >"$dir/code" &
 	child=$!
