@@ -124,9 +124,9 @@ func (a grantedLease) VisitDequeueResponse(w http.ResponseWriter) error { return
 func (a grantedLease) VisitDequeueJobResponse(w http.ResponseWriter) error { return a.write(w) }
 
 func (a grantedLease) write(w http.ResponseWriter) error {
-	if a.ctx.Err() != nil {
+	if err := a.api.deliverable(a.ctx); err != nil {
 		a.undo(w)
-		return errGone
+		return err
 	}
 	w.Header().Set("Location", "/v1/leases/"+a.lease.Token.String())
 	lease := leaseView(a.lease, a.api.options.HeartbeatTimeout)
@@ -151,6 +151,15 @@ func (a grantedLease) undo(w http.ResponseWriter) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), releaseTimeout)
 	defer cancel()
 	a.api.undo(ctx, &a.lease, w.Header().Get(headerRequestID))
+}
+
+// deliverable tells why a lease is not to be handed over: the client went away, or may not have it any
+// more.
+func (a *API) deliverable(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errGone
+	}
+	return a.stands(ctx)
 }
 
 // undo releases a lease whose client is gone.

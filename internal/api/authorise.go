@@ -1,13 +1,20 @@
 package api
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/longshore-queue/longshore/internal/auth"
+	"github.com/longshore-queue/longshore/internal/queue"
 )
+
+// standsFor is for how long a credential is good that was looked at.
+const standsFor = time.Second
 
 // rule says who may call an operation. On which jobs it may be called is not said here: who
 // may call it sees nothing but the jobs of its channels.
@@ -32,13 +39,45 @@ func (a *API) authorise(c echo.Context, needs *rule) error {
 	if p == nil {
 		return errors.New("the authenticator returned nobody")
 	}
-	c.SetRequest(r.WithContext(auth.WithPrincipal(r.Context(), p)))
+	ctx := context.WithValue(auth.WithPrincipal(r.Context(), p), standingKey{}, &standing{r, p, time.Now()})
+	c.SetRequest(r.WithContext(ctx))
 	if missing := needs.scopes &^ p.Scopes; missing != 0 {
 		return &requestError{code: codeScopeMissing, detail: "the credential lacks the scope " + strings.Join(missing.Names(), " and the scope ")}
 	}
 	if needs.everywhere && !p.Channels.All() {
 		return &requestError{code: codeChannelForbidden, detail: "this is about the whole server, and the credential is not for every channel"}
 	}
+	return nil
+}
+
+// standing is what a request has shown of who it comes from, and when that was looked at last. It is
+// of one request, whose handler alone uses it.
+type standing struct {
+	request   *http.Request
+	principal *auth.Principal
+	at        time.Time
+}
+
+type standingKey struct{}
+
+// stands finds out whether whoever a call comes from that has waited may still be answered: a
+// credential is revoked, expires or is cut down while they wait. It is asked again after a second at the earliest,
+// because some kinds are dear to check. One that nobody can tell of is taken for good, as it was.
+func (a *API) stands(ctx context.Context) error {
+	s, _ := ctx.Value(standingKey{}).(*standing)
+	if s == nil || time.Since(s.at) < standsFor {
+		return nil
+	}
+	p, err := a.options.Authenticator.Authenticate(s.request)
+	switch {
+	case errors.Is(err, auth.ErrCannotTell):
+		return nil
+	case err != nil:
+		return err
+	case !p.Equal(s.principal):
+		return queue.ErrUnavailable // who asks again is answered as who they are then
+	}
+	s.at = time.Now()
 	return nil
 }
 

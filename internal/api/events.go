@@ -98,8 +98,8 @@ func (s eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 			return nil
 		}
 		events, err := s.next(min(max(eventsForAll/readers, leastEvents), mostEvents))
-		if err != nil || s.ctx.Err() != nil || a.stopping() {
-			return nil //nolint:nilerr // the store is closing; the client connects again
+		if err != nil || s.ctx.Err() != nil || a.stopping() || a.stands(s.ctx) != nil {
+			return nil //nolint:nilerr // the store is closing, or the reader may not read any more; the client connects again
 		}
 		text = s.append(text[:0], &events)
 		s.after = events.Next

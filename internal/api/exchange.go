@@ -214,9 +214,9 @@ type grantedLeases struct {
 
 // VisitDequeueBatchResponse writes the answer, or undoes the leases.
 func (a grantedLeases) VisitDequeueBatchResponse(w http.ResponseWriter) error {
-	if a.ctx.Err() != nil {
+	if err := a.api.deliverable(a.ctx); err != nil {
 		a.undo(w)
-		return errGone
+		return err
 	}
 	leases := make([]oapi.Lease, len(a.leases))
 	for i := range leases {

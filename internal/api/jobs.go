@@ -40,12 +40,21 @@ func (a *API) statusAfter(ctx context.Context, request oapi.GetJobRequestObject,
 		return queue.Status{}, err
 	}
 	defer cancel()
-	if known == nil {
-		return a.queue.Await(waiting, request.Id)
+	status, err := a.statusHeldBack(ctx, waiting, request.Id, known)
+	if err == nil {
+		err = a.stands(ctx)
 	}
-	status, err := a.queue.JobStatus(ctx, request.Id)
+	return status, err
+}
+
+// statusHeldBack waits until the job is over; if the client knows it, until it is another than that.
+func (a *API) statusHeldBack(ctx, waiting context.Context, id uuid.UUID, known *tags) (queue.Status, error) {
+	if known == nil {
+		return a.queue.Await(waiting, id)
+	}
+	status, err := a.queue.JobStatus(ctx, id)
 	for err == nil && known.match(status.Version) && waiting.Err() == nil {
-		status, err = a.queue.AwaitChange(waiting, request.Id, status.Version)
+		status, err = a.queue.AwaitChange(waiting, id, status.Version)
 	}
 	return status, err
 }
@@ -71,6 +80,9 @@ func (a *API) WaitForJobs(ctx context.Context, request oapi.WaitForJobsRequestOb
 	}
 	defer cancel()
 	states, err := a.queue.AwaitAll(waiting, body.Ids)
+	if stands := a.stands(ctx); stands != nil {
+		return nil, stands
+	}
 	var missing *queue.NotExistError
 	if errors.As(err, &missing) {
 		field := "ids[" + itoa(missing.Index) + "]"

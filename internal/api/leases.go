@@ -120,7 +120,10 @@ func (a *API) awaitLease(ctx context.Context, token uuid.UUID, wait time.Duratio
 		return err
 	}
 	defer cancel()
-	return a.queue.AwaitLease(waiting, token)
+	if err := a.queue.AwaitLease(waiting, token); err != nil {
+		return err
+	}
+	return a.stands(ctx)
 }
 
 // FinishLease answers POST /v1/leases/{token}/finish.

@@ -20,6 +20,12 @@ func (p *Principal) May(scope Scopes, channel string) bool {
 	return p.Scopes.Has(scope) && p.Channels.Has(channel)
 }
 
+// Equal reports whether both are the same one, and may do the same.
+func (p *Principal) Equal(other *Principal) bool {
+	return p.Name == other.Name && p.Scopes == other.Scopes && p.Channels.all == other.Channels.all &&
+		slices.Equal(p.Channels.names, other.Channels.names)
+}
+
 // Channels is a set of channels. The zero value is empty.
 type Channels struct {
 	all   bool
