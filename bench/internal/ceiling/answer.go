@@ -35,10 +35,8 @@ func record() (*answer, error) {
 	if w.Code != http.StatusCreated {
 		return nil, fmt.Errorf("the product answered %d: %s", w.Code, w.Body)
 	}
-	header := make(http.Header)
-	for _, name := range []string{"Content-Type", "Content-Length", "Location", "ETag"} {
-		header.Set(name, w.Header().Get(name))
-	}
+	header := w.Header().Clone()
+	header.Del("X-Request-Id") // each answer has its own
 	return &answer{status: w.Code, header: header, body: w.Body.Bytes()}, nil
 }
 
