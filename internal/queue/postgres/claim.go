@@ -90,7 +90,7 @@ kept AS (
   SELECT ($8::bytea[])[n], ($9::bytea[])[n], now + $10::bigint * interval '1 microsecond', array_agg(place), array_agg(($5::uuid[])[n])
   FROM granted WHERE ($8::bytea[])[n] IS NOT NULL GROUP BY ($8::bytea[])[n], ($9::bytea[])[n], now
   ON CONFLICT (hash) DO UPDATE SET digest = excluded.digest, until = excluded.until, jobs = NULL, places = excluded.places, secrets = excluded.secrets
-  WHERE calls.until <= excluded.until - $10::bigint * interval '1 microsecond'
+  WHERE calls.secrets IS NULL OR calls.until <= excluded.until - $10::bigint * interval '1 microsecond'
   RETURNING hash
 )
 SELECT place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges,

@@ -242,7 +242,7 @@ func scanCopiedEdge(rows pgx.Rows) (dependent int64, e queue.CopiedEdge, err err
 const (
 	copyCalls = `
 SELECT hash, digest, until, jobs, answered FROM longshore.calls
-WHERE hash > $1 AND jobs IS NOT NULL ORDER BY hash LIMIT $2`
+WHERE hash > $1 AND jobs IS NOT NULL AND secrets IS NULL ORDER BY hash LIMIT $2`
 	// answeredPending reads what calls were answered that added jobs which were all pending.
 	answeredPending = `
 SELECT j.id, r.queued, coalesce((j.terms->>'priority')::int, 0) FROM longshore.jobs j

@@ -198,7 +198,7 @@ func (s *Store) claimByID(ctx context.Context, id uuid.UUID, worker string, once
 		switch k, err := c.readCall(once); {
 		case err != nil:
 			return err
-		case k != nil:
+		case k != nil && len(k.secrets) > 0:
 			return errCallKnown
 		}
 		r, err := c.read(id)

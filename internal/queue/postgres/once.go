@@ -156,14 +156,23 @@ func (c *change) enqueuedOf(k *keptCall) ([]queue.Enqueued, error) {
 	return answer, nil
 }
 
-// forgetCall has a dequeue not be answered again with leases that it could not be given, or has
-// released.
+// forgetCall has a dequeue not be answered again with leases that it could not be given.
 func (s *Store) forgetCall(ctx context.Context, once queue.Once, secrets []uuid.UUID) error {
 	if !once.Given() {
 		return nil
 	}
 	return s.database(ctx, func(ctx context.Context) error {
 		_, err := s.pool.Exec(ctx, `DELETE FROM longshore.calls WHERE hash = $1 AND secrets = $2`, hashOf(once.Key), secrets)
+		return err
+	})
+}
+
+// vacateCall has a dequeue be granted other leases in place of those, which were released. Its key stays
+// known.
+func (s *Store) vacateCall(ctx context.Context, once queue.Once, secrets []uuid.UUID) error {
+	const statement = `UPDATE longshore.calls SET jobs = NULL, places = NULL, secrets = NULL WHERE hash = $1 AND secrets = $2`
+	return s.database(ctx, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, statement, hashOf(once.Key), secrets)
 		return err
 	})
 }
@@ -182,8 +191,7 @@ func (s *Store) adoptLeases(ctx context.Context, once queue.Once, k *keptCall) (
 }
 
 // leasesOf returns the leases that were granted to a dequeue with the same idempotency key, apart
-// from those that were released. If there are none, the call is forgotten, and new ones are to be
-// granted.
+// from those that were released. If there are none, new ones are to be granted.
 // queue.ErrLeaseLost if all of them are over, other than by a cancel.
 func (s *Store) leasesOf(ctx context.Context, once queue.Once) (granted []queue.Lease, err error) {
 	if !once.Given() {
@@ -214,7 +222,7 @@ func (s *Store) leasesOf(ctx context.Context, once queue.Once) (granted []queue.
 		}
 	}
 	if len(granted) == 0 && lost == nil {
-		return nil, s.forgetCall(ctx, once, k.secrets)
+		return nil, s.vacateCall(ctx, once, k.secrets)
 	}
 	if len(granted) == 0 {
 		return nil, lost

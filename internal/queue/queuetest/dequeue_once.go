@@ -53,6 +53,23 @@ var dequeueOnceTests = map[string]func(*testing.T, *fixture){
 			require.ErrorIs(t, err, queue.ErrKeyReused)
 		}
 	},
+	"a key is known when its lease was released and there is no other": func(t *testing.T, f *fixture) {
+		f.enqueue1(t, "work")
+		l, err := f.tryOnce(once("k", "1"), "work")
+		require.NoError(t, err)
+		f.release(t, l.Token, time.Hour)
+		_, err = f.tryOnce(once("k", "1"), "work")
+		require.ErrorIs(t, err, queue.ErrDequeueTimeout)
+		_, err = f.tryOnce(once("k", "2"), "work")
+		require.ErrorIs(t, err, queue.ErrKeyReused)
+
+		f.enqueue1(t, "work")
+		l, err = f.tryOnce(once("k", "1"), "work")
+		require.NoError(t, err)
+		again, err := f.tryOnce(once("k", "1"), "work")
+		require.NoError(t, err)
+		require.Equal(t, l, again)
+	},
 	"a call that got no lease has not used its key": func(t *testing.T, f *fixture) {
 		_, err := f.tryOnce(once("k", "1"), "work")
 		require.ErrorIs(t, err, queue.ErrDequeueTimeout)
