@@ -25,8 +25,7 @@ import (
 const (
 	// mostOutstanding is how many jobs may be added and not yet worked.
 	mostOutstanding = 1_000
-	// workers is how many jobs are worked at a time, each of which acknowledges its own. With 16
-	// or 256 instead rates were no better.
+	// workers is how many jobs are worked at a time, each of which acknowledges its own.
 	workers = 64
 	// connections is how many connections there are to Redis on either side.
 	connections = 64
