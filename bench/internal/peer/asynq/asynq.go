@@ -92,7 +92,7 @@ func (p *Peer) done(lane string) (int64, error) {
 type adding struct {
 	group *errgroup.Group
 	stop  atomic.Bool
-	busy  context.Context //nolint:containedctx // it ends with the first caller that fails
+	busy  context.Context // it ends with the first caller that fails
 	end   context.CancelFunc
 }
 

@@ -82,7 +82,7 @@ func Opener(address string) peer.Opener {
 }
 
 type session struct {
-	ctx     context.Context //nolint:containedctx // it is what Close ends
+	ctx     context.Context // it is what Close ends
 	cancel  context.CancelFunc
 	conn    *nats.Conn
 	js      nats.JetStreamContext

@@ -37,7 +37,7 @@ type cycling struct {
 	stop    atomic.Bool // nothing more is to be added
 	callers sync.WaitGroup
 	group   *errgroup.Group
-	busy    context.Context //nolint:containedctx // it ends with the first caller that fails
+	busy    context.Context // it ends with the first caller that fails
 	end     context.CancelFunc
 }
 
