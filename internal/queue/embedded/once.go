@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -173,9 +174,28 @@ func (s *Store) leasesOf(once queue.Once) (granted []queue.Lease, err error) {
 		return nil, s.answer(lost)
 	}
 	if len(granted) == 0 {
-		return nil, nil
+		return nil, s.vacateCall(once, entry.tokens)
 	}
 	return granted, s.answer(nil)
+}
+
+// vacateCall has a dequeue be granted other leases in place of those, which were released: also when
+// their jobs are deleted by then. Its key stays known.
+func (s *Store) vacateCall(once queue.Once, released []uuid.UUID) error {
+	if len(released) == 0 {
+		return nil
+	}
+	_, err := s.commit(func(c *change) error {
+		entry, found, err := s.readOnce(once)
+		if err != nil || !found || !slices.Equal(entry.tokens, released) { // the same call has come in between
+			return err
+		}
+		entry.tokens = nil
+		hash := onceHash(once.Key)
+		c.set(append(append(c.key[:0], prefixOnce), hash[:]...), entry.encode(c.value[:0]))
+		return nil
+	})
+	return err
 }
 
 // enqueuedOf returns what an Enqueue was answered.

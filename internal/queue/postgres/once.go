@@ -167,8 +167,8 @@ func (s *Store) forgetCall(ctx context.Context, once queue.Once, secrets []uuid.
 	})
 }
 
-// vacateCall has a dequeue be granted other leases in place of those, which were released. Its key stays
-// known.
+// vacateCall has a dequeue be granted other leases in place of those, which were released: also when
+// their jobs are deleted by then. Its key stays known.
 func (s *Store) vacateCall(ctx context.Context, once queue.Once, secrets []uuid.UUID) error {
 	const statement = `UPDATE longshore.calls SET jobs = NULL, places = NULL, secrets = NULL WHERE hash = $1 AND secrets = $2`
 	return s.database(ctx, func(ctx context.Context) error {

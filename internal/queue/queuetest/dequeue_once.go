@@ -70,6 +70,21 @@ var dequeueOnceTests = map[string]func(*testing.T, *fixture){
 		require.NoError(t, err)
 		require.Equal(t, l, again)
 	},
+	"a released lease is out of a key's way for good, though its job is deleted": func(t *testing.T, f *fixture) {
+		id := f.enqueue1(t, "work")
+		l, err := f.tryOnce(once("k", "1"), "work")
+		require.NoError(t, err)
+		f.release(t, l.Token, time.Hour)
+		_, err = f.tryOnce(once("k", "1"), "work")
+		require.ErrorIs(t, err, queue.ErrDequeueTimeout)
+		f.cancel(t, id)
+		f.delete(t, id)
+
+		other := f.enqueue1(t, "work")
+		l, err = f.tryOnce(once("k", "1"), "work")
+		require.NoError(t, err)
+		require.Equal(t, other, l.JobID)
+	},
 	"a call that got no lease has not used its key": func(t *testing.T, f *fixture) {
 		_, err := f.tryOnce(once("k", "1"), "work")
 		require.ErrorIs(t, err, queue.ErrDequeueTimeout)

@@ -72,6 +72,7 @@ type modelCall struct {
 	until    time.Time
 	enqueued []queue.Enqueued
 	token    uuid.UUID
+	vacant   bool // the lease was released when the call was made again
 }
 
 func newModel(now time.Time) *model {

@@ -117,7 +117,7 @@ func (m *model) lease(token uuid.UUID) queue.Lease {
 	}
 	for _, e := range j.edges {
 		d := m.jobs[e.id]
-		dependency := queue.Dependency{ID: e.id, Name: e.name, Type: d.job.Type, State: d.state, Deleted: e.gone}
+		dependency := queue.Dependency{ID: e.id, Name: e.name, Type: d.job.Type, State: d.state, Deleted: e.gone || d.deleted && j.state.Over()}
 		switch d.state {
 		case queue.Finished:
 			dependency.Result = json.RawMessage(d.result)

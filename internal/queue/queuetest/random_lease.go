@@ -77,7 +77,7 @@ func (w *walk) leaseOnce(r *rapid.T, kind string, again func(queue.Once) (queue.
 		requireError(r, queue.ErrKeyReused, err)
 		return
 	}
-	if call != nil {
+	if call != nil && !call.vacant {
 		held := w.model.tokens[call.token]
 		if held == nil { // its job was deleted
 			held = &modelLease{ended: "deleted"}
@@ -88,7 +88,8 @@ func (w *walk) leaseOnce(r *rapid.T, kind string, again func(queue.Once) (queue.
 			require.NoError(r, err)
 			requireLease(r, w.model.lease(call.token), l)
 			return
-		case "released": // as if it had never been
+		case "released": // as if it had never been, from now on
+			call.vacant = true
 		default:
 			_, err := again(once(key, body))
 			requireError(r, queue.ErrLeaseLost, err)
