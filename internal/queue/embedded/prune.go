@@ -115,6 +115,7 @@ func isOld(r *record, before time.Time) bool {
 
 // pruneAll deletes the jobs of a list that are still as they were found, and needed by nobody.
 func (c *change) pruneAll(found []uuid.UUID, before time.Time) error {
+	c.meetAgain() // one of the jobs may depend on another
 	for _, id := range found {
 		r, err := c.readKept(id)
 		if isDamage(err) || err == nil && (!isOld(&r, before) || !c.isOver(id, &r)) {

@@ -84,6 +84,21 @@ var pruneTests = map[string]func(*testing.T, *fixture){
 		f.pruneAll(t, f.Now())
 		f.requireGone(t, leaves...)
 	},
+	"a job with many dependents is pruned together with one that it depends on and that comes later": func(t *testing.T, f *fixture) {
+		ids := f.enqueue(t, queue.NewJob{Type: "middle", Needs: []queue.Need{{Name: "root"}}}, queue.NewJob{Name: "root", Type: "root"})
+		f.finish(t, f.dequeue(t, "root").Token, "1")
+		jobs := make100("leaf")
+		for i := range jobs {
+			jobs[i].Dependencies = ids[:1]
+		}
+		leaves := f.enqueue(t, jobs...)
+		f.finish(t, f.dequeue(t, "middle").Token, "1")
+		require.Equal(t, leaves, f.runToEnd(t, "leaf"))
+		f.Advance(time.Second)
+		f.pruneAll(t, f.Now())
+		f.requireGone(t, append(ids, leaves...)...)
+		f.Restart(t) // which audits the store
+	},
 	"a job that is retried in time is kept": func(t *testing.T, f *fixture) {
 		id := f.enqueue1(t, "work")
 		f.fail(t, f.dequeue(t, "work").Token, "broken")
