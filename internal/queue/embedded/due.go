@@ -129,6 +129,18 @@ func (s *Store) doDue() (more bool, err error) {
 	return more, err
 }
 
+// CatchUp does all that is due by now. The timekeeper does so as well, but by timers that the Clock of
+// Options does not move.
+func (s *Store) CatchUp() error {
+	for more := true; more; {
+		var err error
+		if more, err = s.doDue(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // doDueKeys does what the t keys say, of at most limit keys, and returns what is left of that.
 // It stops at a job that ends and has dependents: they are told before anything later is done.
 func (c *change) doDueKeys(limit int) (left int, err error) {

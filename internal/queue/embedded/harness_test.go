@@ -78,11 +78,8 @@ func (h *harness) Now() time.Time { return h.store.now() }
 // Advance does by itself what the timekeeper does as well, but at a time of its own.
 func (h *harness) Advance(d time.Duration) {
 	h.clock.advance(d)
-	for more := true; more; {
-		var err error
-		if more, err = h.store.doDue(); err != nil {
-			panic(err)
-		}
+	if err := h.store.CatchUp(); err != nil {
+		panic(err)
 	}
 }
 
