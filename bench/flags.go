@@ -14,7 +14,7 @@ import (
 type measureCommand struct {
 	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune, questions, readers, peers, filled, servers, waiters, hold, idle, slow, growth, payload. Those of the store unless given."`
 	Store            string        `default:"embedded" enum:"embedded,postgres" help:"Where the server keeps its jobs: ${enum}. A PostgreSQL is started where one is needed."`
-	Contenders       []string      `placeholder:"SYSTEM,..." help:"What the workload peers compares: longshore, longshore-next, longshore-postgres, ceiling, disk, river, beanstalkd, beanstalkd-log, beanstalkd-f0, asynq, asynq-always, faktory, nats, nats-always. All, or with --store=postgres the server and river, unless given."`
+	Contenders       []string      `placeholder:"SYSTEM,..." help:"What the workload peers compares: longshore, longshore-next, longshore-postgres, longshore-postgres-next, ceiling, disk, river, beanstalkd, beanstalkd-log, beanstalkd-f0, asynq, asynq-always, faktory, nats, nats-always. All, or with --store=postgres the server and river, unless given."`
 	Faktory          string        `placeholder:"FILE" help:"The binary of Faktory's server, without which it is left out."`
 	Duration         time.Duration `default:"2s" help:"How long to measure each system in each round."`
 	WarmUp           time.Duration `default:"500ms" help:"How long to warm up before that."`

@@ -37,19 +37,20 @@ type entrant struct {
 
 // The names of contenders.
 const (
-	longshoreNext  = longshore + "-next"
-	longshoreOn    = longshore + "-" + Postgres
-	peerCeiling    = "ceiling"
-	peerDisk       = "disk"
-	peerRiver      = "river"
-	peerMemory     = "beanstalkd"
-	peerLog        = "beanstalkd-log"
-	peerSynced     = "beanstalkd-f0"
-	peerAsynq      = "asynq"
-	peerAsynqSync  = "asynq-always"
-	peerFaktory    = "faktory"
-	peerNATS       = "nats"
-	peerNATSAlways = "nats-always"
+	longshoreNext   = longshore + "-next"
+	longshoreOn     = longshore + "-" + Postgres
+	longshoreOnNext = longshoreOn + "-next"
+	peerCeiling     = "ceiling"
+	peerDisk        = "disk"
+	peerRiver       = "river"
+	peerMemory      = "beanstalkd"
+	peerLog         = "beanstalkd-log"
+	peerSynced      = "beanstalkd-f0"
+	peerAsynq       = "asynq"
+	peerAsynqSync   = "asynq-always"
+	peerFaktory     = "faktory"
+	peerNATS        = "nats"
+	peerNATSAlways  = "nats-always"
 )
 
 // What an acknowledgement means, where several have it in common.
@@ -66,6 +67,7 @@ func entrants() []entrant {
 		{name: longshore, means: onDisk, of: func(b *Bench) contender { return server{b.on(Embedded)} }},
 		{name: longshoreNext, means: onDisk, of: func(b *Bench) contender { return nextServer{server{b.on(Embedded)}} }},
 		{name: longshoreOn, means: onDisk, postgres: true, of: func(b *Bench) contender { return server{b.on(Postgres)} }},
+		{name: longshoreOnNext, means: onDisk, postgres: true, of: func(b *Bench) contender { return nextServer{server{b.on(Postgres)}} }},
 		{name: peerCeiling, means: "nothing is kept", of: func(b *Bench) contender { return ceilingContender{b} }},
 		{name: peerDisk, means: onDisk, of: func(b *Bench) contender { return sessions{b, b.startDisk} }},
 		{name: peerRiver, means: onDisk, postgres: true, of: func(b *Bench) contender { return riverContender{b} }},
@@ -94,7 +96,7 @@ func Contenders() []string {
 func (b *Bench) contenders() []entrant {
 	chosen := b.Contenders
 	if len(chosen) == 0 && b.Store == Postgres {
-		chosen = []string{longshoreOn, peerRiver}
+		chosen = []string{longshoreOn, longshoreOnNext, peerRiver}
 	}
 	return slices.DeleteFunc(entrants(), func(e entrant) bool {
 		return len(chosen) > 0 && !slices.Contains(chosen, e.name)

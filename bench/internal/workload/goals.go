@@ -28,6 +28,7 @@ func (b *Bench) rivals() []rival {
 		{wake(longshore, "p50"), peerSynced, ahead},
 		{wake(longshore, "p50"), peerNATS, ahead},
 		{singly(longshoreOn), peerRiver, least(3)},
+		{singly(longshoreOnNext), peerRiver, least(3)},
 		{batches(longshoreOn), peerRiver, least(2.5)},
 		{wake(longshoreOn, "p50"), peerRiver, ahead},
 		{wake(longshoreOn, "p99"), peerRiver, ahead},
