@@ -1,7 +1,7 @@
 package oidc
 
 import (
-	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -66,11 +66,20 @@ func (a *Authenticator) Authenticate(r *http.Request) (*auth.Principal, error) {
 	if len(text) > maxToken || strings.Count(text, ".") != 2 {
 		return nil, bad("token is too long, or has not three parts")
 	}
+	sum, now := digest(sha256.Sum256([]byte(text))), a.options.Now()
+	if p := a.keys.known.Load().verified.find(sum, now); p != nil {
+		return p, nil
+	}
 	token, err := jwt.ParseSigned(text, a.signatures)
 	if err != nil || len(token.Headers) != 1 {
 		return nil, bad("token is malformed, or signed with an algorithm that is not allowed")
 	}
-	registered, claims, err := a.verify(r.Context(), token)
+	// The keys that it is checked with are those that it is remembered with, whatever they are by then.
+	known, err := a.keys.find(r.Context(), token.Headers[0].KeyID, token.Headers[0].Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	registered, claims, err := known.verify(token)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +90,9 @@ func (a *Authenticator) Authenticate(r *http.Request) (*auth.Principal, error) {
 	if !ok {
 		return nil, bad("token is for too many channels")
 	}
-	return &auth.Principal{Name: "oidc:" + registered.Subject, Scopes: a.scopes(claims), Channels: channels}, nil
+	p := &auth.Principal{Name: "oidc:" + registered.Subject, Scopes: a.scopes(claims), Channels: channels}
+	known.verified.add(sum, p, now, registered.Expiry.Time())
+	return p, nil
 }
 
 // bearer returns the bearer token of a request, if it is no API key. auth.ErrNoCredential if there is none.
@@ -107,13 +118,9 @@ func bearer(r *http.Request) (string, error) {
 	}
 }
 
-// verify returns the claims of a token that one of the issuer's keys signed.
-func (a *Authenticator) verify(ctx context.Context, token *jwt.JSONWebToken) (registered jwt.Claims, claims map[string]any, err error) {
-	header := token.Headers[0]
-	candidates, err := a.keys.find(ctx, header.KeyID, header.Algorithm)
-	if err != nil {
-		return registered, nil, err
-	}
+// verify returns the claims of a token that one of the keys signed.
+func (s *keySet) verify(token *jwt.JSONWebToken) (registered jwt.Claims, claims map[string]any, err error) {
+	candidates := s.among(token.Headers[0].KeyID, token.Headers[0].Algorithm)
 	if len(candidates) == 0 {
 		return registered, nil, bad("token names a key that the issuer does not have")
 	}

@@ -186,7 +186,12 @@ func open(tb testing.TB, options oidc.Options) *oidc.Authenticator {
 // ask authenticates a request with the token.
 func ask(tb testing.TB, a *oidc.Authenticator, token string) (*auth.Principal, error) {
 	tb.Helper()
+	return a.Authenticate(request(tb, token))
+}
+
+func request(tb testing.TB, token string) *http.Request {
+	tb.Helper()
 	r := httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/", http.NoBody)
 	r.Header.Set("Authorization", "Bearer "+token)
-	return a.Authenticate(r)
+	return r
 }

@@ -7,8 +7,10 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -42,25 +44,35 @@ type keys struct {
 
 	wake chan struct{} // has the goroutine fetch now; holds one
 
-	mu      sync.Mutex        // guards what follows
-	known   []jose.JSONWebKey // never changed in place
-	fetched bool              // known is what the issuer said
-	failed  bool              // the last fetch
-	began   time.Time         // the last fetch
-	round   chan struct{}     // of the fetch that is to come or under way: closed at its end; nil if there is none
-	waiting int               // for round
+	known atomic.Pointer[keySet] // never nil
+
+	mu      sync.Mutex    // guards what follows
+	fetched bool          // known is what the issuer said
+	failed  bool          // the last fetch
+	began   time.Time     // the last fetch
+	round   chan struct{} // of the fetch that is to come or under way: closed at its end; nil if there is none
+	waiting int           // for round
 
 	ctx    context.Context // ends with stop
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
+// keySet is the keys that an issuer has at one time, and the tokens that they were seen to have signed: a
+// token is checked again as soon as the issuer has other keys.
+type keySet struct {
+	keys     []jose.JSONWebKey // not changed
+	verified verified
+}
+
 func newKeys(o *Options) *keys {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &keys{
+	k := &keys{
 		issuer: o.Issuer, client: newClient(o.Transport), log: o.Logger, wake: make(chan struct{}, 1),
 		round: make(chan struct{}), ctx: ctx, cancel: cancel,
 	}
+	k.known.Store(new(keySet))
+	return k
 }
 
 func (k *keys) start() { k.done.Go(k.run) }
@@ -118,10 +130,12 @@ func (k *keys) renew() error {
 	if err != nil {
 		return err
 	}
-	if before := names(k.known); !k.fetched || before != names(found) {
+	// A key that is another one than before may have its id.
+	if !k.fetched || !reflect.DeepEqual(k.known.Load().keys, found) {
+		k.known.Store(&keySet{keys: found})
 		k.log.Info("the OIDC issuer has these keys", "issuer", k.issuer, "keys", names(found))
 	}
-	k.known, k.fetched = found, true
+	k.fetched = true
 	return nil
 }
 
@@ -134,27 +148,26 @@ func names(those []jose.JSONWebKey) string {
 	return strings.Join(ids, " ")
 }
 
-// find returns the keys that a token with a key's id may be signed with; all that fit the algorithm
-// if it names none. If there is none, the issuer is asked, unless that was done just before.
+// find returns the keys that have a key among them that a token may be signed with. If there is none, the
+// issuer is asked, unless that was done just before, and what it has is returned.
 // auth.ErrCannotTell if it does not answer.
-func (k *keys) find(ctx context.Context, id, algorithm string) ([]jose.JSONWebKey, error) {
-	if found := k.among(id, algorithm); len(found) > 0 {
-		return found, nil
+func (k *keys) find(ctx context.Context, id, algorithm string) (*keySet, error) {
+	if known := k.known.Load(); len(known.among(id, algorithm)) > 0 {
+		return known, nil
 	}
 	if err := k.refresh(ctx); err != nil {
 		return nil, err
 	}
-	return k.among(id, algorithm), nil
+	return k.known.Load(), nil
 }
 
-func (k *keys) among(id, algorithm string) []jose.JSONWebKey {
-	k.mu.Lock()
-	known := k.known
-	k.mu.Unlock()
+// among returns the keys that a token with a key's id may be signed with; all that fit the algorithm
+// if it names none.
+func (s *keySet) among(id, algorithm string) []jose.JSONWebKey {
 	var found []jose.JSONWebKey
-	for i := range known {
-		if (id == "" || known[i].KeyID == id) && fits(&known[i], algorithm) {
-			found = append(found, known[i])
+	for i := range s.keys {
+		if (id == "" || s.keys[i].KeyID == id) && fits(&s.keys[i], algorithm) {
+			found = append(found, s.keys[i])
 		}
 	}
 	return found
