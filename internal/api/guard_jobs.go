@@ -43,6 +43,12 @@ func (g *guard) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue
 	return g.added(ctx, added, asGiven(err, nobodys))
 }
 
+// EnqueuedOnce implements Queue.
+func (g *guard) EnqueuedOnce(ctx context.Context, once queue.Once) ([]queue.Enqueued, error) {
+	added, err := g.queue.EnqueuedOnce(ctx, once)
+	return g.added(ctx, added, err)
+}
+
 // admit says which channels new jobs are put into, and replaces dependencies that are foreign. It
 // returns what they were, by what they are now.
 func (g *guard) admit(ctx context.Context, jobs []queue.NewJob) (nobodys map[uuid.UUID]uuid.UUID, err error) {

@@ -190,6 +190,27 @@ func TestAChannelHasNoMoreJobsThanItsQuota(t *testing.T) {
 	e.create(`{"type":"t"}`)
 }
 
+func TestACallThatIsRepeatedIsAnsweredAsTheFirstThoughTheChannelIsFull(t *testing.T) {
+	t.Parallel()
+	for name, limits := range map[string]api.Limits{
+		"counted each time": {Jobs: 2}, "counted once in a while": {Jobs: 2, JobsKnown: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEngineEdge(t, api.Options{Limits: limits})
+			const jobs = `{"jobs":[{"type":"t"},{"type":"u"}]}`
+			first := e.with("POST", "/v1/jobs/batch", jobs, keyHeader, "a")
+			require.Equal(t, http.StatusCreated, first.status)
+			again := e.with("POST", "/v1/jobs/batch", jobs, keyHeader, "a")
+			require.Equal(t, http.StatusCreated, again.status)
+			require.Equal(t, first.json(t), again.json(t))
+			e.tooMuch(e.with("POST", "/v1/jobs/batch", jobs, keyHeader, "b"), http.StatusTooManyRequests, "quota-exceeded", "1")
+			e.problem(e.with("POST", "/v1/jobs/batch", `{"jobs":[{"type":"v"}]}`, keyHeader, "a"), http.StatusUnprocessableEntity, "idempotency-key-reused", "")
+			require.Len(t, e.send("GET", "/v1/jobs", "").json(t)["jobs"], 2)
+		})
+	}
+}
+
 func TestAQuotaIsOfTheChannelThatTheCredentialIsFor(t *testing.T) {
 	t.Parallel()
 	c := twoCallers()

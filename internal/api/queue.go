@@ -21,6 +21,10 @@ type Queue interface {
 	// ErrKeyInUse while the first call is under way; the errors of Enqueue.
 	EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
 
+	// EnqueuedOnce returns what EnqueueOnce has answered to the same once, as if it was called again;
+	// nil if the key is not known. ErrKeyReused; ErrKeyInUse while the first call is under way.
+	EnqueuedOnce(ctx context.Context, once queue.Once) ([]queue.Enqueued, error)
+
 	// DequeueBatch takes reports on leases, each with an outcome of its own, and leases up to
 	// request.Max jobs, in one change. If no job is ready it waits as Dequeue does, and then
 	// leases one; the end of ctx is no error, and the reports are taken before the wait. With

@@ -27,11 +27,15 @@ func (r rationed) Enqueue(ctx context.Context, jobs []queue.NewJob) (added []que
 	return r.Queue.Enqueue(ctx, jobs)
 }
 
-// EnqueueOnce implements Queue.
+// EnqueueOnce implements Queue. A call that was made before adds nothing, so that there need not be
+// room for it.
 func (r rationed) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) (added []queue.Enqueued, err error) {
-	wanted, err := r.reserve(ctx, jobs)
-	if err != nil {
-		return nil, err
+	wanted, full := r.reserve(ctx, jobs)
+	if full != nil {
+		if added, err = r.EnqueuedOnce(ctx, once); err == nil && added == nil {
+			err = full
+		}
+		return added, err
 	}
 	defer func() { r.release(wanted, err) }()
 	return r.Queue.EnqueueOnce(ctx, jobs, once)

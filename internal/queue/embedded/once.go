@@ -237,3 +237,23 @@ func (s *Store) EnqueueOnce(_ context.Context, jobs []queue.NewJob, once queue.O
 	defer end()
 	return s.enqueue(jobs, once)
 }
+
+// EnqueuedOnce returns what EnqueueOnce has answered to the same once; nil if it is not known, and
+// nothing was added then. ErrKeyReused, ErrKeyInUse.
+func (s *Store) EnqueuedOnce(_ context.Context, once queue.Once) ([]queue.Enqueued, error) {
+	end, err := s.underWay.Begin(once)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	entry, found, err := s.readOnce(once)
+	if err != nil || !found {
+		return nil, s.answer(err)
+	}
+	answer, err := s.enqueuedOf(&entry)
+	return answer, s.answer(err)
+}

@@ -28,6 +28,33 @@ func (s *Store) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue
 	return s.enqueue(ctx, jobs, once)
 }
 
+// EnqueuedOnce returns what EnqueueOnce has answered to the same once; nil if it is not known, and
+// nothing was added then. ErrKeyReused, ErrKeyInUse.
+func (s *Store) EnqueuedOnce(ctx context.Context, once queue.Once) (answer []queue.Enqueued, err error) {
+	end, err := s.underWay.Begin(once)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	var kept *keptCall
+	err = s.database(ctx, func(ctx context.Context) (err error) {
+		kept, err = findCall(ctx, s.pool, once)
+		return err
+	})
+	if err != nil || kept == nil {
+		return nil, err
+	}
+	err = s.change(ctx, func(c *change) (err error) {
+		answer, err = c.enqueuedOf(kept)
+		return err
+	})
+	return answer, err
+}
+
 func (s *Store) enqueue(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error) {
 	graph, err := queue.NewGraph(jobs)
 	if err != nil {

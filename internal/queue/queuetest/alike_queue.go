@@ -46,6 +46,10 @@ func (p *pairQueue) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once q
 	return ask(p.pair, "EnqueueOnce", func(q Queue, n naming) ([]queue.Enqueued, error) { return q.EnqueueOnce(ctx, n.jobs(jobs), once) })
 }
 
+func (p *pairQueue) EnqueuedOnce(ctx context.Context, once queue.Once) ([]queue.Enqueued, error) {
+	return ask(p.pair, "EnqueuedOnce", func(q Queue, _ naming) ([]queue.Enqueued, error) { return q.EnqueuedOnce(ctx, once) })
+}
+
 func (p *pairQueue) Dequeue(ctx context.Context, request queue.DequeueRequest) (queue.Lease, error) {
 	return ask(p.pair, "Dequeue", func(q Queue, _ naming) (queue.Lease, error) { return q.Dequeue(ctx, request) })
 }

@@ -30,6 +30,29 @@ var idempotencyTests = map[string]func(*testing.T, *fixture){
 		f.requireNothingReady(t, "work")
 		require.Len(t, f.list(t, 10), 2)
 	},
+	"what a call was answered is found by its key alone": func(t *testing.T, f *fixture) {
+		found, err := f.Queue().EnqueuedOnce(t.Context(), once("k", "1"))
+		require.NoError(t, err)
+		require.Nil(t, found)
+		jobs := []queue.NewJob{{Name: "a", Type: "work"}, {Type: "work", Needs: needs("a"), Delay: time.Minute}}
+		first := f.enqueueOnce(t, once("k", "1"), jobs...)
+		f.finish(t, f.dequeue(t, "work").Token, `1`)
+		f.Restart(t)
+		found, err = f.Queue().EnqueuedOnce(t.Context(), once("k", "1"))
+		require.NoError(t, err)
+		require.Equal(t, first, found)
+		plain := f.enqueueOnce(t, once("plain", "1"), queue.NewJob{Type: "work"})
+		found, err = f.Queue().EnqueuedOnce(t.Context(), once("plain", "1"))
+		require.NoError(t, err)
+		require.Equal(t, plain, found)
+		_, err = f.Queue().EnqueuedOnce(t.Context(), once("k", "2"))
+		require.ErrorIs(t, err, queue.ErrKeyReused)
+		f.Advance(KeysLast)
+		found, err = f.Queue().EnqueuedOnce(t.Context(), once("k", "2"))
+		require.NoError(t, err)
+		require.Nil(t, found, "it is forgotten")
+		require.Len(t, f.list(t, 10), 3)
+	},
 	"the answer is remembered over a restart": func(t *testing.T, f *fixture) {
 		jobs := []queue.NewJob{{Type: "work", Priority: 3, ExpiresAt: f.Now().Add(time.Hour)}, {Type: "work"}}
 		first := f.enqueueOnce(t, once("k", "1"), jobs...)

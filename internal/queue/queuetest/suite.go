@@ -26,6 +26,9 @@ type Queue interface {
 	// first call is under way. A call that was refused has not used its key, and a key is
 	// forgotten after its time: KeysLast.
 	EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
+	// EnqueuedOnce returns what EnqueueOnce has answered to the same once; nil if it is not known.
+	// ErrKeyReused, ErrKeyInUse.
+	EnqueuedOnce(ctx context.Context, once queue.Once) ([]queue.Enqueued, error)
 	// Fail ends a lease with a failure that its worker reports, and returns the state that its
 	// job is in then. Repeated and late reports are answered as by RequeueOrFinishJob.
 	Fail(ctx context.Context, token uuid.UUID, failure queue.Failure) (queue.State, error)
