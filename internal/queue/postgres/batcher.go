@@ -10,9 +10,6 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// batchSize is how much one statement takes of what has gathered, at most.
-const batchSize = 500
-
 // batcher holds the calls of one kind that wait for the next round, which answers all of them with
 // one statement.
 //
@@ -21,10 +18,11 @@ type batcher[Call, Answer any] struct {
 	rounds *rounds
 	// prepare makes the statement that answers calls.
 	prepare func(calls []Call) (prepared[Answer], error)
-	size    func(*Call) int // how much of batchSize a call is; nil for 1
+	size    func(*Call) int // how much of a round a call is; nil for 1
 
-	mu      sync.Mutex // guards waiting
+	mu      sync.Mutex // guards what follows
 	waiting []*batched[Call, Answer]
+	sum     int // the size of what waits
 }
 
 // prepared is a statement, and what it answers.
@@ -56,8 +54,23 @@ func (b *batcher[Call, Answer]) add(call Call) *batched[Call, Answer] {
 	mine := &batched[Call, Answer]{call: call, done: make(chan struct{})}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, mine)
+	b.sum += b.sizeOf(&mine.call)
 	b.mu.Unlock()
 	return mine
+}
+
+// gathered is the size of what waits.
+func (b *batcher[Call, Answer]) gathered() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sum
+}
+
+func (b *batcher[Call, Answer]) sizeOf(call *Call) int {
+	if b.size == nil {
+		return 1
+	}
+	return b.size(call)
 }
 
 // take removes some calls from those that wait, and makes a part of a round of them; nil if there
@@ -74,14 +87,11 @@ func (b *batcher[Call, Answer]) cut() []*batched[Call, Answer] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, size := 0, 0
-	for n < len(b.waiting) && (n == 0 || size < batchSize) {
-		if b.size == nil {
-			size++
-		} else {
-			size += b.size(&b.waiting[n].call)
-		}
+	for n < len(b.waiting) && (n == 0 || size < b.rounds.store.limits.round) {
+		size += b.sizeOf(&b.waiting[n].call)
 		n++
 	}
+	b.sum -= size
 	some := b.waiting[:n:n]
 	if b.waiting = b.waiting[n:]; len(b.waiting) == 0 {
 		b.waiting = nil

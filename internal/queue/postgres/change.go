@@ -94,7 +94,7 @@ func (s *Store) tryChange(ctx context.Context, do func(c *change) error) error {
 			return err
 		})
 	})
-	s.claims.noticeAll(c.passedOver(err), 1)
+	s.claims.noticeAll(c.passedOver(err), false)
 	if err != nil {
 		s.tail.doubt(err)
 		return err

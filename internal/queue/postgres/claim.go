@@ -232,7 +232,7 @@ func (s *Store) findFronts(ctx context.Context) error {
 		return rows.Err()
 	})
 	if err == nil {
-		s.claims.noticeAll(found, many)
+		s.claims.noticeAll(found, true)
 	}
 	return err
 }

@@ -174,9 +174,9 @@ func (d *dispatcher) remove(w *waiter) {
 	}
 }
 
-// noticeAll takes notice of jobs that are ready, and has those look who wait for them. each is how
-// many jobs there may be for each that is named.
-func (d *dispatcher) noticeAll(changes []changed, each int) {
+// noticeAll takes notice of jobs that are ready, and has those look who wait for them; others tells that
+// there may be more behind each.
+func (d *dispatcher) noticeAll(changes []changed, others bool) {
 	ready := false
 	for i := range changes {
 		c := &changes[i]
@@ -190,7 +190,7 @@ func (d *dispatcher) noticeAll(changes []changed, each int) {
 		}
 		ready = true
 		d.mu.Lock()
-		d.fronts.notice(lane, c.lane, c.rank, c.place, each)
+		d.fronts.notice(lane, c.lane, c.rank, c.place, others)
 		d.highest = max(d.highest, c.place)
 		for g := range d.byLane[lane] {
 			g.dirty = true
@@ -214,16 +214,17 @@ type roundOf struct {
 // claimPart is the part of a round that claims.
 type claimPart struct {
 	dispatcher *dispatcher
+	round      *round
 	groups     []*roundOf
 }
 
 // take returns the claims of a round that adds jobs as well; nil if there are none.
-func (d *dispatcher) take(added *addJobsPart) *claimPart {
+func (d *dispatcher) take(added *addJobsPart, in *round) *claimPart {
 	groups := d.begin(added)
 	if len(groups) == 0 {
 		return nil
 	}
-	return &claimPart{dispatcher: d, groups: groups}
+	return &claimPart{dispatcher: d, round: in, groups: groups}
 }
 
 func (p *claimPart) queue(batch *pgx.Batch, number int16) {
@@ -265,7 +266,7 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	var unsure []*roundOf
 	for _, g := range p.groups {
 		d.store.applyGrants(ctx, g.order.grants)
-		isUnsure, isLeft := d.give(g)
+		isUnsure, isLeft := d.give(g, p.round.overlaps.Load())
 		left = append(left, isLeft...)
 		if isUnsure {
 			unsure = append(unsure, g)
@@ -308,6 +309,9 @@ func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 			if part.order.most >= limit {
 				break
 			}
+			if w.claims { // another round does it
+				continue
+			}
 			w.claims = true
 			part.waiters = append(part.waiters, w)
 			part.order.want(min(w.want, limit-part.order.most), w.worker, w.once)
@@ -330,9 +334,9 @@ func (d *dispatcher) expect(added *addJobsPart) {
 	}
 }
 
-// give hands out what was claimed. It tells whether somebody has to look again who did not get
-// anything, and returns what nobody is there for any more.
-func (d *dispatcher) give(part *roundOf) (unsure bool, left []grant) {
+// give hands out what was claimed; overlaps tells that another round was under way. It tells whether
+// somebody has to look again who did not get anything, and returns what nobody is there for any more.
+func (d *dispatcher) give(part *roundOf, overlaps bool) (unsure bool, left []grant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g, grants := part.group, part.order.grants
@@ -364,6 +368,11 @@ func (d *dispatcher) give(part *roundOf) (unsure bool, left []grant) {
 			g.dirty = true // there may be others
 			return false, left
 		}
+	}
+	if overlaps && (short || g.hasUnaware(part.began)) {
+		g.dirty = true // for when that one is over: what was missed may be what it had locked, or added
+		d.store.rounds.kick()
+		return false, left
 	}
 	if d.store.isAlone() {
 		// Nobody else has locked anything, or made anything ready that is not known here.

@@ -8,7 +8,7 @@
 // There are two ways to change a job. The common ones - to enqueue a job that depends on nothing,
 // to claim one, to finish one that nobody depends on, a heartbeat - go in rounds (rounds.go): a
 // statement of each kind for all callers of this server that gathered while the round before was
-// under way. They skip every row that somebody else has locked, and never wait for one. All else is a change
+// under way, or a second round beside it where there is enough for one. They skip every row that somebody else has locked, and never wait for one. All else is a change
 // (change.go): one transaction that holds the database's one lock of its kind, reads the jobs in
 // question, asks the rules of package queue, and writes what they say. So there is one of those at
 // a time, it waits for statements that wait for nobody, and no two transactions can wait for each

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"math"
+	"slices"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -11,6 +12,8 @@ const (
 	none = math.MaxInt64
 	// many is how many jobs there may be where nobody has counted.
 	many = math.MaxInt32
+	// mostCounted is how many are counted of those that become ready between two claims.
+	mostCounted = 4 * claimSize
 )
 
 // front is what this server knows of where the ready jobs of one lane begin.
@@ -24,26 +27,70 @@ type front struct {
 // consumed before them is never looked at again: in a table where jobs come and go, the front of a
 // line is a field of dead rows, which nothing can sweep while an old transaction is open anywhere.
 type lineFront struct {
-	floor int64 // as the last claim left it
-	most  int   // from there on, as the last claim left it
-	fresh int64 // the lowest place that became ready since that claim began; none if there is none
-	came  int   // how many became ready since
-	claim int   // how many claims have begun
+	floor int64 // as claims left it
+	most  int   // from there on, as claims left it
+	// What became ready since the newest claim began, and was not claimed:
+	fresh  int64              // below which there is nothing of it; none if there is nothing
+	came   map[int64]struct{} // their places
+	more   bool               // there may be others
+	begun  int                // how many claims have begun
+	claims []*lineClaim       // those under way
 	// expected is how many become ready in the round that is about to be made, before its claim.
 	expected int
 }
 
 // isEmpty reports whether there is no ready job for sure.
-func (l *lineFront) isEmpty() bool { return l.most+l.came+l.expected == 0 }
+func (l *lineFront) isEmpty() bool { return l.most+l.expected == 0 && l.fresh == none }
+
+// lineClaim is a claim that looks in a line. What is committed while it is under way may stand before
+// what it finds.
+type lineClaim struct {
+	line   *lineFront
+	number int
+	floor  int64 // where it looks from
+	// unseen is below all that became known to be ready since, and that a later claim looks for.
+	unseen int64
+}
+
+// begin begins a claim in the line.
+func (l *lineFront) begin() *lineClaim {
+	for _, c := range l.claims {
+		c.unseen = min(c.unseen, l.fresh)
+	}
+	if l.most = min(l.most+len(l.came), many); l.more {
+		l.most = many
+	}
+	l.floor, l.fresh, l.came, l.more = min(l.floor, l.fresh), none, nil, false
+	l.begun++
+	c := &lineClaim{line: l, number: l.begun, floor: l.floor, unseen: none}
+	l.claims = append(l.claims, c)
+	return c
+}
+
+// end ends a claim that has found jobs up to a place, the last one; 0 if it has found none.
+func (c *lineClaim) end(last int64) {
+	l := c.line
+	l.claims = slices.DeleteFunc(l.claims, func(other *lineClaim) bool { return other == c })
+	if last > 0 {
+		l.floor = max(l.floor, min(last+1, c.unseen))
+	}
+}
 
 // fronts are guarded by dispatcher.mu.
 type fronts map[queue.Lane]*front
 
-// notice takes notice of a job that is ready, and of how many there may be from there on.
-func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, most int) {
+// notice takes notice of a job that is ready; others tells that there may be more from there on.
+func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, others bool) {
 	l := f.line(lane, number, rank)
 	l.fresh = min(l.fresh, place)
-	l.came = min(l.came+most, many)
+	if l.more = l.more || others || len(l.came) == mostCounted; l.more {
+		l.came = nil
+		return
+	}
+	if l.came == nil {
+		l.came = make(map[int64]struct{})
+	}
+	l.came[place] = struct{}{}
 }
 
 func (f fronts) line(lane queue.Lane, number int32, rank int16) *lineFront {
@@ -65,8 +112,7 @@ type searched struct {
 	lanes  []int32
 	ranks  []int16
 	floors []int64
-	lines  []*lineFront
-	claims []int
+	claims []*lineClaim
 	most   int // how many ready jobs there are at most
 }
 
@@ -89,11 +135,9 @@ func (f fronts) search(lanes []queue.Lane) (in searched) {
 			if l.isEmpty() {
 				continue
 			}
-			l.floor, l.fresh = min(l.floor, l.fresh), none
-			l.most, l.came = min(l.most+l.came, many), 0
+			c := l.begin()
 			in.lanes, in.ranks = append(in.lanes, at.number), append(in.ranks, rank)
-			l.claim++
-			in.floors, in.lines, in.claims = append(in.floors, l.floor), append(in.lines, l), append(in.claims, l.claim)
+			in.floors, in.claims = append(in.floors, c.floor), append(in.claims, c)
 			in.most = min(in.most+l.most+l.expected, many)
 			l.expected = 0
 		}
@@ -101,28 +145,31 @@ func (f fronts) search(lanes []queue.Lane) (in searched) {
 	return in
 }
 
-// claimed takes notice of what the claim has found in its lines.
+// claimed takes notice of what the claim has found in its lines, and ends it.
 func (in *searched) claimed(grants []grant) {
-	for k, l := range in.lines {
+	for k, c := range in.claims {
+		last := int64(0)
 		for i := range grants {
 			if in.lanes[k] == grants[i].lane && in.ranks[k] == grants[i].rank {
-				l.claimed(grants[i].place)
+				last = max(last, grants[i].place)
+				c.line.claimed(grants[i].place)
 			}
 		}
+		c.end(last)
 	}
 }
 
 // claimed takes notice that a job was claimed, which may have become ready in the same round.
 func (l *lineFront) claimed(place int64) {
-	l.floor = max(l.floor, place+1)
-	switch {
-	case place >= l.fresh && l.came < many:
-		l.came--
-		if l.came == 0 {
-			l.fresh = none
+	if _, is := l.came[place]; !is {
+		if l.most < many {
+			l.most = max(l.most-1, 0)
 		}
-	case l.most < many:
-		l.most = max(l.most-1, 0)
+		return
+	}
+	delete(l.came, place)
+	if len(l.came) == 0 {
+		l.fresh = none
 	}
 }
 
@@ -130,8 +177,9 @@ func (l *lineFront) claimed(place int64) {
 // ready job of each line, by lane and rank. It tells whether there is one, which somebody else had
 // locked, or that came meanwhile.
 func (in *searched) drained(firsts map[line]int64) (left bool) {
-	for k, l := range in.lines {
-		if l.claim != in.claims[k] {
+	for k, c := range in.claims {
+		l := c.line
+		if l.begun != c.number {
 			continue // another claim has begun since
 		}
 		if first, found := firsts[line{in.lanes[k], in.ranks[k]}]; found {
@@ -145,8 +193,9 @@ func (in *searched) drained(firsts map[line]int64) (left bool) {
 
 // undo forgets that there was a claim: nobody knows what it took.
 func (in *searched) undo() {
-	for k, l := range in.lines {
-		l.fresh, l.came = min(l.fresh, in.floors[k]), many
+	for _, c := range in.claims {
+		c.end(0)
+		c.line.fresh, c.line.came, c.line.more = min(c.line.fresh, c.floor), nil, true
 	}
 }
 

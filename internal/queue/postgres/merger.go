@@ -7,6 +7,9 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
+// batchSize is how much of what has gathered goes together at most.
+const batchSize = 500
+
 // merger merges calls into changes: while one is made others gather, and go together with the next
 // one. There is one change at a time in the whole database anyway.
 //

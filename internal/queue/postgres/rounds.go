@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,12 +13,24 @@ import (
 // next one, a statement for each kind, in one transaction with one sync. A caller that is alone
 // waits for nobody.
 //
-// One round is under way at a time. Rejected: several, or one for each kind. The database works for
-// each statement about as long as for a dozen jobs in it, so that more rounds of fewer callers are
-// slower for everybody.
+// One round is under way at a time, and a second one where that much has gathered that it is a full
+// one. Rejected: more of them, or one for each kind. The database works for each statement about as long
+// as for a dozen jobs in it, so that more rounds of fewer callers are slower for everybody.
 type rounds struct {
 	store *Store
 	wake  chan struct{} // holds a token if there is something to do
+}
+
+// roundsAtOnce is how many rounds are under way at most. One keeps one process of the database busy,
+// which nothing is added to while the answers of the round are on their way to the callers.
+const roundsAtOnce = 2
+
+// round is one transaction.
+type round struct {
+	parts []part
+	// overlaps tells that another one was under way while it was: what it did not see or get may be
+	// that one's.
+	overlaps atomic.Bool
 }
 
 // part is what a round does of one kind.
@@ -46,22 +59,50 @@ func (r *rounds) kick() {
 
 // runUntil makes rounds until ctx ends.
 func (r *rounds) runUntil(ctx context.Context) {
+	ended := make(chan *round, roundsAtOnce)
+	underWay := make(map[*round]struct{}, roundsAtOnce)
+	defer func() {
+		for range underWay {
+			<-ended
+		}
+	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.wake:
+		case one := <-ended:
+			delete(underWay, one)
 		}
-		if parts := r.gather(); len(parts) > 0 {
-			r.run(ctx, parts)
+		for len(underWay) == 0 || len(underWay) < roundsAtOnce && r.isFull() {
+			next := r.gather()
+			if len(next.parts) == 0 {
+				break
+			}
+			for other := range underWay {
+				other.overlaps.Store(true)
+				next.overlaps.Store(true)
+			}
+			underWay[next] = struct{}{}
+			go func() {
+				r.run(ctx, next.parts)
+				ended <- next
+			}()
 		}
 	}
 }
 
+// isFull reports whether what has gathered is as much as one round takes.
+func (r *rounds) isFull() bool {
+	size := r.store.limits.round
+	return r.store.enqueues.gathered() >= size || r.store.finishes.gathered() >= size
+}
+
 // gather returns what there is to do. Claims come last, so that they find what the others make
 // ready.
-func (r *rounds) gather() (parts []part) {
-	s := r.store
+func (r *rounds) gather() *round {
+	s, next := r.store, new(round)
+	var parts []part
 	if p := s.finishes.take(); p != nil {
 		parts = append(parts, p)
 	}
@@ -73,10 +114,11 @@ func (r *rounds) gather() (parts []part) {
 		parts = append(parts, p)
 		added, _ = p.work.(*addJobsPart)
 	}
-	if p := s.claims.take(added); p != nil {
+	if p := s.claims.take(added, next); p != nil {
 		parts = append(parts, p)
 	}
-	return parts
+	next.parts = parts
+	return next
 }
 
 func (r *rounds) run(ctx context.Context, parts []part) {

@@ -86,6 +86,8 @@ type Store struct {
 type limits struct {
 	// dueStep is how many jobs that fall due are changed at once.
 	dueStep int
+	// round is how much of each kind a round takes, at most; and then another one begins.
+	round int
 	// levels is how many levels of a graph are read one by one, before all below is read.
 	levels int
 	// silence is how long no server must have been heard of for leases to get a fresh beat, in seconds:
@@ -100,7 +102,7 @@ type limits struct {
 }
 
 func defaultLimits() limits {
-	return limits{dueStep: 1000, levels: 16, silence: 3, eventsKept: 1 << 16, schema: Version, closing: 5 * time.Second}
+	return limits{dueStep: 1000, round: batchSize, levels: 16, silence: 3, eventsKept: 1 << 16, schema: Version, closing: 5 * time.Second}
 }
 
 // Open opens the queue in a database, whose schema Migrate has made. dsn is a URL or a keyword

@@ -123,6 +123,46 @@ var concurrencyTests = map[string]func(*testing.T, *fixture){
 			})
 		}
 	},
+	"who has added jobs is never told that there are none": func(t *testing.T, f *fixture) {
+		types := []string{"a", "b"}
+		var group errgroup.Group
+		for caller := range 24 {
+			group.Go(func() error {
+				request := queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: types}}
+				for round := range 12 {
+					jobs := make([]queue.NewJob, 1+(caller+round)%4)
+					for i := range jobs {
+						jobs[i] = queue.NewJob{Type: types[i%2], Priority: (caller + i) % 2}
+					}
+					if caller%3 == 0 { // which takes another way
+						jobs[0].UniqueKey = fmt.Sprint(caller, round)
+					}
+					if _, err := f.Queue().Enqueue(t.Context(), jobs); err != nil {
+						return err
+					}
+					for left := len(jobs); left > 0; left -= len(request.Reports) {
+						request.Max = left
+						answer, err := f.Queue().DequeueBatch(now(), request)
+						if err != nil {
+							return err
+						}
+						if len(answer.Leases) == 0 {
+							return fmt.Errorf("caller %d was told that there is nothing, where %d were left of what it had added", caller, left)
+						}
+						request.Reports = nil
+						for i := range answer.Leases {
+							request.Reports = append(request.Reports, done(answer.Leases[i].Token))
+						}
+					}
+				}
+				return nil
+			})
+		}
+		require.NoError(t, group.Wait())
+		page, err := f.Queue().Queues(t.Context(), queue.LaneListing{Limit: queue.MaxPage})
+		require.NoError(t, err)
+		require.Zero(t, page.Total[queue.Pending])
+	},
 	"a graph drains under many workers": func(t *testing.T, f *fixture) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
