@@ -200,8 +200,14 @@ type APIKey struct {
 
 	// LastUsedAt To within a minute or two; left out if it has not been used.
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
-	Name       string     `json:"name"`
-	Scopes     []string   `json:"scopes"`
+
+	// MaxWaiting Calls that wait at the same time; left out if the server's limit holds.
+	MaxWaiting *int   `json:"max_waiting,omitempty"`
+	Name       string `json:"name"`
+
+	// RateLimit Requests a second; left out if the server's limit holds.
+	RateLimit *float64 `json:"rate_limit,omitempty"`
+	Scopes    []string `json:"scopes"`
 }
 
 // APIKeyList defines model for APIKeyList.
@@ -312,9 +318,15 @@ type CreatedAPIKey struct {
 	Id        string     `json:"id"`
 
 	// Key What is sent as a bearer token. Keep it secret.
-	Key    string   `json:"key"`
-	Name   string   `json:"name"`
-	Scopes []string `json:"scopes"`
+	Key string `json:"key"`
+
+	// MaxWaiting Calls that wait at the same time; left out if the server's limit holds.
+	MaxWaiting *int   `json:"max_waiting,omitempty"`
+	Name       string `json:"name"`
+
+	// RateLimit Requests a second; left out if the server's limit holds.
+	RateLimit *float64 `json:"rate_limit,omitempty"`
+	Scopes    []string `json:"scopes"`
 }
 
 // CreatedJob defines model for CreatedJob.
@@ -1314,8 +1326,16 @@ type NewAPIKey struct {
 	// ExpiresInSeconds How long the key is good; for ever when left out.
 	ExpiresInSeconds *float64 `json:"expires_in_seconds,omitempty"`
 
+	// MaxWaiting How many calls with the key may wait at the same time, in place of the server's
+	// `--max-waiting-per-credential`. Who is not for all channels cannot set it: a key that they make has their own.
+	MaxWaiting *int `json:"max_waiting,omitempty"`
+
 	// Name Who is to have the key. It stands in the log, as the principal `key:<name>`.
 	Name string `json:"name"`
+
+	// RateLimit How many requests a second may be made with the key, in place of the server's `--rate-limit`. Who is not for all
+	// channels cannot set it: a key that they make has their own.
+	RateLimit *float64 `json:"rate_limit,omitempty"`
 
 	// Scopes What the key is for, of `enqueue`, `work`, `read` and `admin`.
 	Scopes []string `json:"scopes"`

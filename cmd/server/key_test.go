@@ -52,8 +52,9 @@ func TestKeysOfAStore(t *testing.T) {
 		require.NoDirExists(t, store)
 	}
 	first, firstID, stdout := makeKey(t, "--store", store, "--name=ci", "--scope=work", "--scope", "enqueue", "--channel", "a,b", "--expires-in=1h")
-	require.Contains(t, stdout, "API key "+firstID+" of ci, for the scopes enqueue,work on the channels a,b, expires: 2")
-	second, _, _ := makeKey(t, "--store", store, "--name=ci", "--scope=work", "--channel=b", "--channel=a")
+	require.Contains(t, stdout, "API key "+firstID+" of ci, for the scopes enqueue,work on the channels a,b, limits: (server's), expires: 2")
+	second, _, _ := makeKey(t, "--store", store, "--name=ci", "--scope=work", "--channel=b", "--channel=a",
+		"--rate-limit=2.5", "--max-waiting=7")
 	code, stdout, stderr := key(t, []string{"create", "--store", store, "--name=ci", "--scope=work", "--channel=b", "--channel=a"})
 	require.Equal(t, cli.ExitFailed, code)
 	require.Empty(t, stdout)
@@ -67,8 +68,9 @@ func TestKeysOfAStore(t *testing.T) {
 	require.Equal(t, cli.ExitClean, code)
 	lines := strings.Split(stdout, "\n")
 	require.Len(t, lines, 4)
-	require.Regexp(t, `^ID +NAME +SCOPES +CHANNELS +CREATED +EXPIRES +LAST USED$`, lines[0])
-	require.Regexp(t, "^"+firstID+` +ci +enqueue,work +a,b +2\S+Z +2\S+Z +never$`, lines[1])
+	require.Regexp(t, `^ID +NAME +SCOPES +CHANNELS +LIMITS +CREATED +EXPIRES +LAST USED$`, lines[0])
+	require.Regexp(t, "^"+firstID+` +ci +enqueue,work +a,b +\(server's\) +2\S+Z +2\S+Z +never$`, lines[1])
+	require.Regexp(t, ` a,b +2.5/s,7 waiting +2`, lines[2])
 	for _, secret := range []string{first, second} {
 		require.NotContains(t, stdout, secret[21:])
 	}
@@ -112,6 +114,8 @@ func TestBadUsageOfKeys(t *testing.T) {
 		{[]string{"create", "--name=a", "--scope=root"}, `--scope there is no scope "root"`},
 		{[]string{"create", "--name=a", "--scope=read", "--channel=*"}, "--channel[0] must be"},
 		{[]string{"create", "--name=a", "--scope=read", "--expires-in=-1s"}, "--expires-in must be"},
+		{[]string{"create", "--name=a", "--scope=read", "--rate-limit=-1"}, "--rate-limit must be"},
+		{[]string{"create", "--name=a", "--scope=read", "--max-waiting=-1"}, "--max-waiting must be"},
 		{[]string{"create", "--name=a", "--scope=read", "--store=memory"}, "--store"},
 		{[]string{"list", "--store="}, "--store"},
 		{[]string{"revoke"}, "<id>"},

@@ -120,7 +120,7 @@ func newKey(b *testing.B) (known auth.Authenticator, key string) {
 	}
 	b.Cleanup(func() { _ = store.Close() })
 	authenticator, secret := apikey.New(store, apikey.Options{}), apikey.Generate()
-	prepared, err := apikey.Prepare(secret, "bench", []string{"enqueue"}, []string{"default"}, 0)
+	prepared, err := apikey.Prepare(secret, queue.NewAPIKey{Name: "bench", Scopes: []string{"enqueue"}, Channels: []string{"default"}})
 	if err == nil {
 		err = authenticator.Start(b.Context())
 	}

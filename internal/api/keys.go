@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -50,9 +51,16 @@ func keysOf(q Queue, options *Options) Keys {
 // CreateKey answers POST /v1/admin/keys.
 func (a *API) CreateKey(ctx context.Context, request oapi.CreateKeyRequestObject) (oapi.CreateKeyResponseObject, error) {
 	given := request.Body
-	var channels []string
+	wanted := queue.NewAPIKey{Name: given.Name, Scopes: given.Scopes, Lifetime: bound(given.ExpiresInSeconds)}
 	if given.Channels != nil {
-		channels = *given.Channels
+		wanted.Channels = *given.Channels
+	}
+	// The domain takes 0 for none: it becomes what it refuses.
+	if given.RateLimit != nil {
+		wanted.Limits.Rate = cmp.Or(*given.RateLimit, -1)
+	}
+	if given.MaxWaiting != nil {
+		wanted.Limits.Waiting = cmp.Or(*given.MaxWaiting, -1)
 	}
 	// The secret is not kept, so that a repeated call cannot be answered the same; but its key has the
 	// same id, which is refused.
@@ -60,7 +68,7 @@ func (a *API) CreateKey(ctx context.Context, request oapi.CreateKeyRequestObject
 	if once.Given() {
 		secret = apikey.GenerateOnce(once.Key)
 	}
-	add, err := apikey.Prepare(secret, given.Name, given.Scopes, channels, bound(given.ExpiresInSeconds))
+	add, err := apikey.Prepare(secret, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +83,12 @@ func (a *API) CreateKey(ctx context.Context, request oapi.CreateKeyRequestObject
 	view := keyView(&key, false)
 	return oapi.CreateKey201JSONResponse{
 		Id: view.Id, Name: view.Name, Scopes: view.Scopes, Channels: view.Channels, CreatedAt: view.CreatedAt, ExpiresAt: view.ExpiresAt,
-		Key: secret.Text(),
+		RateLimit: view.RateLimit, MaxWaiting: view.MaxWaiting, Key: secret.Text(),
 	}, nil
 }
 
-// mayGrant refuses a key that may do what the credential may not that is to make it.
+// mayGrant refuses a key that may do what the credential may not that is to make it. Limits are for
+// those to set who are for all channels: the others hand on their own.
 func mayGrant(ctx context.Context, add *queue.NewAPIKey) error {
 	p := auth.PrincipalOf(ctx)
 	if p == nil {
@@ -102,7 +111,25 @@ func mayGrant(ctx context.Context, add *queue.NewAPIKey) error {
 			detail: "a key is for no more than the credential that makes it, which is not for every channel that the key is to be for",
 		}
 	}
+	if p.Channels.All() {
+		return nil
+	}
+	if add.Limits != (queue.APIKeyLimits{}) {
+		return &requestError{
+			code: codeChannelForbidden, field: fieldOfLimit(add.Limits),
+			detail: "only a credential that is for all channels sets the limits of a key; leave them out, and the key has those of the credential that makes it",
+		}
+	}
+	add.Limits = queue.APIKeyLimits{Rate: p.Limits.RequestsPerSecond, Waiting: p.Limits.Waiting}
 	return nil
+}
+
+// fieldOfLimit is the first field of those that set limits.
+func fieldOfLimit(limits queue.APIKeyLimits) string {
+	if limits.Rate != 0 {
+		return "rate_limit"
+	}
+	return "max_waiting"
 }
 
 // covers reports whether channels of a key, of which none are all, are among those of a credential.
@@ -221,6 +248,12 @@ func keyView(k *queue.APIKey, expired bool) oapi.APIKey {
 	}
 	if len(k.Channels) > 0 {
 		view.Channels = &k.Channels
+	}
+	if k.Limits.Rate != 0 {
+		view.RateLimit = &k.Limits.Rate
+	}
+	if k.Limits.Waiting != 0 {
+		view.MaxWaiting = &k.Limits.Waiting
 	}
 	return view
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/auth"
 	"github.com/longshore-queue/longshore/internal/auth/apikey"
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // newKeysEdge is a server that asks for the API keys of its store.
@@ -20,7 +21,7 @@ func newKeysEdge(t *testing.T) (e *edge, boss string) {
 	require.NoError(t, keys.Start(t.Context()))
 	t.Cleanup(keys.Stop)
 	secret := apikey.Generate()
-	add, err := apikey.Prepare(secret, "boss", []string{"enqueue", "work", "read", "admin"}, nil, 0)
+	add, err := apikey.Prepare(secret, queue.NewAPIKey{Name: "boss", Scopes: []string{"enqueue", "work", "read", "admin"}})
 	require.NoError(t, err)
 	_, err = keys.CreateAPIKey(t.Context(), add)
 	require.NoError(t, err)
@@ -152,6 +153,38 @@ func TestAKeyIsForNoMoreThanTheCredentialThatMakesIt(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, e.do(as(some, "DELETE", path+"/"+ownID, "")).status)
 }
 
+func TestAKeyHasTheLimitsThatItWasMadeWith(t *testing.T) {
+	t.Parallel()
+	e, boss := newKeysEdge(t)
+	id, key := e.makeKey(boss, `{"name":"slow","scopes":["read","work"],"rate_limit":0.001,"max_waiting":3}`)
+	var seen map[string]any
+	for _, one := range e.do(as(boss, "GET", "/v1/admin/keys", "")).json(t)["keys"].([]any) {
+		if fields := one.(map[string]any); fields["id"] == id {
+			seen = fields
+		} else {
+			require.NotContains(t, fields, "rate_limit")
+			require.NotContains(t, fields, "max_waiting")
+		}
+	}
+	require.Equal(t, 0.001, seen["rate_limit"])
+	require.Equal(t, 3.0, seen["max_waiting"])
+	require.Equal(t, http.StatusOK, e.do(as(key, "GET", "/v1/queues", "")).status)
+	e.problem(e.do(as(key, "GET", "/v1/queues", "")), 429, "rate-limited", "")
+	require.Equal(t, http.StatusOK, e.do(as(boss, "GET", "/v1/queues", "")).status)
+}
+
+func TestAKeyOfSomebodyForSomeChannelsHasTheirLimits(t *testing.T) {
+	t.Parallel()
+	e, boss := newKeysEdge(t)
+	_, some := e.makeKey(boss, `{"name":"some","scopes":["admin"],"channels":["a","b"],"rate_limit":1000,"max_waiting":4}`)
+	for field, body := range map[string]string{"rate_limit": `"rate_limit":1`, "max_waiting": `"max_waiting":1`} {
+		e.problem(e.do(as(some, "POST", "/v1/admin/keys", `{"name":"x","scopes":["admin"],"channels":["a"],`+body+`}`)), 403, "channel-forbidden", field)
+	}
+	made := e.do(as(some, "POST", "/v1/admin/keys", `{"name":"own","scopes":["admin"],"channels":["a"]}`)).json(t)
+	require.Equal(t, 1000.0, made["rate_limit"])
+	require.Equal(t, 4.0, made["max_waiting"])
+}
+
 func TestAnIdempotencyKeyMakesOneKey(t *testing.T) {
 	t.Parallel()
 	e, boss := newKeysEdge(t)
@@ -188,6 +221,10 @@ func TestBadKeysAreNotMade(t *testing.T) {
 		`{"name":"a","scopes":["read"],"channels":["a","*"]}`:      "channels[1]",
 		`{"name":"a","scopes":["read"],"expires_in_seconds":0}`:    "expires_in_seconds",
 		`{"name":"a","scopes":["read"],"expires_in_seconds":1e99}`: "expires_in_seconds",
+		`{"name":"a","scopes":["read"],"rate_limit":0}`:            "rate_limit",
+		`{"name":"a","scopes":["read"],"rate_limit":1e7}`:          "rate_limit",
+		`{"name":"a","scopes":["read"],"max_waiting":0}`:           "max_waiting",
+		`{"name":"a","scopes":["read"],"max_waiting":1.5}`:         "max_waiting",
 	} {
 		e.problem(e.send("POST", "/v1/admin/keys", body), 400, "invalid-request", field)
 	}

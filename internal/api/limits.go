@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -12,10 +13,10 @@ import (
 
 // Limits bound how much callers may do. The zero value of each field is no bound.
 type Limits struct {
-	// RequestsPerSecond is how often each principal may call.
+	// RequestsPerSecond is how often each principal may call that has no limit of its own.
 	RequestsPerSecond float64
 	// Waiting is how many calls may wait at the same time, and WaitingEach how many of each
-	// principal.
+	// principal that has no limit of its own.
 	Waiting     int
 	WaitingEach int
 	// Jobs is how many jobs each channel may have that are not over. What the queue says of that is
@@ -35,16 +36,17 @@ const (
 
 // bounds are what Limits come to.
 type bounds struct {
-	rates   *limit.Rates // nil if there is no bound
+	each    auth.Limits // of principals, unless they have their own
+	rates   *limit.Rates
 	waiting *limit.Waiting
 	quota   *limit.Quota // nil if there is no bound
 	memory  *limit.Memory
 }
 
 func newBounds(limits Limits, q Queue) bounds {
-	b := bounds{waiting: limit.NewWaiting(limits.Waiting, limits.WaitingEach), memory: limits.Memory}
-	if limits.RequestsPerSecond > 0 {
-		b.rates = limit.NewRates(limits.RequestsPerSecond)
+	b := bounds{
+		each:  auth.Limits{RequestsPerSecond: limits.RequestsPerSecond, Waiting: limits.WaitingEach},
+		rates: new(limit.Rates), waiting: limit.NewWaiting(limits.Waiting), memory: limits.Memory,
 	}
 	if limits.Jobs > 0 {
 		b.quota = limit.NewQuota(limits.Jobs, limits.JobsKnown, q.OpenJobs)
@@ -58,8 +60,8 @@ func newBounds(limits Limits, q Queue) bounds {
 // admit refuses a request of somebody who calls too often, and one that wants memory while that is
 // short, before its body is read.
 func (a *API) admit(ctx context.Context, op *operation) error {
-	if p := auth.PrincipalOf(ctx); p != nil && a.bounds.rates != nil {
-		if wait := a.bounds.rates.Take(p.Name, time.Now()); wait > 0 {
+	if p := auth.PrincipalOf(ctx); p != nil {
+		if wait := a.bounds.rates.Take(p.Name, cmp.Or(p.Limits.RequestsPerSecond, a.bounds.each.RequestsPerSecond), time.Now()); wait > 0 {
 			return &requestError{code: codeRateLimited, after: wait}
 		}
 	}
@@ -77,7 +79,11 @@ func (a *API) short() bool { return a.bounds.memory.Short(time.Now()) }
 
 // enter lets a call wait, until leave is called with the same context.
 func (a *API) enter(ctx context.Context) error {
-	switch err := a.bounds.waiting.Enter(callerOf(ctx)); {
+	most := a.bounds.each.Waiting
+	if p := auth.PrincipalOf(ctx); p != nil && p.Limits.Waiting > 0 {
+		most = p.Limits.Waiting
+	}
+	switch err := a.bounds.waiting.Enter(callerOf(ctx), most); {
 	case errors.Is(err, limit.ErrTooMany):
 		return &requestError{code: codeTooManyWaiting, after: fullFor}
 	case err != nil:

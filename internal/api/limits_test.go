@@ -48,6 +48,34 @@ func TestACredentialMayCallAsOftenAsTheRateSays(t *testing.T) {
 	})
 }
 
+func TestACredentialsOwnLimitsTakeThePlaceOfTheServers(t *testing.T) {
+	t.Parallel()
+	for name, limits := range map[string]api.Limits{"higher": {RequestsPerSecond: 1000, WaitingEach: 100}, "lower": {RequestsPerSecond: 0.001, WaitingEach: 1}, "none": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := twoCallers()
+				c.principals["a"].Limits = auth.Limits{RequestsPerSecond: 5, Waiting: 2}
+				e := newEngineEdge(t, api.Options{Authenticator: c, Limits: limits})
+				held := make(chan answer)
+				wait := func() answer { return e.do(as("a", "POST", "/v1/dequeue", `{"types":["none"],"wait_seconds":10}`)) }
+				for range 2 {
+					go func() { held <- wait() }()
+				}
+				synctest.Wait()
+				e.tooMuch(wait(), http.StatusTooManyRequests, "too-many-waiting", "1")
+				for range 2 {
+					require.Equal(t, http.StatusOK, e.do(as("a", "GET", "/v1/queues", "")).status)
+				}
+				e.tooMuch(e.do(as("a", "GET", "/v1/queues", "")), http.StatusTooManyRequests, "rate-limited", "1")
+				for range 2 {
+					require.Equal(t, http.StatusNoContent, (<-held).status)
+				}
+			})
+		})
+	}
+}
+
 func TestWhereNobodyIsAskedNobodyIsLimited(t *testing.T) {
 	t.Parallel()
 	e := newEngineEdge(t, api.Options{Limits: api.Limits{RequestsPerSecond: 0.001, WaitingEach: 1}})

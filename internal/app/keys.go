@@ -42,14 +42,22 @@ type KeyRequest struct {
 	Scope     []string
 	Channel   []string      // none is all
 	ExpiresIn time.Duration // 0 is for ever
+	// RateLimit is how many requests a second may be made with the key, and MaxWaiting how many calls
+	// with it may wait; 0 is what each server allows.
+	RateLimit  float64
+	MaxWaiting int
 }
 
 // prepare makes a key that is kept nowhere yet. *OptionError.
 func (r *KeyRequest) prepare() (apikey.Secret, queue.NewAPIKey, error) {
 	secret := apikey.Generate()
-	add, err := apikey.Prepare(secret, r.Name, r.Scope, r.Channel, r.ExpiresIn)
+	add, err := apikey.Prepare(secret, queue.NewAPIKey{
+		Name: r.Name, Scopes: r.Scope, Channels: r.Channel, Lifetime: r.ExpiresIn,
+		Limits: queue.APIKeyLimits{Rate: r.RateLimit, Waiting: r.MaxWaiting},
+	})
 	if invalid := (*queue.InvalidError)(nil); errors.As(err, &invalid) {
-		field := strings.NewReplacer("scopes", "Scope", "channels", "Channel", "name", "Name", "expires_in_seconds", "ExpiresIn").Replace(invalid.Field)
+		field := strings.NewReplacer("scopes", "Scope", "channels", "Channel", "name", "Name", "expires_in_seconds", "ExpiresIn",
+			"rate_limit", "RateLimit", "max_waiting", "MaxWaiting").Replace(invalid.Field)
 		err = &OptionError{field, invalid.Reason}
 	}
 	return secret, add, err
@@ -103,14 +111,14 @@ func ListKeys(ctx context.Context, store string, out io.Writer) error {
 		return cmp.Or(strings.Compare(a.Name, b.Name), a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 	})
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "ID\tNAME\tSCOPES\tCHANNELS\tCREATED\tEXPIRES\tLAST USED") // Flush tells
+	_, _ = fmt.Fprintln(table, "ID\tNAME\tSCOPES\tCHANNELS\tLIMITS\tCREATED\tEXPIRES\tLAST USED") // Flush tells
 	for i := range list {
 		k := &list[i]
 		expires := timeOr(k.Expires, "never")
 		if !k.Good(now) {
 			expires += " (expired)"
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, strings.Join(k.Scopes, ","), channelsOf(k),
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, strings.Join(k.Scopes, ","), channelsOf(k), limitsOf(k),
 			timeOr(k.Created, "-"), expires, timeOr(k.LastUsed, "never"))
 	}
 	if err := table.Flush(); err != nil {
@@ -203,8 +211,23 @@ func explainKey(add *queue.NewAPIKey, err error) error {
 }
 
 func describeKey(k *queue.APIKey) string {
-	return fmt.Sprintf("API key %s of %s, for the scopes %s on the channels %s, expires: %s\n",
-		k.ID, k.Name, strings.Join(k.Scopes, ","), channelsOf(k), timeOr(k.Expires, "never"))
+	return fmt.Sprintf("API key %s of %s, for the scopes %s on the channels %s, limits: %s, expires: %s\n",
+		k.ID, k.Name, strings.Join(k.Scopes, ","), channelsOf(k), limitsOf(k), timeOr(k.Expires, "never"))
+}
+
+// limitsOf are a key's own limits in short.
+func limitsOf(k *queue.APIKey) string {
+	var own []string
+	if k.Limits.Rate != 0 {
+		own = append(own, fmt.Sprintf("%g/s", k.Limits.Rate))
+	}
+	if k.Limits.Waiting != 0 {
+		own = append(own, fmt.Sprintf("%d waiting", k.Limits.Waiting))
+	}
+	if len(own) == 0 {
+		return "(server's)"
+	}
+	return strings.Join(own, ",")
 }
 
 func channelsOf(k *queue.APIKey) string {

@@ -13,6 +13,14 @@ type Principal struct {
 	Name     string
 	Scopes   Scopes
 	Channels Channels
+	Limits   Limits
+}
+
+// Limits are what a principal may do as much as, in place of what the server allows to everybody. A zero
+// field is the server's.
+type Limits struct {
+	RequestsPerSecond float64
+	Waiting           int // calls at the same time
 }
 
 // May reports whether the principal has the scope on the channel.

@@ -14,19 +14,19 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func TestCallersMayCallAsOftenAsTheRateSays(t *testing.T) {
 	t.Parallel()
-	rates := limit.NewRates(4)
+	var rates limit.Rates
 	for range 4 { // what a second brings, at once
-		require.Zero(t, rates.Take("a", start))
+		require.Zero(t, rates.Take("a", 4, start))
 	}
-	require.Equal(t, time.Second/4, rates.Take("a", start))
-	require.Zero(t, rates.Take("b", start), "another caller")
-	require.Equal(t, time.Second/8, rates.Take("a", start.Add(time.Second/8)))
-	require.Zero(t, rates.Take("a", start.Add(time.Second/4)))
-	require.NotZero(t, rates.Take("a", start.Add(time.Second/4)))
+	require.Equal(t, time.Second/4, rates.Take("a", 4, start))
+	require.Zero(t, rates.Take("b", 4, start), "another caller")
+	require.Equal(t, time.Second/8, rates.Take("a", 4, start.Add(time.Second/8)))
+	require.Zero(t, rates.Take("a", 4, start.Add(time.Second/4)))
+	require.NotZero(t, rates.Take("a", 4, start.Add(time.Second/4)))
 	// Over a long time it comes to the rate, whatever is tried.
 	allowed := 0
 	for i := range 10_000 {
-		if rates.Take("a", start.Add(time.Second+time.Duration(i)*time.Millisecond)) == 0 {
+		if rates.Take("a", 4, start.Add(time.Second+time.Duration(i)*time.Millisecond)) == 0 {
 			allowed++
 		}
 	}
@@ -35,21 +35,21 @@ func TestCallersMayCallAsOftenAsTheRateSays(t *testing.T) {
 
 func TestARateBelowOnceASecondLetsACallerCallOnce(t *testing.T) {
 	t.Parallel()
-	rates := limit.NewRates(0.1)
-	require.Zero(t, rates.Take("a", start))
-	require.Equal(t, 10*time.Second, rates.Take("a", start))
-	require.Equal(t, 5*time.Second, rates.Take("a", start.Add(5*time.Second)))
-	require.Zero(t, rates.Take("a", start.Add(10*time.Second)))
-	require.NotZero(t, rates.Take("a", start.Add(10*time.Second)))
+	var rates limit.Rates
+	require.Zero(t, rates.Take("a", 0.1, start))
+	require.Equal(t, 10*time.Second, rates.Take("a", 0.1, start))
+	require.Equal(t, 5*time.Second, rates.Take("a", 0.1, start.Add(5*time.Second)))
+	require.Zero(t, rates.Take("a", 0.1, start.Add(10*time.Second)))
+	require.NotZero(t, rates.Take("a", 0.1, start.Add(10*time.Second)))
 }
 
 func TestACallerThatIsForgottenMayDoNoMoreThanOneThatIsNot(t *testing.T) {
 	t.Parallel()
-	rates := limit.NewRates(1)
-	require.Zero(t, rates.Take("a", start))
+	var rates limit.Rates
+	require.Zero(t, rates.Take("a", 1, start))
 	for i := range 40 {
 		now := start.Add(time.Duration(i) * time.Second / 4)
-		if wait := rates.Take("a", now); i%4 == 0 && i > 0 {
+		if wait := rates.Take("a", 1, now); i%4 == 0 && i > 0 {
 			require.Zero(t, wait, "after %v", now.Sub(start))
 		} else {
 			require.NotZero(t, wait, "after %v", now.Sub(start))
@@ -59,42 +59,73 @@ func TestACallerThatIsForgottenMayDoNoMoreThanOneThatIsNot(t *testing.T) {
 
 func TestTimeThatGoesBackBringsNothing(t *testing.T) {
 	t.Parallel()
-	rates := limit.NewRates(1)
-	require.Zero(t, rates.Take("a", start))
-	require.NotZero(t, rates.Take("a", start.Add(-time.Hour)))
-	require.NotZero(t, rates.Take("a", start))
-	require.Zero(t, rates.Take("a", start.Add(time.Second)))
+	var rates limit.Rates
+	require.Zero(t, rates.Take("a", 1, start))
+	require.NotZero(t, rates.Take("a", 1, start.Add(-time.Hour)))
+	require.NotZero(t, rates.Take("a", 1, start))
+	require.Zero(t, rates.Take("a", 1, start.Add(time.Second)))
 }
 
 func TestManyCallersShareABucketRatherThanFillTheMemory(t *testing.T) {
 	t.Parallel()
-	rates := limit.NewRates(1)
+	var rates limit.Rates
 	refused := 0
 	for i := range 40_000 {
-		if rates.Take(strconv.Itoa(i), start) > 0 {
+		if rates.Take(strconv.Itoa(i), 1, start) > 0 {
 			refused++
 		}
 	}
 	require.Equal(t, 40_000-20_000-1, refused)
-	require.Zero(t, rates.Take("late", start.Add(time.Minute)), "those before it have been away")
+	require.Zero(t, rates.Take("late", 1, start.Add(time.Minute)), "those before it have been away")
+}
+
+func TestEachCallerHasARateOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	var rates limit.Rates
+	now := start
+	allowed := make(map[string]int)
+	for range 10_000 { // ten times as long as the slowest takes for one
+		now = now.Add(10 * time.Millisecond)
+		for name, rate := range map[string]float64{"slow": 0.1, "fast": 20, "free": 0} {
+			if rates.Take(name, rate, now) == 0 {
+				allowed[name]++
+			}
+		}
+	}
+	require.Equal(t, 10_000, allowed["free"])
+	require.InDelta(t, 20*100+20, allowed["fast"], 2)
+	require.InDelta(t, 10, allowed["slow"], 1)
+}
+
+func TestACallerIsHeldToTheRateOfEachCredential(t *testing.T) {
+	t.Parallel()
+	var rates limit.Rates
+	require.Zero(t, rates.Take("a", 10, start))
+	require.Zero(t, rates.Take("a", 2, start))
+	require.Zero(t, rates.Take("a", 2, start.Add(time.Second/2)))
+	require.Zero(t, rates.Take("a", 2, start.Add(time.Second/2)))
+	require.NotZero(t, rates.Take("a", 2, start.Add(time.Second/2)), "what the other one had left is not for this one")
 }
 
 func TestWaitersAreBoundedInAllAndForEachCaller(t *testing.T) {
 	t.Parallel()
-	waiting := limit.NewWaiting(3, 2)
-	require.NoError(t, waiting.Enter("a"))
-	require.NoError(t, waiting.Enter("a"))
-	require.ErrorIs(t, waiting.Enter("a"), limit.ErrTooMany)
-	require.NoError(t, waiting.Enter(""))
-	require.ErrorIs(t, waiting.Enter("b"), limit.ErrCrowded)
-	require.ErrorIs(t, waiting.Enter(""), limit.ErrCrowded)
+	waiting := limit.NewWaiting(3)
+	require.NoError(t, waiting.Enter("a", 2))
+	require.NoError(t, waiting.Enter("a", 2))
+	require.ErrorIs(t, waiting.Enter("a", 2), limit.ErrTooMany)
+	require.NoError(t, waiting.Enter("", 2))
+	require.ErrorIs(t, waiting.Enter("b", 2), limit.ErrCrowded)
+	require.ErrorIs(t, waiting.Enter("", 2), limit.ErrCrowded)
 	waiting.Leave("a")
-	require.NoError(t, waiting.Enter("a"))
+	require.NoError(t, waiting.Enter("a", 2))
+	waiting.Leave("a")
+	require.ErrorIs(t, waiting.Enter("a", 1), limit.ErrTooMany, "with another credential, of fewer")
+	require.NoError(t, waiting.Enter("a", 0))
 	waiting.Leave("a")
 	waiting.Leave("a")
 	waiting.Leave("")
 	for range 3 {
-		require.NoError(t, waiting.Enter(""), "all of them have left")
+		require.NoError(t, waiting.Enter("", 2), "all of them have left")
 	}
 }
 

@@ -13,39 +13,33 @@ const mostBuckets = 20_000
 // Rates bounds how often each of many callers may do something. Each has a bucket, which holds
 // what one second brings; one that has not called for as long as an empty bucket takes to fill is
 // as one that never called, and is forgotten. So two maps will do, of which the older one is
-// dropped each time that such a while has passed.
+// dropped each time that such a while has passed. The zero value is ready for use.
 type Rates struct {
-	perSecond float64
-	burst     float64
-	fills     time.Duration // how long an empty bucket takes
-
-	mu     sync.Mutex // guards all below
-	turned time.Time  // when newer was begun
+	mu     sync.Mutex    // guards all below
+	fills  time.Duration // how long an empty bucket takes at the lowest rate that anybody had
+	turned time.Time     // when newer was begun
 	newer  map[string]*bucket
 	older  map[string]*bucket
 	others bucket
 }
 
+// bucket is full if it has no time.
 type bucket struct {
 	tokens float64
 	at     time.Time // when it had so many
 }
 
-// NewRates returns Rates of so many times a second, which is more than 0. Somebody who was silent
-// may do as much as a second brings at once, but once at least.
-func NewRates(perSecond float64) *Rates {
-	burst := max(1, perSecond)
-	return &Rates{
-		perSecond: perSecond, burst: burst, fills: seconds(burst / perSecond),
-		newer: make(map[string]*bucket), others: bucket{tokens: burst},
-	}
-}
-
 // Take lets the caller of that name do it once more, and returns 0; or how long they have to wait
-// before they may.
-func (r *Rates) Take(name string, now time.Time) time.Duration {
+// before they may. perSecond is how often a second they may, 0 for as often as they like. Somebody
+// who was silent may do as much as a second brings at once, but once at least.
+func (r *Rates) Take(name string, perSecond float64, now time.Time) time.Duration {
+	if perSecond <= 0 {
+		return 0
+	}
+	burst := max(1, perSecond)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.fills = max(r.fills, seconds(burst/perSecond))
 	if now.Sub(r.turned) >= r.fills {
 		r.older, r.newer = r.newer, make(map[string]*bucket)
 		if now.Sub(r.turned) >= 2*r.fills {
@@ -53,20 +47,21 @@ func (r *Rates) Take(name string, now time.Time) time.Duration {
 		}
 		r.turned = now
 	}
-	b := r.bucket(name, now)
+	b := r.bucket(name)
 	if passed := now.Sub(b.at); passed > 0 {
-		b.tokens = min(r.burst, b.tokens+passed.Seconds()*r.perSecond)
+		b.tokens += passed.Seconds() * perSecond
 		b.at = now
 	}
+	b.tokens = min(burst, b.tokens) // also if the same caller had more with another credential
 	if b.tokens >= 1 {
 		b.tokens--
 		return 0
 	}
-	return max(1, seconds((1-b.tokens)/r.perSecond))
+	return max(1, seconds((1-b.tokens)/perSecond))
 }
 
 // bucket returns the bucket of a caller. r.mu is held.
-func (r *Rates) bucket(name string, now time.Time) *bucket {
+func (r *Rates) bucket(name string) *bucket {
 	if b := r.newer[name]; b != nil {
 		return b
 	}
@@ -77,7 +72,7 @@ func (r *Rates) bucket(name string, now time.Time) *bucket {
 	case len(r.newer) >= mostBuckets:
 		return &r.others
 	default:
-		b = &bucket{tokens: r.burst, at: now}
+		b = new(bucket)
 	}
 	r.newer[name] = b
 	return b

@@ -14,33 +14,32 @@ var (
 
 // Waiting bounds how many calls wait at the same time.
 type Waiting struct {
-	all, each int // 0 is no bound
+	all int // 0 is no bound
 
 	mu    sync.Mutex // guards all below
 	total int
-	of    map[string]int // of callers that have any, if each is bounded
+	of    map[string]int // of callers with a name that have any
 }
 
-// NewWaiting returns a Waiting of so many calls in all, and so many of each caller; 0 is no bound.
-func NewWaiting(all, each int) *Waiting {
-	return &Waiting{all: all, each: each, of: make(map[string]int)}
+// NewWaiting returns a Waiting of so many calls in all; 0 is no bound.
+func NewWaiting(all int) *Waiting {
+	return &Waiting{all: all, of: make(map[string]int)}
 }
 
-// Enter lets one more call of a caller wait, until Leave is called with the same name. A caller
-// without a name is nobody in particular, and only the bound of all of them counts. ErrTooMany,
-// ErrCrowded.
-func (w *Waiting) Enter(name string) error {
+// Enter lets one more call of a caller wait, until Leave is called with the same name. most is how
+// many of the caller's may wait at the same time, 0 for any number. A caller without a name is nobody
+// in particular, and only the bound of all of them counts. ErrTooMany, ErrCrowded.
+func (w *Waiting) Enter(name string, most int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	one := w.each > 0 && name != ""
 	switch {
-	case one && w.of[name] >= w.each:
+	case name != "" && most > 0 && w.of[name] >= most:
 		return ErrTooMany
 	case w.all > 0 && w.total >= w.all:
 		return ErrCrowded
 	}
 	w.total++
-	if one {
+	if name != "" {
 		w.of[name]++
 	}
 	return nil
@@ -51,7 +50,7 @@ func (w *Waiting) Leave(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.total--
-	if w.each == 0 || name == "" {
+	if name == "" {
 		return
 	}
 	w.of[name]--

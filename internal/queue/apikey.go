@@ -19,6 +19,12 @@ const (
 	MaxAPIKeyScopes = 16
 	// MaxAPIKeyLifetime is the longest that an API key may be good for, unless it is for ever.
 	MaxAPIKeyLifetime = MaxDelay
+	// MinAPIKeyRate is the lowest limit of how often a second an API key may be used.
+	MinAPIKeyRate = 0.001
+	// MaxAPIKeyRate is the highest.
+	MaxAPIKeyRate = 1e6
+	// MaxAPIKeyWaiting is how many calls with an API key may wait at most.
+	MaxAPIKeyWaiting = 1_000_000
 )
 
 // APIKey is what is kept of an API key: everything but its secret.
@@ -32,6 +38,24 @@ type APIKey struct {
 	Created  time.Time
 	Expires  time.Time // zero for never
 	LastUsed time.Time // give or take a minute or two; zero for never
+	Limits   APIKeyLimits
+}
+
+// APIKeyLimits are an API key's own limits. A zero field is that of the server.
+type APIKeyLimits struct {
+	Rate    float64 // calls a second
+	Waiting int     // calls that wait at the same time
+}
+
+// validate returns an *InvalidError for the first limit that makes no sense.
+func (l APIKeyLimits) validate() error {
+	if l.Rate != 0 && !(l.Rate >= MinAPIKeyRate && l.Rate <= MaxAPIKeyRate) { // not a number is neither
+		return &InvalidError{Field: "rate_limit", Reason: fmt.Sprintf("must be %g to %.0f", MinAPIKeyRate, MaxAPIKeyRate)}
+	}
+	if l.Waiting < 0 || l.Waiting > MaxAPIKeyWaiting {
+		return &InvalidError{Field: "max_waiting", Reason: fmt.Sprintf("must be 1 to %d", MaxAPIKeyWaiting)}
+	}
+	return nil
 }
 
 // Good reports whether the key has not expired.
@@ -45,6 +69,7 @@ type NewAPIKey struct {
 	Scopes   []string
 	Channels []string      // none is all
 	Lifetime time.Duration // 0 is for ever
+	Limits   APIKeyLimits
 }
 
 // Validate returns an *InvalidError for the first field that breaks a limit.
@@ -67,7 +92,7 @@ func (n *NewAPIKey) Validate() error {
 	if n.Lifetime != 0 && (n.Lifetime < time.Second || n.Lifetime > MaxAPIKeyLifetime) {
 		return &InvalidError{Field: "expires_in_seconds", Reason: secondsFrom(time.Second, MaxAPIKeyLifetime)}
 	}
-	return nil
+	return n.Limits.validate()
 }
 
 // Admit returns the key as it is kept, if it can be added beside those that there are of its name
@@ -100,6 +125,7 @@ func (n *NewAPIKey) Admit(named []APIKey, all int, now time.Time) (key APIKey, e
 	}
 	key = APIKey{
 		ID: n.ID, Name: n.Name, Hash: n.Hash, Scopes: sortedOnce(n.Scopes), Channels: channels, Created: now,
+		Limits: n.Limits,
 	}
 	if n.Lifetime > 0 {
 		key.Expires = now.Add(n.Lifetime)
@@ -135,7 +161,7 @@ func CheckAPIKeys(keys []APIKey) (wrong []string) {
 	lasting := make(map[string][]*APIKey)
 	for i := range keys {
 		k := &keys[i]
-		n := NewAPIKey{ID: k.ID, Name: k.Name, Scopes: k.Scopes, Channels: k.Channels}
+		n := NewAPIKey{ID: k.ID, Name: k.Name, Scopes: k.Scopes, Channels: k.Channels, Limits: k.Limits}
 		if err := n.Validate(); err != nil {
 			wrong = append(wrong, fmt.Sprintf("API key %s: %v", k.ID, err))
 		}

@@ -78,7 +78,7 @@ func (m *memory) UseAPIKeys(_ context.Context, used map[string]time.Time) error 
 func (m *memory) add(t *testing.T, name string, lifetime time.Duration, channels ...string) Secret {
 	t.Helper()
 	secret := Generate()
-	add, err := Prepare(secret, name, []string{"work", "read"}, channels, lifetime)
+	add, err := Prepare(secret, queue.NewAPIKey{Name: name, Scopes: []string{"work", "read"}, Channels: channels, Lifetime: lifetime})
 	require.NoError(t, err)
 	_, err = m.CreateAPIKey(t.Context(), add)
 	require.NoError(t, err)
@@ -191,7 +191,7 @@ func TestAKeyIsGoodOrRevokedAtOnceWhereThatWasDone(t *testing.T) {
 	a := started(t, &memory{}, Options{})
 	secret := Generate()
 	requireBad(t, a, with(t, secret), "unknown")
-	add, err := Prepare(secret, "ci", []string{"read"}, nil, 0)
+	add, err := Prepare(secret, queue.NewAPIKey{Name: "ci", Scopes: []string{"read"}})
 	require.NoError(t, err)
 	_, err = a.CreateAPIKey(t.Context(), add)
 	require.NoError(t, err)
@@ -319,6 +319,7 @@ func TestKeysOfAFile(t *testing.T) {
 	secret := Generate()
 	text, err := Line(&queue.APIKey{
 		ID: secret.ID, Hash: secret.Hash, Name: "ci", Scopes: []string{"enqueue"}, Channels: []string{"a"}, Expires: time.Now().Add(time.Hour),
+		Limits: queue.APIKeyLimits{Rate: 2.5, Waiting: 7},
 	})
 	require.NoError(t, err)
 	require.NotContains(t, text, "\n")
@@ -329,9 +330,12 @@ func TestKeysOfAFile(t *testing.T) {
 	a := started(t, m, Options{File: file})
 	p, err := a.Authenticate(with(t, secret))
 	require.NoError(t, err)
-	require.Equal(t, &auth.Principal{Name: "key:ci", Scopes: auth.Enqueue, Channels: auth.SomeChannels("a")}, p)
-	_, err = a.Authenticate(with(t, stored))
+	require.Equal(t, &auth.Principal{
+		Name: "key:ci", Scopes: auth.Enqueue, Channels: auth.SomeChannels("a"), Limits: auth.Limits{RequestsPerSecond: 2.5, Waiting: 7},
+	}, p)
+	p, err = a.Authenticate(with(t, stored))
 	require.NoError(t, err)
+	require.Zero(t, p.Limits)
 
 	// A file that is bad changes nothing.
 	require.NoError(t, os.WriteFile(file, []byte("{}\n"), 0o600))
@@ -355,18 +359,20 @@ func TestBadFilesAreRefused(t *testing.T) {
 	other := strings.Replace(good, "0123", "3210", 1)
 	third := strings.Replace(good, "0123", "1111", 1)
 	for text, why := range map[string]string{
-		good + "\n" + good:                             "line 2: it has the id of line 1",
-		good + "\n\n#\n[]":                             "line 4: it is not a JSON object",
-		good + " {}":                                   "something after",
-		good + "\n" + other + "\n" + third:             "one too many of its name",
-		strings.Replace(good, "abab", "ab", 1):         "sha256: must be 64",
-		strings.Replace(good, "abab", "xxab", 1):       "sha256: must be 64",
-		strings.Replace(good, `"read"`, `"root"`, 1):   `scopes: there is no scope "root"`,
-		strings.Replace(good, `"ci"`, `"c i"`, 1):      "name: must be",
-		strings.Replace(good, `"ci"`, `"ci","x":1`, 1): "line 1: it is not a JSON object with",
-		Generate().Text():                              "line 1: it has an API key in it",
-		strings.Repeat("a", maxLine+1):                 "too long",
-		strings.Repeat("#\n", maxFile/2+1):             "it is longer than",
+		good + "\n" + good:                                         "line 2: it has the id of line 1",
+		good + "\n\n#\n[]":                                         "line 4: it is not a JSON object",
+		good + " {}":                                               "something after",
+		good + "\n" + other + "\n" + third:                         "one too many of its name",
+		strings.Replace(good, "abab", "ab", 1):                     "sha256: must be 64",
+		strings.Replace(good, "abab", "xxab", 1):                   "sha256: must be 64",
+		strings.Replace(good, `"read"`, `"root"`, 1):               `scopes: there is no scope "root"`,
+		strings.Replace(good, `"ci"`, `"c i"`, 1):                  "name: must be",
+		strings.Replace(good, `"ci"`, `"ci","x":1`, 1):             "line 1: it is not a JSON object with",
+		strings.Replace(good, `"ci"`, `"ci","rate_limit":-1`, 1):   "rate_limit: must be 0.001 to 1000000",
+		strings.Replace(good, `"ci"`, `"ci","max_waiting":1.5`, 1): "it is not a JSON object with",
+		Generate().Text():                                          "line 1: it has an API key in it",
+		strings.Repeat("a", maxLine+1):                             "too long",
+		strings.Repeat("#\n", maxFile/2+1):                         "it is longer than",
 	} {
 		_, err := ParseFile(strings.NewReader(text))
 		require.ErrorContains(t, err, why)
@@ -376,7 +382,7 @@ func TestBadFilesAreRefused(t *testing.T) {
 func BenchmarkAuthenticate(b *testing.B) {
 	m := &memory{}
 	secret := Generate()
-	add, err := Prepare(secret, "ci", []string{"work"}, []string{"a"}, 0)
+	add, err := Prepare(secret, queue.NewAPIKey{Name: "ci", Scopes: []string{"work"}, Channels: []string{"a"}})
 	require.NoError(b, err)
 	_, err = m.CreateAPIKey(b.Context(), add)
 	require.NoError(b, err)

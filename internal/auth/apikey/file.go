@@ -30,11 +30,13 @@ type line struct {
 	Scopes   []string   `json:"scopes"`
 	Channels []string   `json:"channels,omitempty"` // none is all
 	Expires  *time.Time `json:"expires_at,omitempty"`
+	Rate     float64    `json:"rate_limit,omitempty"`  // calls a second
+	Waiting  int        `json:"max_waiting,omitempty"` // calls that wait at the same time
 }
 
 // Line is a key as a line of a file.
 func Line(k *queue.APIKey) (string, error) {
-	l := line{ID: k.ID, SHA256: hex.EncodeToString(k.Hash[:]), Name: k.Name, Scopes: k.Scopes, Channels: k.Channels}
+	l := line{ID: k.ID, SHA256: hex.EncodeToString(k.Hash[:]), Name: k.Name, Scopes: k.Scopes, Channels: k.Channels, Rate: k.Limits.Rate, Waiting: k.Limits.Waiting}
 	if !k.Expires.IsZero() {
 		l.Expires = &k.Expires
 	}
@@ -89,7 +91,7 @@ func parseLine(text []byte) (k queue.APIKey, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&l); err != nil {
-		return k, errors.New("it is not a JSON object with id, sha256, name, scopes, channels and expires_at")
+		return k, errors.New("it is not a JSON object with id, sha256, name, scopes, channels, expires_at, rate_limit and max_waiting")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return k, errors.New("there is something after the JSON object")
@@ -103,7 +105,10 @@ func parseLine(text []byte) (k queue.APIKey, err error) {
 	if _, err := auth.ParseScopes(l.Scopes); err != nil {
 		return k, fmt.Errorf("scopes: %w", err)
 	}
-	add := queue.NewAPIKey{ID: l.ID, Name: l.Name, Hash: k.Hash, Scopes: l.Scopes, Channels: l.Channels}
+	add := queue.NewAPIKey{
+		ID: l.ID, Name: l.Name, Hash: k.Hash, Scopes: l.Scopes, Channels: l.Channels,
+		Limits: queue.APIKeyLimits{Rate: l.Rate, Waiting: l.Waiting},
+	}
 	if err := add.Validate(); err != nil {
 		return k, err
 	}
@@ -138,12 +143,13 @@ func (a *Authenticator) ReloadFile() error {
 	return nil
 }
 
-// Prepare makes a key of what it is to be for. It is an error if there is no such scope.
-func Prepare(secret Secret, name string, scopes, channels []string, lifetime time.Duration) (queue.NewAPIKey, error) {
-	if _, err := auth.ParseScopes(scopes); err != nil {
+// Prepare makes a key of what it is to be for, which has no id and hash yet. It is an error if there is
+// no such scope.
+func Prepare(secret Secret, add queue.NewAPIKey) (queue.NewAPIKey, error) {
+	if _, err := auth.ParseScopes(add.Scopes); err != nil {
 		return queue.NewAPIKey{}, &queue.InvalidError{Field: "scopes", Reason: strings.TrimSpace(err.Error())}
 	}
-	add := queue.NewAPIKey{ID: secret.ID, Name: name, Hash: secret.Hash, Scopes: scopes, Channels: channels, Lifetime: lifetime}
+	add.ID, add.Hash = secret.ID, secret.Hash
 	if err := add.Validate(); err != nil {
 		return queue.NewAPIKey{}, err
 	}

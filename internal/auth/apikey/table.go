@@ -51,7 +51,10 @@ func PrincipalOf(k *queue.APIKey) (*auth.Principal, error) {
 	if len(k.Channels) > 0 {
 		channels = auth.SomeChannels(k.Channels...)
 	}
-	return &auth.Principal{Name: "key:" + k.Name, Scopes: scopes, Channels: channels}, nil
+	return &auth.Principal{
+		Name: "key:" + k.Name, Scopes: scopes, Channels: channels,
+		Limits: auth.Limits{RequestsPerSecond: k.Limits.Rate, Waiting: k.Limits.Waiting},
+	}, nil
 }
 
 // add adds a key, and goes on with the use of one that was known before.

@@ -192,6 +192,10 @@ func encodeAPIKey(buffer []byte, k *queue.APIKey) []byte {
 	e.time(k.Created)
 	e.time(k.Expires)
 	e.time(k.LastUsed)
+	if k.Limits != (queue.APIKeyLimits{}) { // which keys had not in the beginning
+		e.float(k.Limits.Rate)
+		e.uint(uint64(k.Limits.Waiting)) //nolint:gosec // it is not negative
+	}
 	return e
 }
 
@@ -205,6 +209,9 @@ func decodeAPIKey(key, value []byte) (k queue.APIKey, err error) {
 		}
 	}
 	k.Created, k.Expires, k.LastUsed = d.time(), d.time(), d.time()
+	if len(d.left) > 0 {
+		k.Limits.Rate, k.Limits.Waiting = d.float(), int(d.uint()) //nolint:gosec // who reads it checks it
+	}
 	if d.broken || len(d.left) > 0 || k.ID != string(key[1:]) || !slices.IsSorted(k.Channels) {
 		return queue.APIKey{}, fmt.Errorf("API key %q: %w", key[1:], queue.ErrDamaged)
 	}

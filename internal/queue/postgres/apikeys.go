@@ -15,11 +15,11 @@ import (
 const keyLock = changeLock + 3
 
 const (
-	keyColumns   = `id, name, hash, scopes, channels, created, expires, last_used`
+	keyColumns   = `id, name, hash, scopes, channels, created, expires, last_used, rate_limit, max_waiting`
 	lockKeys     = `SELECT pg_advisory_xact_lock($1)`
 	countKeys    = `SELECT longshore.now(), count(*) FROM longshore.api_keys`
 	namedKeys    = `SELECT ` + keyColumns + ` FROM longshore.api_keys WHERE id = $1 OR name = $2`
-	insertKey    = `INSERT INTO longshore.api_keys (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	insertKey    = `INSERT INTO longshore.api_keys (` + keyColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	deleteKeys   = `DELETE FROM longshore.api_keys WHERE id = ANY($1)`
 	keysAfter    = `SELECT ` + keyColumns + ` FROM longshore.api_keys WHERE id > $1 ORDER BY id LIMIT $2`
 	databaseTime = `SELECT longshore.now()`
@@ -140,7 +140,15 @@ func keyRow(k *queue.APIKey) []any {
 	if channels == nil {
 		channels = []string{}
 	}
-	return []any{k.ID, k.Name, k.Hash[:], k.Scopes, channels, k.Created, nullTime(k.Expires), nullTime(k.LastUsed)}
+	var rate *float64
+	if k.Limits.Rate != 0 {
+		rate = &k.Limits.Rate
+	}
+	var waiting *int32
+	if k.Limits.Waiting != 0 {
+		waiting = new(int32(k.Limits.Waiting)) //nolint:gosec // bounded by queue.MaxAPIKeyWaiting
+	}
+	return []any{k.ID, k.Name, k.Hash[:], k.Scopes, channels, k.Created, nullTime(k.Expires), nullTime(k.LastUsed), rate, waiting}
 }
 
 // readKeys returns what a statement selects of keyColumns.
@@ -152,8 +160,16 @@ func readKeys(ctx context.Context, from reader, statement string, args ...any) (
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (k queue.APIKey, err error) {
 		var hash []byte
 		var expires, used *time.Time
-		if err := row.Scan(&k.ID, &k.Name, &hash, &k.Scopes, &k.Channels, &k.Created, &expires, &used); err != nil {
+		var rate *float64
+		var waiting *int32
+		if err := row.Scan(&k.ID, &k.Name, &hash, &k.Scopes, &k.Channels, &k.Created, &expires, &used, &rate, &waiting); err != nil {
 			return k, err
+		}
+		if rate != nil {
+			k.Limits.Rate = *rate
+		}
+		if waiting != nil {
+			k.Limits.Waiting = int(*waiting)
 		}
 		if copy(k.Hash[:], hash) != len(k.Hash) {
 			return k, fmt.Errorf("API key %q: %w", k.ID, queue.ErrDamaged)

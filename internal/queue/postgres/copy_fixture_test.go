@@ -125,7 +125,7 @@ func fill(t *testing.T, q queuetest.Queue) *filled {
 	_, err = q.EnqueueOnce(t.Context(), []queue.NewJob{{Type: "once"}}, queue.Once{Key: "plain"})
 	require.NoError(t, err)
 	for _, add := range []queue.NewAPIKey{
-		{ID: "second", Name: "ci", Hash: [32]byte{1, 31: 9}, Scopes: []string{"work", "read"}, Channels: []string{"b", "a"}},
+		{ID: "second", Name: "ci", Hash: [32]byte{1, 31: 9}, Scopes: []string{"work", "read"}, Channels: []string{"b", "a"}, Limits: queue.APIKeyLimits{Rate: 0.5, Waiting: 3}},
 		{ID: "first", Name: "all", Scopes: []string{"admin"}, Lifetime: time.Hour},
 	} {
 		_, err = q.CreateAPIKey(t.Context(), add)

@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"maps"
+	"strconv"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -81,19 +83,21 @@ func TestWhichSchemasAServerWorksWith(t *testing.T) {
 
 	_, err = Migrate(t.Context(), dsn)
 	require.NoError(t, err)
-	require.NoError(t, openFor(1), "the program before this one")
-	require.NoError(t, openFor(2))
-	execute(t, dsn, `INSERT INTO longshore.goose_db_version (version_id, is_applied) VALUES (3, true)`)
+	require.NoError(t, openFor(1), "the first program")
+	require.NoError(t, openFor(Version-1), "the program before this one")
+	require.NoError(t, openFor(Version))
+	next := strconv.Itoa(Version + 1)
+	execute(t, dsn, `INSERT INTO longshore.goose_db_version (version_id, is_applied) VALUES (`+next+`, true)`)
 	require.NoError(t, openFor(2))
 	_, err = Audit(t.Context(), dsn)
-	require.ErrorContains(t, err, "of version 3, newer than 2; run a newer program")
+	require.ErrorContains(t, err, "of version "+next+", newer than "+strconv.Itoa(Version)+"; run a newer program")
 	_, err = OpenCopySource(t.Context(), dsn)
 	require.ErrorIs(t, err, ErrSchema)
 	execute(t, dsn, `UPDATE longshore.compatibility SET least = 2`)
 	require.NoError(t, openFor(2))
 	err = openFor(1)
 	require.ErrorIs(t, err, ErrSchema)
-	require.ErrorContains(t, err, "of version 3, for programs of version 2 or later, and this one is of version 1; run a newer program")
+	require.ErrorContains(t, err, "of version "+next+", for programs of version 2 or later, and this one is of version 1; run a newer program")
 }
 
 // probe runs jobs one by one until ctx ends, and returns how long the longest call took.
@@ -158,7 +162,7 @@ func TestAMigrationUnderLoadStallsNobodyForLong(t *testing.T) {
 	require.NoError(t, err)
 	_, err = reader.Exec(t.Context(), `BEGIN; SELECT FROM longshore.ready`)
 	require.NoError(t, err)
-	steps := stepsUpTo(t, "00002", fstest.MapFS{"00003_greedy.sql": &fstest.MapFile{
+	steps := stepsUpTo(t, fmt.Sprintf("%05d", Version), fstest.MapFS{fmt.Sprintf("%05d_greedy.sql", Version+1): &fstest.MapFile{
 		Data: []byte("-- +goose Up\nALTER TABLE longshore.ready ADD COLUMN greedy integer;\nALTER TABLE longshore.leases ADD COLUMN greedy integer;\n"),
 	}})
 	migrated := make(chan error, 1)

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ var apiKeyTests = map[string]func(*testing.T, *fixture){
 		require.Empty(t, f.keys(t))
 		add := queue.NewAPIKey{
 			ID: "b1", Name: "ci@build/1", Scopes: []string{"work", "enqueue", "work"}, Channels: []string{"b", "a", "b"},
-			Lifetime: time.Hour,
+			Lifetime: time.Hour, Limits: queue.APIKeyLimits{Rate: 0.25, Waiting: queue.MaxAPIKeyWaiting},
 		}
 		for i := range add.Hash {
 			add.Hash[i] = byte(i * 9)
@@ -45,12 +46,13 @@ var apiKeyTests = map[string]func(*testing.T, *fixture){
 		got := f.createKey(t, add)
 		want := queue.APIKey{
 			ID: "b1", Name: "ci@build/1", Hash: add.Hash, Scopes: []string{"enqueue", "work"}, Channels: []string{"a", "b"},
-			Created: f.Now(), Expires: f.Now().Add(time.Hour),
+			Created: f.Now(), Expires: f.Now().Add(time.Hour), Limits: add.Limits,
 		}
 		require.Equal(t, want, got)
 		other := f.createKey(t, newKey("a2", "other"))
 		require.Nil(t, other.Channels)
 		require.Zero(t, other.Expires)
+		require.Zero(t, other.Limits)
 		require.Equal(t, []queue.APIKey{other, want}, f.keys(t))
 		f.Restart(t)
 		require.Equal(t, []queue.APIKey{other, want}, f.keys(t))
@@ -143,6 +145,8 @@ var apiKeyTests = map[string]func(*testing.T, *fixture){
 			"scopes[0]":          func(n *queue.NewAPIKey) { n.Scopes = []string{""} },
 			"channels[1]":        func(n *queue.NewAPIKey) { n.Channels = []string{"a", "\x00"} },
 			"expires_in_seconds": func(n *queue.NewAPIKey) { n.Lifetime = -time.Hour },
+			"rate_limit":         func(n *queue.NewAPIKey) { n.Limits.Rate = math.NaN() },
+			"max_waiting":        func(n *queue.NewAPIKey) { n.Limits.Waiting = -1 },
 		} {
 			add := newKey("a", "one")
 			spoil(&add)
