@@ -125,7 +125,7 @@ func New(q Queue, options Options) (*API, error) {
 	}
 
 	if a.bounds.quota != nil {
-		a.queue = rationed{a.queue, a.bounds.quota}
+		a.queue = rationed{a.queue, a.bounds.quota, options.Observer}
 	}
 	if options.Authenticator != nil {
 		a.queue = &guard{queue: a.queue}

@@ -62,6 +62,7 @@ func newBounds(limits Limits, q Queue) bounds {
 func (a *API) admit(ctx context.Context, op *operation) error {
 	if p := auth.PrincipalOf(ctx); p != nil {
 		if wait := a.bounds.rates.Take(p.Name, cmp.Or(p.Limits.RequestsPerSecond, a.bounds.each.RequestsPerSecond), time.Now()); wait > 0 {
+			a.options.Observer.Limited(limitRate)
 			return &requestError{code: codeRateLimited, after: wait}
 		}
 	}
@@ -74,8 +75,14 @@ func (a *API) admit(ctx context.Context, op *operation) error {
 // errOverloaded puts a request off.
 var errOverloaded = &requestError{code: codeOverloaded, after: overloadedFor}
 
-// short reports whether memory is.
-func (a *API) short() bool { return a.bounds.memory.Short(time.Now()) }
+// short reports whether memory is, for a call that is not to have what it asks for then.
+func (a *API) short() bool {
+	short := a.bounds.memory.Short(time.Now())
+	if short {
+		a.options.Observer.Limited(limitMemory)
+	}
+	return short
+}
 
 // enter lets a call wait, until leave is called with the same context.
 func (a *API) enter(ctx context.Context) error {
@@ -85,8 +92,10 @@ func (a *API) enter(ctx context.Context) error {
 	}
 	switch err := a.bounds.waiting.Enter(callerOf(ctx), most); {
 	case errors.Is(err, limit.ErrTooMany):
+		a.options.Observer.Limited(limitWaiting)
 		return &requestError{code: codeTooManyWaiting, after: fullFor}
 	case err != nil:
+		a.options.Observer.Limited(limitWaitingInAll)
 		return &requestError{code: codeOverloaded, detail: "as many calls wait as this server lets wait; try again after the time in Retry-After", after: overloadedFor}
 	default:
 		return nil

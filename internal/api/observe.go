@@ -18,6 +18,9 @@ type Observer interface {
 	// Authenticated is told what became of asking a request who it comes from: "accepted",
 	// "missing", "refused" or "unknown", which is that nobody can tell at the moment.
 	Authenticated(outcome string)
+	// Limited is told of each call that was refused, or not let wait, because of a limit: "rate" or
+	// "waiting" of its credential, "quota" of a channel, "waiting_in_all" or "memory" of the server.
+	Limited(limit string)
 	// Waits is told that a request begins to wait for something to happen, and WaitsNoMore that it
 	// has ended to.
 	Waits()
@@ -51,11 +54,21 @@ func authenticated(err error) string {
 	}
 }
 
+// What Observer is told of limits.
+const (
+	limitRate         = "rate"
+	limitWaiting      = "waiting"
+	limitQuota        = "quota"
+	limitWaitingInAll = "waiting_in_all"
+	limitMemory       = "memory"
+)
+
 // nobody is the Observer where there is none.
 type nobody struct{}
 
 func (nobody) Began()                           {}
 func (nobody) Ended(string, int, time.Duration) {}
 func (nobody) Authenticated(string)             {}
+func (nobody) Limited(string)                   {}
 func (nobody) Waits()                           {}
 func (nobody) WaitsNoMore()                     {}

@@ -5,33 +5,51 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/auth"
+	"github.com/longshore-queue/longshore/internal/limit"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// observed is what an Observer was told, by one request at a time.
+// observed is what an Observer was told.
 type observed struct {
+	mu           sync.Mutex // guards all below
 	began, waits int
 	operations   []string
 	outcomes     []string
+	limited      []string
 	statuses     []int
 }
 
-func (o *observed) Began()       { o.began++ }
-func (o *observed) Waits()       { o.waits++ }
-func (o *observed) WaitsNoMore() { o.waits += 100 }
+// note does something while nobody else is told anything.
+func (o *observed) note(something func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	something()
+}
 
-func (o *observed) Authenticated(outcome string) { o.outcomes = append(o.outcomes, outcome) }
+func (o *observed) Began()       { o.note(func() { o.began++ }) }
+func (o *observed) Waits()       { o.note(func() { o.waits++ }) }
+func (o *observed) WaitsNoMore() { o.note(func() { o.waits += 100 }) }
+
+func (o *observed) Authenticated(outcome string) {
+	o.note(func() { o.outcomes = append(o.outcomes, outcome) })
+}
+
+func (o *observed) Limited(by string) { o.note(func() { o.limited = append(o.limited, by) }) }
 
 func (o *observed) Ended(operation string, status int, _ time.Duration) {
-	o.operations = append(o.operations, operation)
-	o.statuses = append(o.statuses, status)
+	o.note(func() {
+		o.operations = append(o.operations, operation)
+		o.statuses = append(o.statuses, status)
+	})
 }
 
 func TestEveryOperationIsObservedUnderTheNameThatTheContractHas(t *testing.T) {
@@ -61,6 +79,43 @@ func TestWhatBecomesOfCredentialsIsObserved(t *testing.T) {
 	}
 	require.Equal(t, []string{"accepted", "missing", "refused", "unknown"}, o.outcomes)
 	require.Equal(t, []int{400, 401, 401, 503}, o.statuses)
+}
+
+func TestWhatLimitsRefuseIsObserved(t *testing.T) {
+	t.Parallel()
+	for want, limits := range map[string]api.Limits{
+		"rate": {RequestsPerSecond: 0.001}, "waiting": {WaitingEach: 1}, "waiting_in_all": {Waiting: 1}, "quota": {Jobs: 1},
+		"memory": {Memory: limit.NewMemory(1000, func() uint64 { return 900 })},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				o := new(observed)
+				e := newEngineEdge(t, api.Options{Observer: o, Authenticator: twoCallers(), Limits: limits})
+				answers := make(chan answer, 2)
+				switch want {
+				case "rate", "quota", "memory":
+					for range 2 {
+						answers <- e.do(as("a", "POST", "/v1/jobs", `{"type":"t"}`))
+					}
+				default:
+					for range 2 {
+						go func() { answers <- e.do(as("a", "POST", "/v1/dequeue", `{"types":["none"],"wait_seconds":10}`)) }()
+						synctest.Wait()
+					}
+				}
+				refused := 0
+				for range 2 {
+					if got := <-answers; got.status >= 400 {
+						refused++
+					}
+				}
+				require.Len(t, o.limited, refused)
+				require.NotZero(t, refused)
+				require.Equal(t, want, o.limited[0])
+			})
+		})
+	}
 }
 
 func TestWhatIsNoOperationIsObservedWithoutAName(t *testing.T) {

@@ -14,14 +14,15 @@ import (
 // which says which channels jobs are put into, and whether they may be.
 type rationed struct {
 	Queue
-	quota *limit.Quota
+	quota    *limit.Quota
+	observer Observer
 }
 
 // Enqueue implements Queue.
 func (r rationed) Enqueue(ctx context.Context, jobs []queue.NewJob) (added []queue.Enqueued, err error) {
 	wanted, err := r.reserve(ctx, jobs)
 	if err != nil {
-		return nil, err
+		return nil, r.refuse(err)
 	}
 	defer func() { r.release(wanted, err) }()
 	return r.Queue.Enqueue(ctx, jobs)
@@ -33,7 +34,7 @@ func (r rationed) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once que
 	wanted, full := r.reserve(ctx, jobs)
 	if full != nil {
 		if added, err = r.EnqueuedOnce(ctx, once); err == nil && added == nil {
-			err = full
+			err = r.refuse(full)
 		}
 		return added, err
 	}
@@ -51,15 +52,21 @@ func (r rationed) reserve(ctx context.Context, jobs []queue.NewJob) (map[string]
 		}
 		wanted[channel]++
 	}
-	err := r.quota.Reserve(ctx, wanted, time.Now())
-	if full := (*limit.QuotaError)(nil); errors.As(err, &full) {
-		return nil, &requestError{
-			code:   codeQuotaExceeded,
-			detail: "the channel " + full.Channel + " may have " + strconv.FormatInt(full.Limit, 10) + " jobs that are not over; nothing was created",
-			after:  fullFor,
-		}
+	return wanted, r.quota.Reserve(ctx, wanted, time.Now())
+}
+
+// refuse tells of a call that there is no room for.
+func (r rationed) refuse(err error) error {
+	full := (*limit.QuotaError)(nil)
+	if !errors.As(err, &full) {
+		return err
 	}
-	return wanted, err
+	r.observer.Limited(limitQuota)
+	return &requestError{
+		code:   codeQuotaExceeded,
+		detail: "the channel " + full.Channel + " may have " + strconv.FormatInt(full.Limit, 10) + " jobs that are not over; nothing was created",
+		after:  fullFor,
+	}
 }
 
 // release notes what became of jobs that there was room for. Where nobody knows, they may be there.

@@ -86,7 +86,14 @@ func (a *App) bounded(l net.Listener) net.Listener {
 	if most == 0 {
 		return l
 	}
-	return &boundedListener{Listener: l, conns: &a.conns, most: most, log: a.log}
+	return &boundedListener{Listener: l, conns: &a.conns, most: most, log: a.log, limited: a.limited}
+}
+
+// limited counts a connection that is closed for being too many.
+func (a *App) limited() {
+	if a.metrics != nil {
+		a.metrics.Requests.Limited("connections")
+	}
 }
 
 // boundedListener closes connections that are too many as they come. It does not stop accepting them,
@@ -97,6 +104,8 @@ type boundedListener struct {
 	conns *connections
 	most  int
 	log   *logrus.Logger
+	// limited is called for each connection that is closed.
+	limited func()
 
 	// Only Accept looks at these, which one goroutine calls.
 	refused int       // since it was logged
@@ -114,14 +123,15 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		if l.conns.count() < l.most {
 			return conn, nil
 		}
-		_ = conn.Close()
 		l.refuse(time.Now())
+		_ = conn.Close()
 	}
 }
 
 // refuse counts a connection that was closed, and logs it now and then.
 func (l *boundedListener) refuse(now time.Time) {
 	l.refused++
+	l.limited()
 	if now.Sub(l.logged) < refusedEvery {
 		return
 	}

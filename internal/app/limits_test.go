@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/buildinfo"
+	"github.com/longshore-queue/longshore/internal/metrics"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
 )
 
@@ -52,6 +55,7 @@ func TestConnectionsThatAreTooManyAreClosed(t *testing.T) {
 	t.Parallel()
 	a := newTestApp(t)
 	a.options.MaxConnections = 2
+	a.metrics = metrics.New(buildinfo.Read())
 	require.NoError(t, a.Start())
 	defer func() { require.NoError(t, a.stopWithin(t, time.Minute)) }()
 	first, second := a.connect(t), a.connect(t)
@@ -68,6 +72,9 @@ func TestConnectionsThatAreTooManyAreClosed(t *testing.T) {
 			require.ErrorContains(t, err, "reset")
 		}
 	}
+	scraped := httptest.NewRecorder()
+	a.metrics.Handler().ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	require.Contains(t, scraped.Body.String(), `longshore_limited_total{limit="connections"} 3`)
 	for _, conn := range []net.Conn{first, second} {
 		status, err := dequeueOver(conn, `{"types":["t"]}`)
 		require.NoError(t, err)

@@ -175,9 +175,11 @@ func TestRequestsAreCountedByOperationAndStatus(t *testing.T) {
 	r.Requests.Ended("", 404, time.Millisecond)
 	r.Requests.Waits()
 	r.Requests.Authenticated("refused")
+	r.Requests.Limited("quota")
 	text := scrape(t, r)
 	for _, line := range []string{
 		`http_requests_in_flight 1`, `long_polls 1`, `authentications_total{outcome="refused"} 1`, `authentications_total{outcome="accepted"} 0`,
+		`limited_total{limit="quota"} 1`, `limited_total{limit="rate"} 0`,
 		`http_requests_total{operation="createJob",status="201"} 1`,
 		`http_requests_total{operation="none",status="404"} 1`,
 		`http_request_seconds_bucket{operation="createJob",le="0.025"} 1`,

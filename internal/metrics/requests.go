@@ -15,6 +15,7 @@ type Requests struct {
 	took     *prometheus.HistogramVec
 	kinds    *kept[answer, answers]
 	asked    *kept[string, prometheus.Counter]
+	limited  *kept[string, prometheus.Counter]
 }
 
 // answer is a kind of answers. There are not many: of operations as many as the contract has.
@@ -50,11 +51,20 @@ func newRequests(f factory) *Requests {
 	for _, outcome := range []string{"accepted", "missing", "refused", "unknown"} {
 		r.asked.get(outcome) // so that it is 0 and not absent
 	}
+	limits := f.counterVec("limited_total",
+		"Calls that this server has refused, or not let wait, because of a limit: rate or waiting of their credential, quota of a channel, waiting_in_all or memory of the server; and connections that it has closed for being too many.", "limit")
+	r.limited = newKept(func(limit string) prometheus.Counter { return limits.WithLabelValues(limit) })
+	for _, limit := range []string{"rate", "waiting", "quota", "waiting_in_all", "memory", "connections"} {
+		r.limited.get(limit)
+	}
 	return r
 }
 
 // Authenticated is told what became of asking a request who it comes from: one of a few words.
 func (r *Requests) Authenticated(outcome string) { r.asked.get(outcome).Inc() }
+
+// Limited is told of each call, or connection, that a limit was against: one of a few words.
+func (r *Requests) Limited(limit string) { r.limited.get(limit).Inc() }
 
 // Began is told of each request.
 func (r *Requests) Began() { r.inFlight.Inc() }
