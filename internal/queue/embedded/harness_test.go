@@ -42,6 +42,7 @@ type harness struct {
 	limits    limits
 	crash     func() vfs.FS // nil to close cleanly
 	clock     clock
+	observed  queuetest.Observed
 	store     *Store
 }
 
@@ -66,7 +67,7 @@ func newHarness(t queuetest.TB, fs vfs.FS, directory string, limits limits) *har
 
 func (h *harness) open(t queuetest.TB) {
 	t.Helper()
-	store, err := open(h.fs, h.directory, Options{Clock: h.clock.now, Logger: failOnError{t}}, h.limits)
+	store, err := open(h.fs, h.directory, Options{Clock: h.clock.now, Logger: failOnError{t}, Observer: observer{Observed: &h.observed}}, h.limits)
 	require.NoError(t, err)
 	h.store = store
 }
@@ -82,6 +83,8 @@ func (h *harness) Advance(d time.Duration) {
 		panic(err)
 	}
 }
+
+func (h *harness) Observed() *queuetest.Observed { return &h.observed }
 
 func (h *harness) Restart(t queuetest.TB) {
 	t.Helper()

@@ -21,15 +21,21 @@ func TestBothEnginesAnswerAlike(t *testing.T) {
 
 // embeddedHarness is an embedded store in memory, whose clock stands still.
 type embeddedHarness struct {
-	store *embedded.Store
-	mu    sync.Mutex
-	time  time.Time // guarded by mu
+	store    *embedded.Store
+	observed queuetest.Observed
+	mu       sync.Mutex
+	time     time.Time // guarded by mu
 }
+
+// unsynced is an embedded.Observer that leaves out syncs.
+type unsynced struct{ *queuetest.Observed }
+
+func (unsynced) Synced(time.Duration, int) {}
 
 func newEmbeddedHarness(t queuetest.TB, now time.Time) *embeddedHarness {
 	t.Helper()
 	h := &embeddedHarness{time: now}
-	store, err := embedded.OpenMemory(embedded.Options{Clock: h.Now, Logger: failOnError{t}})
+	store, err := embedded.OpenMemory(embedded.Options{Clock: h.Now, Logger: failOnError{t}, Observer: unsynced{&h.observed}})
 	require.NoError(t, err)
 	h.store = store
 	return h
@@ -51,6 +57,8 @@ func (h *embeddedHarness) Advance(d time.Duration) {
 		panic(err)
 	}
 }
+
+func (h *embeddedHarness) Observed() *queuetest.Observed { return &h.observed }
 
 func (*embeddedHarness) Restart(t queuetest.TB) { t.Fatalf("what is in memory is not restarted") }
 

@@ -83,8 +83,10 @@ type harness struct {
 	options Options
 	limits  limits
 	store   *Store
-	mu      sync.Mutex
-	time    time.Time // guarded by mu; what the database's clock shows
+
+	observed queuetest.Observed
+	mu       sync.Mutex
+	time     time.Time // guarded by mu; what the database's clock shows
 }
 
 // smallLimits make small graphs and short backlogs meet every limit.
@@ -120,7 +122,7 @@ func (h *harness) setClock(at time.Time) {
 func (h *harness) open(t queuetest.TB) {
 	t.Helper()
 	address, options := cmp.Or(h.address, h.dsn), h.options
-	options.Logger = failOnError{t}
+	options.Logger, options.Observer = failOnError{t}, observer{Observed: &h.observed}
 	store, err := open(context.Background(), address, options, h.limits)
 	require.NoError(t, err)
 	store.keeper.mu.Lock()
@@ -153,6 +155,8 @@ func (h *harness) Advance(d time.Duration) {
 		}
 	}
 }
+
+func (h *harness) Observed() *queuetest.Observed { return &h.observed }
 
 func (h *harness) Restart(t queuetest.TB) {
 	t.Helper()

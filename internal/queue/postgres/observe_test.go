@@ -1,7 +1,7 @@
 package postgres
 
 import (
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,41 +9,25 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/queue"
 	"github.com/longshore-queue/longshore/internal/queue/postgres/pgtest"
+	"github.com/longshore-queue/longshore/internal/queue/queuetest"
 )
 
-// observed is an Observer that keeps what it was told.
-type observed struct {
-	mu      sync.Mutex // guards what follows
-	moves   []queue.Move
-	claims  int
-	callers int
+// observer keeps what all engines tell, and for how many callers there were rounds.
+type observer struct {
+	*queuetest.Observed
+	callers *atomic.Int64 // nil to leave them out
 }
 
-func (o *observed) Moved(moves []queue.Move) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.moves = append(o.moves, moves...)
-}
-
-func (o *observed) Claimed(time.Duration) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.claims++
-}
-
-func (o *observed) Round(_ time.Duration, callers int, _ bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.callers += callers
+func (o observer) Round(_ time.Duration, callers int, _ bool) {
+	if o.callers != nil {
+		o.callers.Add(int64(callers))
+	}
 }
 
 // told returns what the observer was told since the last call, with the durations only where none is
 // known.
-func (o *observed) told() []queue.Move {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	moves := o.moves
-	o.moves = nil
+func (o observer) told() []queue.Move {
+	moves := o.Moves()
 	for i := range moves {
 		moves[i].Took = min(moves[i].Took, 0)
 	}
@@ -53,7 +37,8 @@ func (o *observed) told() []queue.Move {
 func TestEachServersObserverIsToldWhatThatServerDid(t *testing.T) {
 	t.Parallel()
 	dsn := migrated(t, pgtest.Database(t))
-	mine, others := new(observed), new(observed)
+	var callers atomic.Int64
+	mine, others := observer{new(queuetest.Observed), &callers}, observer{Observed: new(queuetest.Observed)}
 	a, b := openServer(t, dsn, Options{Observer: mine}), openServer(t, dsn, Options{Observer: others})
 	lane := queue.Lane{Channel: "default", Type: "t"}
 	move := func(from, to queue.State, end queue.End, took time.Duration) []queue.Move {
@@ -77,8 +62,8 @@ func TestEachServersObserverIsToldWhatThatServerDid(t *testing.T) {
 	require.NoError(t, b.tail.sync(t.Context()))
 	require.Empty(t, mine.told(), "what the other server did")
 	require.Empty(t, others.told())
-	require.Equal(t, 1, others.claims)
-	require.Positive(t, mine.callers)
+	require.Equal(t, 1, others.Claims())
+	require.Positive(t, callers.Load())
 	require.Positive(t, a.Stats().Connections)
 	require.False(t, openServer(t, dsn, Options{NoListen: true}).Stats().Deaf, "it was told not to listen")
 }

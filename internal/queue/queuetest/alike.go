@@ -59,6 +59,8 @@ func (p *pair) Advance(d time.Duration) {
 	p.second.Advance(d)
 }
 
+func (p *pair) Observed() *Observed { return p.first.Observed() }
+
 func (*pair) Restart(t TB) { t.Fatalf("a pair is not restarted") }
 
 func (p *pair) Close(t TB) {
@@ -68,6 +70,7 @@ func (p *pair) Close(t TB) {
 
 // view looks at everything there is to see, deleted jobs and leases that are over included.
 func (p *pair) view(w *walk) {
+	require.Equal(p.r, p.first.Observed().Counts(), p.second.Observed().Counts(), "by the moves that were told")
 	q, ctx := p.Queue(), context.Background()
 	for _, id := range w.model.order {
 		_, _ = q.Attempts(ctx, id) // they are compared on the way

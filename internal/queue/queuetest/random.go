@@ -206,7 +206,8 @@ func (w *walk) compareAll(r *rapid.T) {
 	}
 }
 
-// requireCounts requires that every job is counted, in its lane and its state.
+// requireCounts requires that every job is counted, in its lane and its state, and that the moves that
+// were told add up to that.
 func (w *walk) requireCounts(r *rapid.T) {
 	r.Helper()
 	want := make(map[queue.Lane]queue.Counts)
@@ -226,6 +227,7 @@ func (w *walk) requireCounts(r *rapid.T) {
 		require.Equal(r, q.Counts[queue.Pending] > 0, !q.OldestReady.IsZero())
 	}
 	require.Equal(r, want, got)
+	require.Equal(r, want, w.Observed().Counts(), "by the moves that were told")
 }
 
 // requireAttempts requires that each lease that the job had is told of, once.

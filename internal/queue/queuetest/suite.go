@@ -120,6 +120,8 @@ type Harness interface {
 	Now() time.Time
 	// Advance makes the clock jump ahead, and returns when all that is due by then was done.
 	Advance(d time.Duration)
+	// Observed returns what the queue's observer was told since the harness was made, restarts included.
+	Observed() *Observed
 	// Restart ends the queue, by a clean end or a crash, and opens it again on what was kept.
 	Restart(t TB)
 	// Close closes the queue and checks the store.
@@ -178,6 +180,7 @@ func Test(t *testing.T, open func(t TB) Harness, only ...string) {
 		{"Workers", workersTests},
 		{"Explain", explainTests},
 		{"APIKeys", apiKeyTests},
+		{"Observer", observerTests},
 		{"Restart", restartTests},
 		{"Concurrency", concurrencyTests},
 		{"Storm", stormTests},
