@@ -41,7 +41,7 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 	defer func() { _ = traces.Stop(ctx) }() // OnError was told
 	runner := command.New(c.commandOptions(env))
 	options := c.workerOptions()
-	options.Logger = log
+	options.Logger = advised{Logger: log, certificate: c.ClientCert != ""}
 	options.Handlers = make(map[string]client.Handler, len(c.commands))
 	for jobType, line := range c.commands {
 		options.Handlers[jobType] = traced(traces.Tracer(), runner.Handler(line))
