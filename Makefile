@@ -120,8 +120,17 @@ bench-growth: bench-programs ## Measure what grows with what, and write docs/per
 	$(BIN)/longshore-bench $(BENCHPROGRAMS) --only growth,payload --repeat 3 --duration 700ms --warm-up 200ms --waiters 15000 \
 		--json bench/results/growth.json --docs docs/performance/growth.md $(BENCHFLAGS)
 
+.PHONY: bench-where
+bench-where: bench-programs ## Profile the server under the main workloads, and write docs/performance/where.md
+	@scripts/postgres
+	@for store in embedded postgres; do \
+		$(BIN)/longshore-bench $(BENCHPROGRAMS) --store $$store --only enqueue,cycle,batches,wake --repeat 1 --duration 4s --warm-up 500ms \
+			--profile bench/results/profiles/$$store $(BENCHFLAGS) > /dev/null; \
+	done
+	$(BIN)/longshore-bench where --embedded bench/results/profiles/embedded --postgres bench/results/profiles/postgres --docs docs/performance/where.md
+
 .PHONY: bench-docs
-bench-docs: bench-peers bench-growth ## Write all pages of docs/performance
+bench-docs: bench-peers bench-growth bench-where ## Write all pages of docs/performance
 
 # What bench-compare compares with, which packages have the benchmarks, and how long each runs.
 REF =

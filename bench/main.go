@@ -51,6 +51,8 @@ func commandOf(args []string) (command, []string) {
 			return new(appCommand), args[1:]
 		case "nats":
 			return new(natsCommand), args[1:]
+		case "where":
+			return new(whereCommand), args[1:]
 		case "fill":
 			return new(fillCommand), args[1:]
 		}
