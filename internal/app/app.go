@@ -16,6 +16,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/auth/apikey"
 	"github.com/longshore-queue/longshore/internal/auth/mtls"
 	"github.com/longshore-queue/longshore/internal/auth/oidc"
+	"github.com/longshore-queue/longshore/internal/collect"
 	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/metrics"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
@@ -92,6 +93,7 @@ func New(options Options) (*App, error) {
 // being answered. When it returns an error, nothing is left running, and if that was about
 // the address, no store was made. Who connects while the store is being opened waits.
 func (a *App) Start() (err error) {
+	collect.Less()
 	stopping, stop := context.WithCancel(context.Background())
 	a.stopping = stop
 	defer func() {

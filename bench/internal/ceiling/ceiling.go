@@ -20,6 +20,7 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/api/oapi" //nolint:depguard // the generated server is part of every ceiling
+	"github.com/longshore-queue/longshore/internal/collect"
 )
 
 // The kinds of ceiling.
@@ -56,6 +57,7 @@ const stopTimeout = 5 * time.Second
 
 // Serve serves a kind of ceiling on an address until ctx ends.
 func Serve(ctx context.Context, kind, address string, logger *logrus.Logger) error {
+	collect.Less() // as the server does
 	handler, err := newHandler(kind, logger)
 	if err != nil {
 		return err

@@ -211,6 +211,7 @@ func (e *exchange) leases(ctx context.Context) (leases []queue.Lease, err error)
 // lease are given back: a server and a worker have to hold it.
 func (e *exchange) deliver() (leases []queue.Lease, err error) {
 	size := 0
+	leases = make([]queue.Lease, 0, len(e.grants))
 	for _, g := range e.grants {
 		if size > queue.MaxDependencyBytes {
 			if _, err := e.store.release(g.token, 0); err != nil {

@@ -18,7 +18,8 @@ type recordCache struct {
 
 func (c *recordCache) put(id uuid.UUID, r record) {
 	if len(c.young) >= recordCacheSize {
-		c.old, c.young = c.young, nil
+		c.old, c.young = c.young, c.old
+		clear(c.young) // which is cheaper than to make another one as large
 	}
 	if c.young == nil {
 		c.young = make(map[uuid.UUID]record)

@@ -16,7 +16,7 @@ import (
 // records.
 const (
 	keepValueBuffer = 64 << 10
-	keepRecords     = 1 << 10
+	keepRecords     = 1 << 12
 )
 
 // change is one atomic change of the store: what goes to disk, and what memory must be told

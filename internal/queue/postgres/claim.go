@@ -149,6 +149,7 @@ func (s *Store) applyGrants(ctx context.Context, grants []grant) {
 }
 
 func (o *claimOrder) read(rows pgx.Rows) error {
+	o.grants = make([]grant, 0, o.most)
 	for rows.Next() {
 		g := grant{secret: o.secrets[len(o.grants)]}
 		g.was, g.state = queue.Pending, queue.Running

@@ -199,6 +199,7 @@ func (p *addJobsPart) queue(batch *pgx.Batch, number int16) {
 
 func (p *addJobsPart) read(rows pgx.Rows) error {
 	in := p.adding
+	p.changes = make([]changed, 0, len(in.jobs))
 	for rows.Next() {
 		var (
 			n, place int64
@@ -212,6 +213,9 @@ func (p *addJobsPart) read(rows pgx.Rows) error {
 		j.ID = id
 		record, _ := j.Admit(nil, p.at)
 		call := in.calls[n-1] - 1
+		if p.found[call] == nil {
+			p.found[call] = make(enqueueAnswer, 0, in.sizes[call])
+		}
 		p.found[call] = append(p.found[call], queue.Enqueued{Status: queue.StatusOf(j, &record, queue.Outcome{})})
 		p.changes = append(p.changes, changed{
 			id: id, place: place, lane: in.lanes[n-1], rank: in.ranks[n-1], state: queue.Pending, version: record.Version,
@@ -234,12 +238,20 @@ type adding struct {
 	labels, terms, traces []*string
 	timeouts, heartbeats  []*int64
 	calls                 []int64 // by job, counting from 1
+	sizes                 []int   // how many jobs each call has
 	hashes, digests       [][]byte
 	keyed                 bool
 }
 
 func newAdding(calls []enqueueCall) (*adding, error) {
-	in := new(adding)
+	in, n := new(adding), 0
+	for i := range calls {
+		in.sizes = append(in.sizes, len(calls[i].jobs))
+		n += len(calls[i].jobs)
+	}
+	in.jobs, in.lanes, in.ranks, in.args = make([]queue.Job, 0, n), make([]int32, 0, n), make([]int16, 0, n), make([][]byte, 0, n)
+	in.labels, in.terms, in.traces = make([]*string, 0, n), make([]*string, 0, n), make([]*string, 0, n)
+	in.timeouts, in.heartbeats, in.calls = make([]*int64, 0, n), make([]*int64, 0, n), make([]int64, 0, n)
 	for i := range calls {
 		call := &calls[i]
 		var hash, digest []byte
