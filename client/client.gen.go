@@ -244,8 +244,15 @@ type Attempt struct {
 
 	// Error Why the run failed, if it did. Of an error that the job went on after, `details` longer
 	// than 4 KiB are left out.
-	Error     *JobError `json:"error,omitempty"`
-	StartedAt time.Time `json:"started_at"`
+	Error *JobError `json:"error,omitempty"`
+
+	// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+	// `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
+	//
+	//
+	// Example: key:ci
+	Principal *Principal `json:"principal,omitempty"`
+	StartedAt time.Time  `json:"started_at"`
 
 	// State The state that the job was in then.
 	State *JobState `json:"state,omitempty"`
@@ -616,8 +623,15 @@ type HeldLease struct {
 	Channel Channel `json:"channel"`
 
 	// Id The id of the job.
-	Id        openapi_types.UUID `json:"id"`
-	StartedAt time.Time          `json:"started_at"`
+	Id openapi_types.UUID `json:"id"`
+
+	// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+	// `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
+	//
+	//
+	// Example: key:ci
+	Principal *Principal `json:"principal,omitempty"`
+	StartedAt time.Time  `json:"started_at"`
 
 	// Type What kind of work it is; a worker names the types it can run. 1 to 128 letters,
 	// digits or `. _ : / @ + -`, the first a letter or a digit.
@@ -1440,6 +1454,12 @@ type NewJobs struct {
 
 // Nothing An object without fields.
 type Nothing = struct{}
+
+// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+// `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
+//
+// Example: key:ci
+type Principal = string
 
 // Problem An error, as RFC 9457 has it.
 type Problem struct {

@@ -27,6 +27,7 @@ func attemptView(attempt *queue.Attempt) oapi.Attempt {
 	view := oapi.Attempt{
 		Attempt:   int64(attempt.Number),
 		Worker:    textView(attempt.Worker),
+		Principal: textView(attempt.Principal),
 		StartedAt: attempt.Started.UTC(),
 		EndedAt:   timeView(attempt.Ended),
 		Error:     jobErrorView(attempt.Error),

@@ -82,8 +82,15 @@ func TestSecretsShowNowhere(t *testing.T) {
 	do(key, "POST", "/v1/jobs", `{"type":"x","args":"other"}`) // the idempotency key is reused
 	lease := do(key, "POST", "/v1/dequeue", `{"types":["x"]}`).json(t)
 	token, id := lease["token"].(string), lease["id"].(string)
+	// Who may see it is told who asked, and not with what.
+	for _, path := range []string{"/v1/workers", "/v1/jobs/" + id + "/attempts"} {
+		body := do(key, "GET", path, "").body
+		require.Contains(t, body, `"principal":"test:a"`, path)
+		shown.WriteString(body)
+	}
 	for _, who := range []string{"other", "", key + "-misspelt", key} {
 		do(who, "GET", "/v1/jobs/"+id, "")
+		do(who, "GET", "/v1/jobs/"+id+"/attempts", "")
 		do(who, "GET", "/v1/workers", "")
 		do(who, "GET", "/v1/leases/"+token, "")
 		do(who, "POST", "/v1/leases/"+token+"/heartbeat", `{"progress":{"percent":"`+result+`"}}`)

@@ -199,7 +199,7 @@ type stub struct {
 	enqueue   func(ctx context.Context, jobs []queue.NewJob) ([]queue.Enqueued, error)
 	once      func(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
 	dequeue   func(ctx context.Context, request queue.DequeueRequest) (queue.Lease, error)
-	byID      func(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error)
+	byID      func(ctx context.Context, id uuid.UUID, to queue.Holder, once queue.Once) (queue.Lease, error)
 	batch     func(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error)
 	report    func(ctx context.Context, token uuid.UUID, maxRetries uint64, outcome queue.Outcome) (queue.State, error)
 	fail      func(ctx context.Context, token uuid.UUID, failure queue.Failure) (queue.State, error)
@@ -244,8 +244,8 @@ func (s *stub) Dequeue(ctx context.Context, request queue.DequeueRequest) (queue
 	return s.dequeue(ctx, request)
 }
 
-func (s *stub) DequeueByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error) {
-	return s.byID(ctx, id, worker, once)
+func (s *stub) DequeueByID(ctx context.Context, id uuid.UUID, to queue.Holder, once queue.Once) (queue.Lease, error) {
+	return s.byID(ctx, id, to, once)
 }
 
 func (s *stub) DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error) {
@@ -302,8 +302,10 @@ func allFail(err error) *stub {
 		enqueue: func(context.Context, []queue.NewJob) ([]queue.Enqueued, error) { return nil, err },
 		once:    func(context.Context, []queue.NewJob, queue.Once) ([]queue.Enqueued, error) { return nil, err },
 		dequeue: func(context.Context, queue.DequeueRequest) (queue.Lease, error) { return queue.Lease{}, err },
-		byID:    func(context.Context, uuid.UUID, string, queue.Once) (queue.Lease, error) { return queue.Lease{}, err },
-		batch:   func(context.Context, queue.BatchRequest) (queue.BatchAnswer, error) { return queue.BatchAnswer{}, err },
+		byID: func(context.Context, uuid.UUID, queue.Holder, queue.Once) (queue.Lease, error) {
+			return queue.Lease{}, err
+		},
+		batch: func(context.Context, queue.BatchRequest) (queue.BatchAnswer, error) { return queue.BatchAnswer{}, err },
 		report: func(context.Context, uuid.UUID, uint64, queue.Outcome) (queue.State, error) {
 			return 0, err
 		},

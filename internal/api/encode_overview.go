@@ -24,6 +24,7 @@ func appendAttempt(b []byte, attempt *oapi.Attempt) []byte {
 	b = appendTextMember(b, `,"end":`, (*string)(attempt.End))
 	b = appendTimeMember(b, `,"ended_at":`, attempt.EndedAt)
 	b = appendError(b, attempt.Error)
+	b = appendTextMember(b, `,"principal":`, attempt.Principal)
 	b = appendTime(append(b, `,"started_at":`...), attempt.StartedAt)
 	b = appendTextMember(b, `,"state":`, (*string)(attempt.State))
 	b = appendTextMember(b, `,"worker":`, attempt.Worker)

@@ -176,6 +176,14 @@ func lookIn(ctx context.Context, request *queue.DequeueRequest) error {
 	return nil
 }
 
+// principalName is who asks for a lease, by their credential; "" where nobody is asked for one.
+func principalName(ctx context.Context) string {
+	if p := auth.PrincipalOf(ctx); p != nil {
+		return p.Name
+	}
+	return ""
+}
+
 // own has statuses name no dependents that are foreign. Whoever may see both channels can make
 // such; and the dependencies of a job are what was given with it.
 func (g *guard) own(ctx context.Context, statuses ...*queue.Status) error {

@@ -15,6 +15,7 @@ func (g *guard) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 	if err := lookIn(ctx, &request); err != nil {
 		return queue.Lease{}, err
 	}
+	request.Principal = principalName(ctx)
 	lease, err := g.queue.Dequeue(ctx, request)
 	if err == nil {
 		err = g.granted(ctx, &lease)
@@ -23,12 +24,13 @@ func (g *guard) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 }
 
 // DequeueByID implements Queue.
-func (g *guard) DequeueByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error) {
+func (g *guard) DequeueByID(ctx context.Context, id uuid.UUID, to queue.Holder, once queue.Once) (queue.Lease, error) {
 	id, err := g.job(ctx, id)
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	lease, err := g.queue.DequeueByID(ctx, id, worker, once)
+	to.Principal = principalName(ctx)
+	lease, err := g.queue.DequeueByID(ctx, id, to, once)
 	if err == nil {
 		err = g.granted(ctx, &lease)
 	}
@@ -52,6 +54,7 @@ func (g *guard) DequeueBatch(ctx context.Context, request queue.BatchRequest) (q
 	for i := range own {
 		request.Reports[i].Token = own[i]
 	}
+	request.Principal = principalName(ctx)
 	answer, err := g.queue.DequeueBatch(ctx, request)
 	if err != nil {
 		return answer, err

@@ -183,3 +183,49 @@ func TestEventsOfOthersAreNeitherSeenNorCounted(t *testing.T) {
 	}
 	open(strings.Repeat("0", 32)).next() // one of another server has missed everything
 }
+
+// Whoever leases a job is told with its attempts and with what is held: by its credential, whatever it
+// calls itself.
+func TestLeasesNameThePrincipal(t *testing.T) {
+	t.Parallel()
+	e := newTenantsEdge(t)
+	ids := make([]uuid.UUID, 3)
+	for i := range ids {
+		ids[i] = e.createAs("a", `{"type":"t"}`)
+	}
+	for i, c := range []struct {
+		path, body string
+		status     int
+	}{
+		{"/v1/dequeue", `{"types":["t"],"channels":["a"],"worker":"test:all"}`, http.StatusCreated},
+		{"/v1/jobs/" + ids[1].String() + "/dequeue", `{"worker":"test:all"}`, http.StatusCreated},
+		{"/v1/dequeue/batch", `{"types":["t"],"channels":["a"],"worker":"test:all","max":1}`, http.StatusOK},
+	} {
+		got := e.do(as("ab", "POST", c.path, c.body))
+		require.Equal(t, c.status, got.status, got.body)
+		got = e.do(as("a", "GET", "/v1/jobs/"+ids[i].String()+"/attempts", ""))
+		require.Equal(t, http.StatusOK, got.status, got.body)
+		attempt := got.json(t)["attempts"].([]any)[0].(map[string]any)
+		require.Equal(t, "test:ab", attempt["principal"])
+		require.Equal(t, "test:all", attempt["worker"])
+		require.Equal(t, http.StatusNotFound, e.do(as("b", "GET", "/v1/jobs/"+ids[i].String()+"/attempts", "")).status)
+	}
+	worker := e.do(as("a", "GET", "/v1/workers", "")).json(t)["workers"].([]any)[0].(map[string]any)
+	require.Equal(t, "test:all", worker["worker"])
+	require.Len(t, worker["leases"], len(ids))
+	for _, held := range worker["leases"].([]any) {
+		require.Equal(t, "test:ab", held.(map[string]any)["principal"])
+	}
+}
+
+func TestLeasesNameNobodyWhereNobodyIsAsked(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{})
+	id := e.create(`{"type":"t"}`)["id"].(string)
+	e.lease(`{"types":["t"],"worker":"w"}`)
+	for _, path := range []string{"/v1/jobs/" + id + "/attempts", "/v1/workers"} {
+		got := e.do(as("", "GET", path, ""))
+		require.Equal(t, http.StatusOK, got.status, got.body)
+		require.NotContains(t, got.body, "principal")
+	}
+}

@@ -158,7 +158,7 @@ func (a *API) DequeueJob(ctx context.Context, request oapi.DequeueJobRequestObje
 		return nil, err
 	}
 	once := termsOf(ctx).once()
-	lease, err := a.queue.DequeueByID(ctx, request.Id, worker, once)
+	lease, err := a.queue.DequeueByID(ctx, request.Id, queue.Holder{Worker: worker}, once)
 	if err != nil {
 		return nil, err
 	}

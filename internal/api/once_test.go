@@ -99,7 +99,7 @@ func TestKeysAndDigests(t *testing.T) {
 			once = request.Once
 			return queue.BatchAnswer{}, queue.ErrLeaseLost
 		},
-		byID: func(_ context.Context, _ uuid.UUID, _ string, o queue.Once) (queue.Lease, error) {
+		byID: func(_ context.Context, _ uuid.UUID, _ queue.Holder, o queue.Once) (queue.Lease, error) {
 			once = o
 			return queue.Lease{}, queue.ErrNotPending
 		},

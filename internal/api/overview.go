@@ -137,7 +137,8 @@ func workerView(worker *queue.Worker) oapi.WorkerInfo {
 	}
 	for i, held := range worker.Held {
 		view.Leases[i] = oapi.HeldLease{
-			Id: held.JobID, Type: held.Lane.Type, Channel: held.Lane.Channel, Attempt: int64(held.Attempt), StartedAt: held.Started.UTC(),
+			Id: held.JobID, Type: held.Lane.Type, Channel: held.Lane.Channel, Attempt: int64(held.Attempt),
+			Principal: textView(held.Principal), StartedAt: held.Started.UTC(),
 		}
 	}
 	return view

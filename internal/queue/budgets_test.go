@@ -133,7 +133,7 @@ func TestBudgetsAreSeparate(t *testing.T) {
 		want.failures += change.cost.failures
 		want.timeouts += change.cost.timeouts
 		require.Equal(t, want, counts{got.Retries, got.Failures, got.Timeouts}, change.name)
-		r, err = got.Grant(token, "w", now)
+		r, err = got.Grant(token, queue.Holder{Worker: "w"}, now)
 		require.NoError(t, err)
 	}
 	for _, change := range changes[:3] {

@@ -85,7 +85,7 @@ func (c *CopiedJob) endLease(now time.Time) bool {
 	}
 	c.Record = next
 	c.Attempts = append(c.Attempts, Attempt{
-		Number: running.Attempt, Worker: running.Worker, Started: running.Started,
+		Number: running.Attempt, Worker: running.Worker, Principal: running.Principal, Started: running.Started,
 		Ended: now, End: EndReleased, State: next.State,
 	})
 	return true

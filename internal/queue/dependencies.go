@@ -24,7 +24,7 @@ func (j *Job) Renew(r Record, states []State, now time.Time) (Record, error) {
 	next.Retries, next.Failures, next.Timeouts = 0, 0, 0
 	next.Generation++
 	next.Started, next.Finished, next.ExpiresAt = time.Time{}, time.Time{}, time.Time{}
-	next.Worker = ""
+	next.Worker, next.Principal = "", ""
 	next.ByDependency = false
 	next, _ = j.settle(next, states, now)
 	if next.State.Over() {

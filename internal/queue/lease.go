@@ -32,6 +32,12 @@ type Lease struct {
 	TraceParent      string
 }
 
+// Holder is whom a lease is granted to, for people who look at it. Nothing is decided by it.
+type Holder struct {
+	Worker    string // as it calls itself; may be empty
+	Principal string // by its credential; empty where nobody is asked for one
+}
+
 // Dependency is what became of a job that another one depends on.
 type Dependency struct {
 	ID     uuid.UUID

@@ -121,10 +121,11 @@ type Worker struct {
 
 // HeldLease is a live lease, told without its token.
 type HeldLease struct {
-	JobID   uuid.UUID
-	Lane    Lane
-	Attempt uint64
-	Started time.Time
+	JobID     uuid.UUID
+	Lane      Lane
+	Attempt   uint64
+	Principal string // whose credential it was asked for with; empty where nobody was asked for one
+	Started   time.Time
 }
 
 // WorkerListing asks for one page of workers, by name.

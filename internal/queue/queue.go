@@ -49,7 +49,7 @@ type JobQueue interface {
 
 	// DequeueByID leases one pending job out of turn, without waiting. ErrNotExist;
 	// ErrNotPending if it is in any other state, canceled included. once is as for Dequeue.
-	DequeueByID(ctx context.Context, id uuid.UUID, worker string, once Once) (Lease, error)
+	DequeueByID(ctx context.Context, id uuid.UUID, to Holder, once Once) (Lease, error)
 
 	// RequeueOrFinishJob ends the lease. If its job was requeued fewer than maxRetries times
 	// it goes back to Pending, at its old place in line; else it ends with the outcome, and
@@ -93,10 +93,16 @@ type DequeueRequest struct {
 	Types    []string // at least one
 	Channels []string // none is DefaultChannel alone
 	Worker   string   // a name for people, may be empty
+	// Principal is who asks, as a credential tells it; empty where nobody is asked for one. It is
+	// kept as it is: whoever makes principals sees to it that their names are plain text.
+	Principal string
 	// Labels are how the worker describes itself, for those who look at Workers.
 	Labels map[string]string
 	Once   Once
 }
+
+// Holder is whom leases are granted to that the request asks for.
+func (r *DequeueRequest) Holder() Holder { return Holder{Worker: r.Worker, Principal: r.Principal} }
 
 // Lanes returns every lane that the request looks in, each once.
 func (r DequeueRequest) Lanes() []Lane {

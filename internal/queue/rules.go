@@ -25,7 +25,8 @@ type Record struct {
 	RunAt      time.Time // before which it is not handed out; zero if there is no such time
 	ExpiresAt  time.Time // zero if it does not expire, or has begun
 	Token      uuid.UUID // of the live lease; zero unless State is Running
-	Worker     string    // who asked for the newest lease
+	Worker     string    // who asked for the newest lease, as it called itself
+	Principal  string    // whose credential that was asked for with; empty while the job waits
 	// ByDependency tells that the job is over because of a dependency, so that a retry of
 	// that one brings it back.
 	ByDependency bool
@@ -33,14 +34,14 @@ type Record struct {
 
 // Grant leases a pending job. ErrNotPending in any other state, and of a job that should have
 // expired by now.
-func (r Record) Grant(token uuid.UUID, worker string, now time.Time) (Record, error) {
+func (r Record) Grant(token uuid.UUID, to Holder, now time.Time) (Record, error) {
 	if r.State != Pending || r.Expired(now) {
 		return r, ErrNotPending
 	}
 	r.State = Running
 	r.Attempt++
 	r.Token = token
-	r.Worker = worker
+	r.Worker, r.Principal = to.Worker, to.Principal
 	r.Started = now
 	r.ExpiresAt = time.Time{}
 	return r.changed(), nil
@@ -203,6 +204,7 @@ func (r Record) ready(now time.Time) Record {
 // it is Blocked, if a dependency was retried meanwhile.
 func (r Record) wait(until, now time.Time) Record {
 	r.Token = uuid.Nil
+	r.Principal = ""
 	r.Started = time.Time{}
 	if until.After(now) {
 		r.RunAt = storedTime(until)

@@ -34,9 +34,9 @@ func record(state queue.State) queue.Record {
 	case queue.Pending:
 		r.ExpiresAt = expiry
 	case queue.Running:
-		r.Token, r.Started = token, then
+		r.Token, r.Started, r.Principal = token, then, "key:w"
 	case queue.Finished, queue.Failed, queue.Canceled:
-		r.Started, r.Finished = then, then
+		r.Started, r.Finished, r.Principal = then, then, "key:w"
 	}
 	return r
 }
@@ -50,8 +50,12 @@ var threeAttempts = &queue.RetryPolicy{MaxAttempts: 4, Initial: time.Second, Fac
 
 // edges are all the changes there are, each as a function of the record it starts from.
 var edges = map[string]func(queue.Record) (queue.Record, error){
-	"grant":         func(r queue.Record) (queue.Record, error) { return r.Grant(token, "w2", now) },
-	"grant expired": func(r queue.Record) (queue.Record, error) { return r.Grant(token, "w2", expiry) },
+	"grant": func(r queue.Record) (queue.Record, error) {
+		return r.Grant(token, queue.Holder{Worker: "w2", Principal: "key:w2"}, now)
+	},
+	"grant expired": func(r queue.Record) (queue.Record, error) {
+		return r.Grant(token, queue.Holder{Worker: "w2", Principal: "key:w2"}, expiry)
+	},
 	"finish": func(r queue.Record) (queue.Record, error) {
 		next, _, err := r.RequeueOrFinish(0, queue.Outcome{}, now)
 		return next, err
@@ -239,6 +243,7 @@ func requireSound(t *testing.T, r queue.Record) {
 	}
 	if r.State.Waiting() {
 		require.True(t, r.Started.IsZero(), "what waits has not started")
+		require.Empty(t, r.Principal, "what waits has no lease")
 	} else {
 		require.True(t, r.ExpiresAt.IsZero(), "only what waits expires")
 	}
@@ -263,9 +268,10 @@ func TestTheTableNamesOnlyEdgesThatAre(t *testing.T) {
 func TestGrantCountsAttemptsAndEndsTheExpiry(t *testing.T) {
 	t.Parallel()
 	want := record(queue.Pending)
-	want.State, want.Attempt, want.Version, want.Token, want.Worker, want.Started = queue.Running, 5, 71, token, "w2", now
+	want.State, want.Attempt, want.Version, want.Token, want.Started = queue.Running, 5, 71, token, now
+	want.Worker, want.Principal = "w2", "key:w2"
 	want.ExpiresAt = time.Time{}
-	got, err := record(queue.Pending).Grant(token, "w2", now)
+	got, err := record(queue.Pending).Grant(token, queue.Holder{Worker: "w2", Principal: "key:w2"}, now)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }

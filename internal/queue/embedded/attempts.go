@@ -59,7 +59,7 @@ func (s *Store) readAttempts(id uuid.UUID) ([]queue.Attempt, error) {
 // lastAttempt returns the lease that a job is running with, or was over with, by its record;
 // false if there is none.
 func (s *Store) lastAttempt(id uuid.UUID, r *record) (a attempt, found bool, err error) {
-	a.Attempt = queue.Attempt{Number: r.Attempt, Worker: r.Worker, Started: r.Started}
+	a.Attempt = queue.Attempt{Number: r.Attempt, Worker: r.Worker, Principal: r.Principal, Started: r.Started}
 	if r.State == queue.Running {
 		return a, true, nil
 	}
@@ -86,6 +86,22 @@ type attempt struct {
 	token uuid.UUID
 }
 
+// The bits that say which of the rarer fields an attempt has.
+const (
+	attemptHasError = 1 << iota
+	attemptHasPrincipal
+)
+
+func (a *attempt) has() (bits byte) {
+	if a.Error != nil {
+		bits |= attemptHasError
+	}
+	if a.Principal != "" {
+		bits |= attemptHasPrincipal
+	}
+	return bits
+}
+
 // setError keeps what is small of an error.
 func (a *attempt) setError(e *queue.JobError) {
 	if e == nil {
@@ -106,8 +122,12 @@ func (a *attempt) encode(buffer []byte) []byte {
 	e.time(a.Ended)
 	e.byte(byte(a.End))
 	e.byte(byte(a.State))
-	e.bool(a.Error != nil)
-	if a.Error != nil {
+	has := a.has()
+	e.byte(has)
+	if has&attemptHasPrincipal != 0 {
+		e.string(a.Principal)
+	}
+	if has&attemptHasError != 0 {
 		e.string(a.Error.Reason)
 		e.rest(a.Error.Details)
 	}
@@ -121,7 +141,11 @@ func decodeAttempt(id uuid.UUID, value []byte) (attempt, error) {
 	a.Worker = d.string()
 	a.Started, a.Ended = d.time(), d.time()
 	a.End, a.State = queue.End(d.byte()), queue.State(d.byte())
-	if d.bool() {
+	has := d.byte()
+	if has&attemptHasPrincipal != 0 {
+		a.Principal = d.string()
+	}
+	if has&attemptHasError != 0 {
 		a.Error = &queue.JobError{Reason: d.string()}
 		if details := d.rest(); len(details) > 0 {
 			a.Error.Details = details

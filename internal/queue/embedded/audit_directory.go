@@ -67,14 +67,14 @@ func openStill(files vfs.FS, directory string) (*still, error) {
 // Close lets others open the store.
 func (s *still) Close() error { return errors.Join(s.db.Close(), s.lock.Close()) }
 
-// checkFormat returns an error if the store has another format than this version reads.
+// checkFormat returns an error if the store has a format that this version does not read.
 func (v reader) checkFormat() error {
 	value, _, err := v.get([]byte(keyFormat))
 	if err != nil {
 		return fmt.Errorf("read the store's format: %w", err)
 	}
-	if len(value) != 1 || value[0] != formatVersion {
-		return fmt.Errorf("the store has format %x; this version of the server reads format %d only", value, formatVersion)
+	if len(value) != 1 || value[0] < oldestFormat || value[0] > formatVersion {
+		return fmt.Errorf("the store has format %x; this version of the server reads %d to %d only", value, oldestFormat, formatVersion)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (e *exchange) change(ctx context.Context, reports []queue.Report) error {
 		if e.only {
 			return nil
 		}
-		if e.grants, err = c.claimMany(e.lanes, e.request.Max, claimant{worker: e.request.Worker}); err != nil {
+		if e.grants, err = c.claimMany(e.lanes, e.request.Max, claimant{Holder: e.request.Holder()}); err != nil {
 			return err
 		}
 		switch {
@@ -108,7 +108,7 @@ func (e *exchange) change(ctx context.Context, reports []queue.Report) error {
 				c.setOnce(e.request.Once, &onceEntry{tokens: tokensOf(e.grants)})
 			}
 		case ctx.Err() == nil:
-			e.waiter = s.line.Join(e.lanes, claimant{worker: e.request.Worker, once: e.request.Once})
+			e.waiter = s.line.Join(e.lanes, claimant{Holder: e.request.Holder(), once: e.request.Once})
 		}
 		return nil
 	})

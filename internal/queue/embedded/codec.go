@@ -11,9 +11,14 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// formatVersion is the version of the key space and of the values in it. A store that has
-// another one is refused.
-const formatVersion = 3
+const (
+	// formatVersion is the version of the key space and of the values in it. A store that has a later
+	// one is refused: what an older program cannot read it would take for damaged.
+	formatVersion = 4
+	// oldestFormat is the earliest version whose values are read as they are. A store that has it gets
+	// formatVersion when it is opened to be written to.
+	oldestFormat = 3
+)
 
 const jsonNull = "null"
 

@@ -169,6 +169,7 @@ const (
 	recordHasReported
 	recordByDependency
 	recordIsDeleted
+	recordHasPrincipal
 )
 
 func (r *record) has() (bits uint64) {
@@ -187,6 +188,7 @@ func (r *record) has() (bits uint64) {
 	set(recordWasLeased, r.Attempt != 0)
 	set(recordEndedLeased, r.endedToken != uuid.Nil)
 	set(recordHasPriority, r.Priority != 0)
+	set(recordHasPrincipal, r.Principal != "")
 	return bits
 }
 
@@ -229,6 +231,9 @@ func (r *record) encode(buffer []byte) []byte {
 	}
 	if has&recordHasPriority != 0 {
 		e.int(int64(r.Priority))
+	}
+	if has&recordHasPrincipal != 0 {
+		e.string(r.Principal)
 	}
 	return e
 }
@@ -279,6 +284,9 @@ func decodeRecord(id uuid.UUID, value []byte) (record, error) {
 	}
 	if has&recordHasPriority != 0 {
 		r.Priority = int(d.int())
+	}
+	if has&recordHasPrincipal != 0 {
+		r.Principal = d.string()
 	}
 	if r.State < queue.Scheduled || r.State > queue.Canceled {
 		d.broken = true

@@ -46,7 +46,7 @@ func TestADamagedRecordHarmsNoOtherJob(t *testing.T) {
 				require.NoError(t, err)
 				bad, good := statuses[0].ID, statuses[1].ID
 				if name != "ready index" {
-					l, err := s.DequeueByID(t.Context(), bad, "", queue.Once{})
+					l, err := s.DequeueByID(t.Context(), bad, queue.Holder{}, queue.Once{})
 					require.NoError(t, err)
 					if !running { // once more: what nothing has happened to has no record
 						_, err := s.Release(t.Context(), l.Token, 0)
@@ -141,7 +141,7 @@ func TestARunningJobThatCannotBeReadFailsAtTheNextStart(t *testing.T) {
 	id := statuses[0].ID
 	after, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "after", Dependencies: []uuid.UUID{id}, RunIf: queue.AllFinished}})
 	require.NoError(t, err)
-	l, err := s.DequeueByID(t.Context(), id, "", queue.Once{})
+	l, err := s.DequeueByID(t.Context(), id, queue.Holder{}, queue.Once{})
 	require.NoError(t, err)
 	require.NoError(t, s.db.Set(idKey(nil, prefixJob, id), []byte{0xff}, pebble.Sync))
 	require.NoError(t, s.Close())

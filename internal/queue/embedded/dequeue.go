@@ -36,7 +36,7 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 	}
 	lanes := request.Lanes()
 	for {
-		g, err := s.nextGrant(ctx, lanes, claimant{worker: request.Worker, once: request.Once})
+		g, err := s.nextGrant(ctx, lanes, claimant{Holder: request.Holder(), once: request.Once})
 		if err != nil {
 			return queue.Lease{}, err
 		}
@@ -184,8 +184,8 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 }
 
 // DequeueByID implements queue.JobQueue.
-func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error) {
-	if err := queue.ValidateWorker(worker); err != nil {
+func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, to queue.Holder, once queue.Once) (queue.Lease, error) {
+	if err := queue.ValidateWorker(to.Worker); err != nil {
 		return queue.Lease{}, err
 	}
 	if err := s.beginDequeue(); err != nil {
@@ -204,7 +204,7 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, worker string, once
 	if len(granted) > 0 {
 		return granted[0], nil
 	}
-	g, err := s.claimByID(id, claimant{worker: worker, once: once})
+	g, err := s.claimByID(id, claimant{Holder: to, once: once})
 	if err != nil {
 		return queue.Lease{}, err
 	}

@@ -107,7 +107,7 @@ func script(t *testing.T, s *Store, faults *failNth) (acknowledged map[uuid.UUID
 		{ids[3], func(queue.Lease) error { return nil }},
 	}
 	for _, step := range steps {
-		l, err := s.DequeueByID(ctx, step.id, "w", queue.Once{})
+		l, err := s.DequeueByID(ctx, step.id, queue.Holder{Worker: "w"}, queue.Once{})
 		if err != nil || !see(step.id) || step.step(l) != nil || !see(step.id) {
 			return acknowledged, step.id
 		}

@@ -36,7 +36,8 @@ func (s *Store) loadLeases() error {
 		}
 		l := &lease{
 			token: r.Token, jobID: id, place: binary.BigEndian.Uint64(key[1:]), record: r,
-			worker: r.Worker, attempt: r.Attempt, started: r.Started, beat: now, heartbeatTimeout: r.heartbeatTimeout,
+			holder: queue.Holder{Worker: r.Worker, Principal: r.Principal}, attempt: r.Attempt, started: r.Started,
+			beat: now, heartbeatTimeout: r.heartbeatTimeout,
 		}
 		if r.timeout > 0 {
 			l.deadline = r.Started.Add(r.timeout)

@@ -18,7 +18,7 @@ type lease struct {
 	jobID    uuid.UUID
 	lane     queue.Lane
 	place    uint64 // the job's place in line, to put it back there
-	worker   string // who holds it
+	holder   queue.Holder
 	attempt  uint64
 	started  time.Time
 	record   record    // the job's; guarded by Store.mu
@@ -198,11 +198,14 @@ func (t *leaseTable) held(workers map[string]queue.Worker, channels []string) {
 		if len(channels) > 0 && !slices.Contains(channels, l.lane.Channel) {
 			continue
 		}
-		w := workers[l.worker]
-		w.Name = l.worker
+		name := l.holder.Worker
+		w := workers[name]
+		w.Name = name
 		w.HeldAll++
-		w.Held = append(w.Held, queue.HeldLease{JobID: l.jobID, Lane: l.lane, Attempt: l.attempt, Started: l.started})
-		workers[l.worker] = w
+		w.Held = append(w.Held, queue.HeldLease{
+			JobID: l.jobID, Lane: l.lane, Attempt: l.attempt, Principal: l.holder.Principal, Started: l.started,
+		})
+		workers[name] = w
 	}
 }
 

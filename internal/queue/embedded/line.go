@@ -95,7 +95,7 @@ func (c *change) claim(j waitingJob, by claimant) (grant, error) {
 // grant leases a job that stands in no line, or is about to leave it.
 func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 	token := uuid.New()
-	next, err := j.record.Grant(token, by.worker, c.now)
+	next, err := j.record.Grant(token, by.Holder, c.now)
 	if err != nil {
 		return grant{}, err
 	}
@@ -119,7 +119,7 @@ func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 	}
 	l := &lease{
 		token: token, jobID: j.id, lane: j.lane, place: j.place, record: j.record,
-		worker: next.Worker, attempt: next.Attempt, started: next.Started,
+		holder: by.Holder, attempt: next.Attempt, started: next.Started,
 		beat: c.clock, heartbeatTimeout: j.record.heartbeatTimeout,
 	}
 	if j.record.timeout > 0 {

@@ -150,7 +150,7 @@ func (c *change) settleLease(l *lease, r record, ended queue.EndedLease, outcome
 	c.moved(l.lane, queue.Running, r.State, ended.End, c.now.Sub(l.record.Started))
 	if r.State.Waiting() {
 		a := attempt{token: l.token, Attempt: queue.Attempt{
-			Number: r.Attempt, Worker: l.record.Worker, Started: l.record.Started,
+			Number: r.Attempt, Worker: l.record.Worker, Principal: l.record.Principal, Started: l.record.Started,
 			Ended: c.now, End: ended.End, State: r.State,
 		}}
 		if outcome != nil {

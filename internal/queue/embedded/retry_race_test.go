@@ -52,7 +52,7 @@ func (s steps) state(id uuid.UUID) queue.State {
 
 func (s steps) fail(id uuid.UUID) {
 	s.Helper()
-	l, err := s.store.DequeueByID(s.Context(), id, "", queue.Once{})
+	l, err := s.store.DequeueByID(s.Context(), id, queue.Holder{}, queue.Once{})
 	require.NoError(s, err)
 	_, err = s.store.Fail(s.Context(), l.Token, queue.Failure{Error: queue.JobError{Reason: "broken"}})
 	require.NoError(s, err)

@@ -39,7 +39,7 @@ func newFamily(t *testing.T, s *Store) family {
 	require.NoError(t, s.CancelJob(t.Context(), canceled))
 	f.want[canceled] = queue.Canceled // somebody wanted that
 	f.want[enqueue(queue.NewJob{Dependencies: []uuid.UUID{canceled, f.root}})] = queue.Canceled
-	l, err := s.DequeueByID(t.Context(), f.root, "", queue.Once{})
+	l, err := s.DequeueByID(t.Context(), f.root, queue.Holder{}, queue.Once{})
 	require.NoError(t, err)
 	_, err = s.Fail(t.Context(), l.Token, queue.Failure{Error: queue.JobError{Reason: "broken"}})
 	require.NoError(t, err)

@@ -127,8 +127,8 @@ type Store struct {
 
 // claimant is what a waiting worker asks for, besides its lanes.
 type claimant struct {
-	worker string
-	once   queue.Once
+	queue.Holder
+	once queue.Once
 }
 
 // Open opens the store in a directory, and makes it if it is not there. Every lease that is
@@ -288,12 +288,14 @@ func (s *Store) load() error {
 }
 
 func (s *Store) loadFormat() error {
-	_, found, err := s.get([]byte(keyFormat))
+	value, found, err := s.get([]byte(keyFormat))
 	if err != nil {
 		return fmt.Errorf("read the store's format: %w", err)
 	}
 	if found {
-		return s.checkFormat()
+		if err := s.checkFormat(); err != nil || value[0] == formatVersion {
+			return err
+		}
 	}
 	group, err := s.commit(func(c *change) error {
 		c.set(append(c.key[:0], keyFormat...), append(c.value[:0], formatVersion))

@@ -33,15 +33,55 @@ func TestADirectoryInUseIsRefused(t *testing.T) {
 	require.NoError(t, second.Close())
 }
 
-func TestAnotherFormatIsRefused(t *testing.T) {
-	t.Parallel()
+// storeOfFormat makes a store that has a job, and says that it has some format.
+func storeOfFormat(t *testing.T, format byte) vfs.FS {
+	t.Helper()
 	fs := vfs.NewMem()
 	s, err := open(fs, "store", Options{}, defaultLimits())
 	require.NoError(t, err)
-	require.NoError(t, s.db.Set([]byte(keyFormat), []byte{formatVersion + 1}, pebble.Sync))
+	_, err = s.Enqueue(t.Context(), []queue.NewJob{{Type: "build"}})
+	require.NoError(t, err)
+	require.NoError(t, s.db.Set([]byte(keyFormat), []byte{format}, pebble.Sync))
 	require.NoError(t, s.Close())
-	_, err = open(fs, "store", Options{}, defaultLimits())
-	require.ErrorContains(t, err, fmt.Sprintf("the store has format %02x", formatVersion+1))
+	return fs
+}
+
+func TestAnotherFormatIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, format := range []byte{oldestFormat - 1, formatVersion + 1} {
+		fs := storeOfFormat(t, format)
+		want := fmt.Sprintf("the store has format %02x", format)
+		_, err := open(fs, "store", Options{}, defaultLimits())
+		require.ErrorContains(t, err, want)
+		_, err = auditDirectory(t.Context(), fs, "store")
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// What is only read keeps its format. What is opened gets this one, so that an older program leaves it
+// alone.
+func TestAnOlderFormatIsReadAndReplaced(t *testing.T) {
+	t.Parallel()
+	fs := storeOfFormat(t, oldestFormat)
+	formatOf := func() byte {
+		still, err := openStill(fs, "store")
+		require.NoError(t, err)
+		value, _, err := still.get([]byte(keyFormat))
+		require.NoError(t, err)
+		require.NoError(t, still.Close())
+		return value[0]
+	}
+	audit, err := auditDirectory(t.Context(), fs, "store")
+	require.NoError(t, err)
+	require.Empty(t, audit.Differences)
+	require.Equal(t, byte(oldestFormat), formatOf())
+	s, err := open(fs, "store", Options{}, defaultLimits())
+	require.NoError(t, err)
+	_, err = s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
+	require.NoError(t, err)
+	s.audit(t)
+	require.NoError(t, s.Close())
+	require.Equal(t, byte(formatVersion), formatOf())
 }
 
 // ORIGIN 5 and 12.

@@ -54,7 +54,7 @@ func TestNoAnswerIsGivenBeforeWhatItRestsOnIsOnDisk(t *testing.T) {
 			return err
 		},
 		"DequeueByID": func(ctx context.Context, s *Store) error {
-			_, err := s.DequeueByID(ctx, ended.JobID, "", queue.Once{})
+			_, err := s.DequeueByID(ctx, ended.JobID, queue.Holder{}, queue.Once{})
 			return err
 		},
 		"Enqueue": func(ctx context.Context, s *Store) error {

@@ -32,12 +32,12 @@ func (a *attempt) setError(e *queue.JobError) {
 // readAttempts reads the leases of a job: those that ended before it did are written down, and the
 // one that it is running or over with is told by its own row.
 const readAttempts = `
-SELECT a.number, a.worker, a.started, a.ended, a.how, a.state, a.reason, a.details FROM longshore.attempts a WHERE a.place = $1
+SELECT a.number, a.worker, a.principal, a.started, a.ended, a.how, a.state, a.reason, a.details FROM longshore.attempts a WHERE a.place = $1
 UNION ALL
-SELECT l.attempt, l.worker, l.started, none.ended, none.how, none.state, none.reason, none.details
+SELECT l.attempt, l.worker, l.principal, l.started, none.ended, none.how, none.state, none.reason, none.details
 FROM longshore.leases l LEFT JOIN longshore.attempts none ON false WHERE l.place = $1
 UNION ALL
-SELECT attempt, worker, started, finished, how, state, reason, CASE WHEN octet_length(details) <= $2 THEN details END
+SELECT attempt, worker, principal, started, finished, how, state, reason, CASE WHEN octet_length(details) <= $2 THEN details END
 FROM longshore.ended WHERE place = $1 AND how IS NOT NULL AND NOT hidden
 ORDER BY 1`
 
@@ -77,7 +77,7 @@ func scanAttempt(row pgx.CollectableRow) (a queue.Attempt, err error) {
 		reason         *string
 		details        []byte
 	)
-	if err := row.Scan(&a.Number, &a.Worker, &started, &ended, &how, &state, &reason, &details); err != nil {
+	if err := row.Scan(&a.Number, &a.Worker, &a.Principal, &started, &ended, &how, &state, &reason, &details); err != nil {
 		return a, err
 	}
 	a.Started, a.Ended = timeOf(started), timeOf(ended)

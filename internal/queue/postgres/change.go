@@ -134,10 +134,10 @@ SELECT ` + recordColumnsOfR + ` FROM longshore.jobs j
 JOIN longshore.ready r ON r.lane = j.lane AND r.rank = j.rank AND r.place = j.place
 WHERE j.place = ANY($1) ORDER BY r.place FOR UPDATE OF r`
 	lockLeases = `
-SELECT ` + recordColumnsOfR + `, r.secret, r.beat, r.timeout, r.heartbeat_timeout, r.deadline
+SELECT ` + recordColumnsOfR + `, r.secret, r.beat, r.timeout, r.heartbeat_timeout, r.deadline, r.principal
 FROM longshore.leases r WHERE r.place = ANY($1) ORDER BY r.place FOR UPDATE`
 	readWaiting = `SELECT ` + recordColumnsOfR + ` FROM longshore.waiting r WHERE r.place = ANY($1)`
-	readEnded   = `SELECT ` + recordColumnsOfR + `, r.secret, r.how, r.digest, r.hidden FROM longshore.ended r WHERE r.place = ANY($1)`
+	readEnded   = `SELECT ` + recordColumnsOfR + `, r.secret, r.how, r.digest, r.hidden, r.principal FROM longshore.ended r WHERE r.place = ANY($1)`
 	defineByID  = `
 SELECT j.place, j.id, j.edges, j.timeout, j.heartbeat_timeout, j.trace_parent, j.labels::text, j.terms::text
 FROM longshore.jobs j WHERE j.id = ANY($1)`
@@ -257,7 +257,7 @@ func (c *change) lock(places []int64) error {
 				secret *uuid.UUID
 				how    *int16
 			)
-			if err := r.scan(rows, &secret, &how, &r.end.digest, &r.hidden); err != nil {
+			if err := r.scan(rows, &secret, &how, &r.end.digest, &r.hidden, &r.Principal); err != nil {
 				return err
 			}
 			if secret != nil && how != nil {
@@ -278,11 +278,11 @@ func (c *change) lock(places []int64) error {
 	return nil
 }
 
-// scanLease reads recordColumns and leaseColumns.
+// scanLease reads recordColumns, leaseColumns and the principal.
 func (r *row) scanLease(from pgx.Row) error {
 	var timeout, heartbeatTimeout *int64
 	var deadline *time.Time
-	err := r.scan(from, &r.lease.secret, &r.lease.beat, &timeout, &heartbeatTimeout, &deadline)
+	err := r.scan(from, &r.lease.secret, &r.lease.beat, &timeout, &heartbeatTimeout, &deadline, &r.Principal)
 	r.lease.timeout, r.lease.heartbeatTimeout, r.lease.deadline = durationOf(timeout), durationOf(heartbeatTimeout), timeOf(deadline)
 	r.Token = tokenOf(r.place, r.lease.secret)
 	return err
@@ -366,7 +366,7 @@ func (c *change) endLease(r *tracked, next queue.Record, how queue.End, digest [
 		return nil
 	}
 	a := attempt{place: r.place, secret: secret, digest: digest, Attempt: queue.Attempt{
-		Number: r.Attempt, Worker: r.Worker, Started: r.Started, Ended: c.now, End: how, State: next.State,
+		Number: r.Attempt, Worker: r.Worker, Principal: r.Principal, Started: r.Started, Ended: c.now, End: how, State: next.State,
 	}}
 	if outcome != nil {
 		a.setError(outcome.Error)

@@ -67,9 +67,9 @@ granted AS MATERIALIZED (
 ),
 leased AS (
   INSERT INTO longshore.leases (place, id, lane, state, rank, version, attempt, retries, failures, timeouts, generation, open,
-    queued, started, run_at, worker, ties, secret, beat, timeout, heartbeat_timeout, deadline)
+    queued, started, run_at, worker, principal, ties, secret, beat, timeout, heartbeat_timeout, deadline)
   SELECT place, id, lane, 4, rank, version + 1, attempt + 1, retries, failures, timeouts, generation, open,
-    queued, now, run_at, ($6::text[])[n], ties & ~4, ($5::uuid[])[n], now, timeout, heartbeat_timeout,
+    queued, now, run_at, ($6::text[])[n], ($12::text[])[n], ties & ~4, ($5::uuid[])[n], now, timeout, heartbeat_timeout,
     now + timeout / 1000 * interval '1 microsecond'
   FROM granted
 ),
@@ -102,24 +102,25 @@ FROM granted ORDER BY n`
 
 // claimOrder is one claim: who wants the jobs that are found, one after the other.
 type claimOrder struct {
-	search  searched
-	most    int
-	secrets [][16]byte
-	workers []string
-	hashes  [][]byte
-	digests [][]byte
-	grants  []grant // that were found
+	search     searched
+	most       int
+	secrets    [][16]byte
+	workers    []string
+	principals []string
+	hashes     [][]byte
+	digests    [][]byte
+	grants     []grant // that were found
 }
 
 // want adds that somebody wants so many more.
-func (o *claimOrder) want(n int, worker string, once queue.Once) {
+func (o *claimOrder) want(n int, to queue.Holder, once queue.Once) {
 	var hash, digest []byte
 	if once.Given() {
 		hash, digest = hashOf(once.Key), once.Digest[:]
 	}
 	for range n {
 		o.secrets = append(o.secrets, newSecret())
-		o.workers = append(o.workers, worker)
+		o.workers, o.principals = append(o.workers, to.Worker), append(o.principals, to.Principal)
 		o.hashes, o.digests = append(o.hashes, hash), append(o.digests, digest)
 	}
 	o.most += n
@@ -133,7 +134,7 @@ func (s *Store) queueClaim(batch *pgx.Batch, o *claimOrder, number int16) {
 	}
 	in := &o.search
 	batch.Queue(statement, in.lanes, in.ranks, in.floors, o.most, o.secrets, o.workers, s.id, o.hashes, o.digests,
-		s.onceTTL.Microseconds(), number).Query(o.read)
+		s.onceTTL.Microseconds(), number, o.principals).Query(o.read)
 }
 
 // applyGrants is applyOwn for leases.

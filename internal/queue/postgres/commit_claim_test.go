@@ -166,7 +166,7 @@ func TestADequeueThatIsRepeatedWhileTheFirstIsUnderWayHasOneLease(t *testing.T) 
 			return s.Dequeue(over(), queue.DequeueRequest{Types: []string{"claimed"}, Once: once("dequeue")})
 		},
 		"by id": func(s *Store, id uuid.UUID) (queue.Lease, error) {
-			return s.DequeueByID(context.Background(), id, "", once("dequeue"))
+			return s.DequeueByID(context.Background(), id, queue.Holder{}, once("dequeue"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -52,7 +52,7 @@ func (f *filled) add(jobs ...queue.NewJob) []uuid.UUID {
 
 func (f *filled) lease(jobType string) queue.Lease {
 	f.t.Helper()
-	l, err := f.Dequeue(f.t.Context(), queue.DequeueRequest{Types: []string{jobType}, Worker: "worker"})
+	l, err := f.Dequeue(f.t.Context(), queue.DequeueRequest{Types: []string{jobType}, Worker: "worker", Principal: "key:worker"})
 	require.NoError(f.t, err)
 	return l
 }

@@ -71,9 +71,10 @@ FROM longshore.jobs j LEFT JOIN longshore.ended d ON d.place = j.place LEFT JOIN
 WHERE j.place > $1 ORDER BY j.place LIMIT $2`
 	copyJobs = `
 SELECT ` + recordColumnsOfR + `, r.hidden, j.timeout, j.heartbeat_timeout, j.trace_parent, j.labels::text, j.terms::text, j.args,
-  d.how, d.result, d.reason, d.details, p.progress, p.percent, p.message, p.partial
+  coalesce(l.principal, d.principal, ''), d.how, d.result, d.reason, d.details, p.progress, p.percent, p.message, p.partial
 FROM longshore.jobs j
 JOIN longshore.records r ON r.lane = j.lane AND r.rank = j.rank AND r.place = j.place
+LEFT JOIN longshore.leases l ON l.place = j.place
 LEFT JOIN longshore.ended d ON d.place = j.place
 LEFT JOIN longshore.reported p ON p.place = j.place
 WHERE j.place > $1 AND j.place <= $2 ORDER BY j.place`
@@ -84,7 +85,7 @@ LEFT JOIN longshore.jobs j ON j.place = e.dependency
 LEFT JOIN longshore.records r ON r.lane = j.lane AND r.rank = j.rank AND r.place = j.place
 WHERE e.dependent > $1 AND e.dependent <= $2 ORDER BY e.dependent, e.ordinal`
 	copyAttempts = `
-SELECT place, number, worker, started, ended, how, state, reason, details
+SELECT place, number, worker, principal, started, ended, how, state, reason, details
 FROM longshore.attempts WHERE place > $1 AND place <= $2 ORDER BY place, number`
 )
 
@@ -192,7 +193,7 @@ func (s *CopySource) scanJob(rows pgx.Rows) (*queue.CopiedJob, error) {
 		message, partial      []byte
 	)
 	err := r.scan(rows, &r.hidden, &d.timeout, &d.heartbeatTimeout, &d.traceParent, &d.labels, &d.terms, &args,
-		&how, &result, &reason, &details, &progress, &percent, &message, &partial)
+		&r.Principal, &how, &result, &reason, &details, &progress, &percent, &message, &partial)
 	if err != nil {
 		return nil, err
 	}

@@ -46,9 +46,9 @@ func OpenCopyTarget(ctx context.Context, dsn string) (*CopyTarget, error) {
 		{"jobs", `place, id, lane, rank, edges, timeout, heartbeat_timeout, trace_parent, labels, terms, args`},
 		{"ready", recordColumns},
 		{"waiting", recordColumns},
-		{"ended", recordColumns + `, secret, how, result, reason, details, hidden`},
+		{"ended", recordColumns + `, principal, secret, how, result, reason, details, hidden`},
 		{"edges", `dependent, ordinal, dependency, dependency_id, succeeded, name, gone_state, gone_type`},
-		{"attempts", `place, number, secret, worker, started, ended, how, state, reason, details`},
+		{"attempts", `place, number, secret, worker, principal, started, ended, how, state, reason, details`},
 		{"reported", `place, progress, percent, message, partial`},
 		{"unique_keys", `lane, key, place`},
 		{"calls", `hash, digest, until, jobs, answered`},
@@ -120,7 +120,8 @@ func (t *CopyTarget) AddJob(ctx context.Context, c *queue.CopiedJob) error {
 	for i := range c.Attempts {
 		a := &c.Attempts[i]
 		_, reason, details := outcomeColumns(&queue.Outcome{Error: a.Error})
-		t.add("attempts", r.place, number(a.Number), column(newSecret()), a.Worker, a.Started, a.Ended, int16(a.End), int16(a.State), reason, details)
+		t.add("attempts", r.place, number(a.Number), column(newSecret()), a.Worker, a.Principal, a.Started, a.Ended,
+			int16(a.End), int16(a.State), reason, details)
 	}
 	if !c.Hidden {
 		counts := t.counts[lane]
@@ -155,7 +156,7 @@ func (t *CopyTarget) addRecord(r *row, c *queue.CopiedJob) {
 			secret, how = column(newSecret()), int16(c.LastEnd)
 		}
 		result, reason, details := outcomeColumns(&c.Outcome)
-		t.add("ended", append(values, secret, how, result, reason, details, r.hidden)...)
+		t.add("ended", append(values, r.Principal, secret, how, result, reason, details, r.hidden)...)
 	}
 }
 

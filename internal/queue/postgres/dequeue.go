@@ -44,7 +44,7 @@ func (s *Store) dequeue(ctx context.Context, request *queue.DequeueRequest, most
 		if err != nil || len(leases) > 0 {
 			return leases, err
 		}
-		grants, err := s.claims.ask(ctx, request.Lanes(), most, request.Worker, request.Once)
+		grants, err := s.claims.ask(ctx, request.Lanes(), most, request.Holder(), request.Once)
 		switch {
 		case errors.Is(err, errCallKnown):
 			continue
@@ -148,8 +148,8 @@ func (s *Store) releaseGrants(ctx context.Context, grants []grant) {
 }
 
 // DequeueByID implements queue.JobQueue.
-func (s *Store) DequeueByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error) {
-	if err := queue.ValidateWorker(worker); err != nil {
+func (s *Store) DequeueByID(ctx context.Context, id uuid.UUID, to queue.Holder, once queue.Once) (queue.Lease, error) {
+	if err := queue.ValidateWorker(to.Worker); err != nil {
 		return queue.Lease{}, err
 	}
 	if err := s.enter(); err != nil {
@@ -164,7 +164,7 @@ func (s *Store) DequeueByID(ctx context.Context, id uuid.UUID, worker string, on
 	for {
 		leases, err := s.leasesOf(ctx, once)
 		if err == nil && len(leases) == 0 {
-			leases, err = s.leaseByID(ctx, id, worker, once)
+			leases, err = s.leaseByID(ctx, id, to, once)
 		}
 		switch {
 		case errors.Is(err, errCallKnown):
@@ -176,8 +176,8 @@ func (s *Store) DequeueByID(ctx context.Context, id uuid.UUID, worker string, on
 	}
 }
 
-func (s *Store) leaseByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) ([]queue.Lease, error) {
-	g, err := s.claimByID(ctx, id, worker, once)
+func (s *Store) leaseByID(ctx context.Context, id uuid.UUID, to queue.Holder, once queue.Once) ([]queue.Lease, error) {
+	g, err := s.claimByID(ctx, id, to, once)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (s *Store) leaseByID(ctx context.Context, id uuid.UUID, worker string, once
 }
 
 // claimByID grants a lease of one job. errCallKnown if the call has one already.
-func (s *Store) claimByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (g grant, err error) {
+func (s *Store) claimByID(ctx context.Context, id uuid.UUID, to queue.Holder, once queue.Once) (g grant, err error) {
 	secret := newSecret()
 	err = s.change(ctx, func(c *change) error {
 		switch k, err := c.readCall(once); {
@@ -206,7 +206,7 @@ func (s *Store) claimByID(ctx context.Context, id uuid.UUID, worker string, once
 			return err
 		}
 		d := c.definitions[r.place]
-		next, err := r.Grant(tokenOf(r.place, secret), worker, c.now)
+		next, err := r.Grant(tokenOf(r.place, secret), to, c.now)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ type waiter struct {
 	group   *group
 	came    uint64
 	want    int
-	worker  string
+	holder  queue.Holder
 	once    queue.Once
 	gone    bool // it is not among group.waiting any more
 	claims  bool // the round that is under way claims for it
@@ -84,8 +84,8 @@ func (d *dispatcher) init(s *Store) {
 // ask blocks until at least one of the jobs that are wanted is claimed, or ctx or the store ends,
 // but not before there was a look: then there are no grants. errCallKnown if the call has leases
 // already, which another server has granted meanwhile.
-func (d *dispatcher) ask(ctx context.Context, lanes []queue.Lane, want int, worker string, once queue.Once) ([]grant, error) {
-	w := d.join(lanes, want, worker, once)
+func (d *dispatcher) ask(ctx context.Context, lanes []queue.Lane, want int, to queue.Holder, once queue.Once) ([]grant, error) {
+	w := d.join(lanes, want, to, once)
 	select {
 	case g := <-w.given:
 		return g.grants, g.err
@@ -107,9 +107,9 @@ func (d *dispatcher) ask(ctx context.Context, lanes []queue.Lane, want int, work
 	return g.grants, g.err
 }
 
-func (d *dispatcher) join(lanes []queue.Lane, want int, worker string, once queue.Once) *waiter {
+func (d *dispatcher) join(lanes []queue.Lane, want int, to queue.Holder, once queue.Once) *waiter {
 	key := keyOf(lanes)
-	w := &waiter{want: want, worker: worker, once: once, looked: make(chan struct{}), given: make(chan given, 1)}
+	w := &waiter{want: want, holder: to, once: once, looked: make(chan struct{}), given: make(chan given, 1)}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := d.groups[key]
@@ -314,7 +314,7 @@ func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 			}
 			w.claims = true
 			part.waiters = append(part.waiters, w)
-			part.order.want(min(w.want, limit-part.order.most), w.worker, w.once)
+			part.order.want(min(w.want, limit-part.order.most), w.holder, w.once)
 		}
 	}
 	return parts

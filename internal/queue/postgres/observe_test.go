@@ -51,7 +51,7 @@ func TestEachServersObserverIsToldWhatThatServerDid(t *testing.T) {
 	_, err := a.Release(t.Context(), l.Token, 0)
 	require.NoError(t, err)
 	require.Equal(t, move(queue.Running, queue.Pending, queue.EndReleased, 0), mine.told())
-	l, err = b.DequeueByID(t.Context(), id, "w", queue.Once{})
+	l, err = b.DequeueByID(t.Context(), id, queue.Holder{Worker: "w"}, queue.Once{})
 	require.NoError(t, err)
 	require.Equal(t, move(queue.Pending, queue.Running, 0, -1), others.told())
 	done(t, a, &l)

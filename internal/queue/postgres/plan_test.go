@@ -166,7 +166,7 @@ func claimCost(t *testing.T, s *Store) int64 {
 		Plan map[string]any `json:"Plan"` //nolint:tagliatelle // PostgreSQL's
 	}
 	err = tx.QueryRow(ctx, `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) `+claimOne, lanes, []int16{rankOf(0)}, []int64{floor}, 1,
-		[]uuid.UUID{uuid.New()}, []string{""}, s.id, [][]byte{nil}, [][]byte{nil}, int64(1), int16(0)).Scan(&plan)
+		[]uuid.UUID{uuid.New()}, []string{""}, s.id, [][]byte{nil}, [][]byte{nil}, int64(1), int16(0), []string{""}).Scan(&plan)
 	require.NoError(t, err)
 	require.InDelta(t, 1, plan[0].Plan["Actual Rows"], 0, "how many jobs it has found")
 	hit, isNumber := plan[0].Plan["Shared Hit Blocks"].(float64)

@@ -131,9 +131,9 @@ found AS MATERIALIZED (
 gone AS (DELETE FROM longshore.leases l USING found f WHERE l.place = f.place),
 done AS (
   INSERT INTO longshore.ended (place, id, lane, state, rank, version, attempt, retries, failures, timeouts, generation, queued,
-    started, finished, run_at, worker, secret, how, digest, result)
+    started, finished, run_at, worker, principal, secret, how, digest, result)
   SELECT place, id, lane, 5, rank, version + 1, attempt, retries, failures, timeouts, generation, queued,
-    started, now, run_at, worker, secret, 1, digest, result
+    started, now, run_at, worker, principal, secret, 1, digest, result
   FROM found
 ),
 counted AS (

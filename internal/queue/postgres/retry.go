@@ -217,7 +217,8 @@ func (c *change) keepLastAttempt(r *tracked) error {
 		return err
 	}
 	a := attempt{place: r.place, secret: r.end.secret, digest: r.end.digest, Attempt: queue.Attempt{
-		Number: r.Attempt, Worker: r.Worker, Started: r.Started, Ended: r.Finished, End: r.end.how, State: r.State,
+		Number: r.Attempt, Worker: r.Worker, Principal: r.Principal, Started: r.Started, Ended: r.Finished,
+		End: r.end.how, State: r.State,
 	}}
 	a.setError(outcomeOf(r.State, nil, reason, details).Error)
 	c.writes.attempts = append(c.writes.attempts, a)

@@ -18,9 +18,9 @@ SELECT name, first, last, waiting, types, channels, labels::text FROM longshore.
 WHERE server <> $1 AND last >= longshore.now() - $2::bigint * interval '1 microsecond'
   AND (cardinality($3::text[]) = 0 OR channels <@ $3)`
 	readHeld = `
-SELECT worker, n, held, id, lane, attempt, started FROM (
+SELECT worker, n, held, id, lane, attempt, principal, started FROM (
   SELECT worker, row_number() OVER (PARTITION BY worker ORDER BY started, id) AS n, count(*) OVER (PARTITION BY worker) AS held,
-    id, lane, attempt, started
+    id, lane, attempt, principal, started
   FROM longshore.leases WHERE $2::int[] IS NULL OR lane = ANY($2)
 ) AS l WHERE n <= $1 ORDER BY worker, n`
 	keepWorker = `
@@ -124,7 +124,7 @@ func (s *Store) addHeld(ctx context.Context, workers map[string]queue.Worker, la
 		}
 		leases, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h held, err error) {
 			var n int64
-			err = row.Scan(&h.worker, &n, &h.all, &h.lease.JobID, &h.lane, &h.lease.Attempt, &h.lease.Started)
+			err = row.Scan(&h.worker, &n, &h.all, &h.lease.JobID, &h.lane, &h.lease.Attempt, &h.lease.Principal, &h.lease.Started)
 			h.lease.Started = h.lease.Started.UTC()
 			return h, err
 		})

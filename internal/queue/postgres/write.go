@@ -94,10 +94,12 @@ const unnestRecords = `$1::bigint[], $2::uuid[], $3::int[], $4::smallint[], $5::
 const (
 	insertReady   = `INSERT INTO longshore.ready (` + recordColumns + `) SELECT * FROM unnest(` + unnestRecords + `)`
 	insertWaiting = `INSERT INTO longshore.waiting (` + recordColumns + `) SELECT * FROM unnest(` + unnestRecords + `)`
-	insertLeases  = `INSERT INTO longshore.leases (` + recordColumns + `, secret, beat, timeout, heartbeat_timeout, deadline)
-SELECT * FROM unnest(` + unnestRecords + `, $21::uuid[], $22::timestamptz[], $23::bigint[], $24::bigint[], $25::timestamptz[])`
-	insertEnded = `INSERT INTO longshore.ended (` + recordColumns + `, secret, how, digest, result, reason, details)
-SELECT * FROM unnest(` + unnestRecords + `, $21::uuid[], $22::smallint[], $23::bytea[], $24::bytea[], $25::text[], $26::bytea[])`
+	insertLeases  = `INSERT INTO longshore.leases (` + recordColumns + `, secret, beat, timeout, heartbeat_timeout, deadline, principal)
+SELECT * FROM unnest(` + unnestRecords + `, $21::uuid[], $22::timestamptz[], $23::bigint[], $24::bigint[], $25::timestamptz[],
+	$26::text[])`
+	insertEnded = `INSERT INTO longshore.ended (` + recordColumns + `, secret, how, digest, result, reason, details, principal)
+SELECT * FROM unnest(` + unnestRecords + `, $21::uuid[], $22::smallint[], $23::bytea[], $24::bytea[], $25::text[], $26::bytea[],
+	$27::text[])`
 	deleteReady = `DELETE FROM longshore.ready r USING unnest($1::int[], $2::smallint[], $3::bigint[]) AS g(lane, rank, place)
 WHERE r.lane = g.lane AND r.rank = g.rank AND r.place = g.place`
 	deleteLeases  = `DELETE FROM longshore.leases WHERE place = ANY($1)`
@@ -109,9 +111,9 @@ FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::smallint[], $5::int[], $6::
   $11::bytea[]) AS g(place, id, lane, rank, edges, timeout, heartbeat_timeout, trace_parent, labels, terms, args)`
 	insertEdges = `INSERT INTO longshore.edges (dependent, ordinal, dependency, dependency_id, succeeded, name)
 SELECT * FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::uuid[], $5::boolean[], $6::text[])`
-	insertAttempts = `INSERT INTO longshore.attempts (place, number, secret, worker, started, ended, how, state, digest, reason, details)
+	insertAttempts = `INSERT INTO longshore.attempts (place, number, secret, worker, started, ended, how, state, digest, reason, details, principal)
 SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::smallint[],
-  $8::smallint[], $9::bytea[], $10::text[], $11::bytea[])`
+  $8::smallint[], $9::bytea[], $10::text[], $11::bytea[], $12::text[])`
 	deleteReported = `DELETE FROM longshore.reported WHERE place = ANY($1)`
 	deleteUnique   = `DELETE FROM longshore.unique_keys u USING unnest($1::int[], $2::text[]) AS g(lane, key) WHERE u.lane = g.lane AND u.key = g.key COLLATE "C"`
 	insertUnique   = `INSERT INTO longshore.unique_keys (lane, key, place) SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[])`
@@ -178,12 +180,14 @@ func (c *change) insertRows(batch *pgx.Batch) {
 			beats             []time.Time
 			timeouts, silence []*int64
 			deadlines         []*time.Time
+			principals        []string
 		}
 		e struct {
 			secrets                   []*uuid.UUID
 			hows                      []*int16
 			digests, results, details [][]byte
 			reasons                   []*string
+			principals                []string
 		}
 	)
 	for _, place := range c.order {
@@ -196,7 +200,7 @@ func (c *change) insertRows(batch *pgx.Batch) {
 			leases.add(&r.row)
 			l.secrets, l.beats = append(l.secrets, r.lease.secret), append(l.beats, r.lease.beat)
 			l.timeouts, l.silence = append(l.timeouts, nullDuration(r.lease.timeout)), append(l.silence, nullDuration(r.lease.heartbeatTimeout))
-			l.deadlines = append(l.deadlines, nullTime(r.lease.deadline))
+			l.deadlines, l.principals = append(l.deadlines, nullTime(r.lease.deadline)), append(l.principals, r.Principal)
 		case r.State.Over():
 			ended.add(&r.row)
 			var secret *uuid.UUID
@@ -207,6 +211,7 @@ func (c *change) insertRows(batch *pgx.Batch) {
 			result, reason, details := outcomeColumns(&r.end.outcome)
 			e.secrets, e.hows, e.digests = append(e.secrets, secret), append(e.hows, how), append(e.digests, r.end.digest)
 			e.results, e.reasons, e.details = append(e.results, result), append(e.reasons, reason), append(e.details, details)
+			e.principals = append(e.principals, r.Principal)
 		default:
 			waiting.add(&r.row)
 		}
@@ -218,10 +223,10 @@ func (c *change) insertRows(batch *pgx.Batch) {
 		batch.Queue(insertWaiting, waiting.args()...)
 	}
 	if len(leases.places) > 0 {
-		batch.Queue(insertLeases, leases.args(l.secrets, l.beats, l.timeouts, l.silence, l.deadlines)...)
+		batch.Queue(insertLeases, leases.args(l.secrets, l.beats, l.timeouts, l.silence, l.deadlines, l.principals)...)
 	}
 	if len(ended.places) > 0 {
-		batch.Queue(insertEnded, ended.args(e.secrets, e.hows, e.digests, e.results, e.reasons, e.details)...)
+		batch.Queue(insertEnded, ended.args(e.secrets, e.hows, e.digests, e.results, e.reasons, e.details, e.principals)...)
 	}
 }
 
@@ -325,6 +330,7 @@ func (w *writes) queueAttempts(batch *pgx.Batch) {
 		places, numbers  []int64
 		secrets          []uuid.UUID
 		workers          []string
+		principals       []string
 		started, ended   []time.Time
 		hows, states     []int16
 		digests, details [][]byte
@@ -333,12 +339,13 @@ func (w *writes) queueAttempts(batch *pgx.Batch) {
 	for i := range w.attempts {
 		a := &w.attempts[i]
 		places, numbers, secrets = append(places, a.place), append(numbers, number(a.Number)), append(secrets, a.secret)
-		workers, started, ended = append(workers, a.Worker), append(started, a.Started), append(ended, a.Ended)
+		workers, principals = append(workers, a.Worker), append(principals, a.Principal)
+		started, ended = append(started, a.Started), append(ended, a.Ended)
 		hows, states, digests = append(hows, int16(a.End)), append(states, int16(a.State)), append(digests, a.digest)
 		_, reason, more := outcomeColumns(&queue.Outcome{Error: a.Error})
 		reasons, details = append(reasons, reason), append(details, more)
 	}
-	batch.Queue(insertAttempts, places, numbers, secrets, workers, started, ended, hows, states, digests, reasons, details)
+	batch.Queue(insertAttempts, places, numbers, secrets, workers, started, ended, hows, states, digests, reasons, details, principals)
 }
 
 // tell returns what has become of jobs, in the order in which it did: of those that are there, and

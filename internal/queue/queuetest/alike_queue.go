@@ -54,8 +54,8 @@ func (p *pairQueue) Dequeue(ctx context.Context, request queue.DequeueRequest) (
 	return ask(p.pair, "Dequeue", func(q Queue, _ naming) (queue.Lease, error) { return q.Dequeue(ctx, request) })
 }
 
-func (p *pairQueue) DequeueByID(ctx context.Context, id uuid.UUID, worker string, once queue.Once) (queue.Lease, error) {
-	return ask(p.pair, "DequeueByID", func(q Queue, n naming) (queue.Lease, error) { return q.DequeueByID(ctx, n(id), worker, once) })
+func (p *pairQueue) DequeueByID(ctx context.Context, id uuid.UUID, to queue.Holder, once queue.Once) (queue.Lease, error) {
+	return ask(p.pair, "DequeueByID", func(q Queue, n naming) (queue.Lease, error) { return q.DequeueByID(ctx, n(id), to, once) })
 }
 
 func (p *pairQueue) DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error) {

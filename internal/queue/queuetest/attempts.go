@@ -1,7 +1,9 @@
 package queuetest
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,10 +20,18 @@ func (f *fixture) attempts(t *testing.T, id uuid.UUID) []queue.Attempt {
 	return attempts
 }
 
-// dequeueAs dequeues a job for a worker that has a name.
+// principalOf is whose credential a worker has.
+func principalOf(worker string) string {
+	if worker == "" {
+		return ""
+	}
+	return "key:" + worker
+}
+
+// dequeueAs dequeues a job for a worker that has a name, and a credential.
 func (f *fixture) dequeueAs(t *testing.T, worker, jobType string) queue.Lease {
 	t.Helper()
-	l, err := f.Queue().Dequeue(now(), queue.DequeueRequest{Types: []string{jobType}, Worker: worker})
+	l, err := f.Queue().Dequeue(now(), queue.DequeueRequest{Types: []string{jobType}, Worker: worker, Principal: principalOf(worker)})
 	require.NoError(t, err)
 	return l
 }
@@ -45,7 +55,7 @@ var attemptTests = map[string]func(*testing.T, *fixture){
 		// run leases the job, lets a second pass, and has the lease end.
 		run := func(worker string, state queue.State, end queue.End, e *queue.JobError, how func(queue.Lease)) {
 			l := f.dequeueAs(t, worker, "work")
-			live := queue.Attempt{Number: l.Attempt, Worker: worker, Started: f.Now()}
+			live := queue.Attempt{Number: l.Attempt, Worker: worker, Principal: principalOf(worker), Started: f.Now()}
 			require.Equal(t, append(want[:len(want):len(want)], live), f.attempts(t, id))
 			f.Advance(time.Second)
 			how(l)
@@ -77,6 +87,42 @@ var attemptTests = map[string]func(*testing.T, *fixture){
 		f.retry(t, id)
 		run("f", queue.Finished, queue.EndReported, nil, func(l queue.Lease) { f.finish(t, l.Token, "1") })
 		require.Equal(t, uint64(7), f.status(t, id).Attempt)
+	},
+	"each lease is told with who asked for it, however they did": func(t *testing.T, f *fixture) {
+		ids := []uuid.UUID{f.enqueue1(t, "work"), f.enqueue1(t, "work")}
+		ask := func(principal string) queue.DequeueRequest {
+			return queue.DequeueRequest{Types: []string{"work"}, Principal: principal}
+		}
+		_, err := f.Queue().DequeueByID(t.Context(), ids[0], queue.Holder{Worker: "w", Principal: "key:by id"}, queue.Once{})
+		require.NoError(t, err)
+		answer, err := f.Queue().DequeueBatch(now(), queue.BatchRequest{DequeueRequest: ask("key:batch"), Max: 2})
+		require.NoError(t, err)
+		require.Len(t, answer.Leases, 1)
+		// Of two who wait, each gets a lease of its own.
+		ctx, stop := context.WithTimeout(t.Context(), patience)
+		defer stop()
+		waited := make(map[uuid.UUID]string)
+		granted := make(chan error)
+		var mu sync.Mutex // guards waited
+		for _, principal := range []string{"oidc:a", "oidc:b"} {
+			go func() {
+				l, err := f.Queue().Dequeue(ctx, ask(principal))
+				mu.Lock()
+				waited[l.JobID] = principal
+				mu.Unlock()
+				granted <- err
+			}()
+		}
+		ids = append(ids, f.enqueue(t, queue.NewJob{Type: "work"}, queue.NewJob{Type: "work"})...)
+		for range 2 {
+			require.NoError(t, <-granted)
+		}
+		for i, want := range []string{"key:by id", "key:batch", waited[ids[2]], waited[ids[3]]} {
+			attempts := f.attempts(t, ids[i])
+			require.Len(t, attempts, 1)
+			require.NotEmpty(t, want)
+			require.Equal(t, want, attempts[0].Principal)
+		}
 	},
 	"a job that is canceled while it waits has those it had": func(t *testing.T, f *fixture) {
 		id := f.enqueue1(t, "work")

@@ -41,7 +41,7 @@ var cancelTests = map[string]func(*testing.T, *fixture){
 		f.finish(t, f.dequeue(t, "first").Token, `1`)
 		require.Equal(t, before, f.status(t, second))
 		f.requireNothingReady(t, "second")
-		_, err := f.Queue().DequeueByID(t.Context(), second, "", queue.Once{})
+		_, err := f.Queue().DequeueByID(t.Context(), second, queue.Holder{}, queue.Once{})
 		require.ErrorIs(t, err, queue.ErrNotPending)
 	},
 	// ORIGIN 1 and 2.

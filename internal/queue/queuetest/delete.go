@@ -26,7 +26,7 @@ func (f *fixture) requireGone(t *testing.T, ids ...uuid.UUID) {
 		require.ErrorIs(t, err, queue.ErrNotExist)
 		_, err = q.Attempts(t.Context(), id)
 		require.ErrorIs(t, err, queue.ErrNotExist)
-		_, err = q.DequeueByID(t.Context(), id, "", queue.Once{})
+		_, err = q.DequeueByID(t.Context(), id, queue.Holder{}, queue.Once{})
 		require.ErrorIs(t, err, queue.ErrNotExist)
 		require.ErrorIs(t, q.CancelJob(t.Context(), id), queue.ErrNotExist)
 		require.ErrorIs(t, q.RetryJob(t.Context(), id), queue.ErrNotExist)

@@ -184,7 +184,7 @@ var dependencyTests = map[string]func(*testing.T, *fixture){
 		require.Equal(t, queue.ReasonDependenciesTooLarge, status.Error.Reason)
 
 		tooMany = f.enqueue1(t, "merge", ids...)
-		_, err := f.Queue().DequeueByID(t.Context(), tooMany, "", queue.Once{})
+		_, err := f.Queue().DequeueByID(t.Context(), tooMany, queue.Holder{}, queue.Once{})
 		require.ErrorIs(t, err, queue.ErrNotPending)
 		f.requireState(t, tooMany, queue.Failed)
 	},

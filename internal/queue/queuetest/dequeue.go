@@ -58,7 +58,7 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 		require.Equal(t, l, again)
 		require.Equal(t, queue.BeatAnswer{HeartbeatTimeout: time.Minute}, f.beat(t, l.Token, queue.Beat{}))
 		f.release(t, l.Token, 0)
-		again, err = f.Queue().DequeueByID(t.Context(), id, "", queue.Once{})
+		again, err = f.Queue().DequeueByID(t.Context(), id, queue.Holder{}, queue.Once{})
 		require.NoError(t, err)
 		l.Token, l.Attempt = again.Token, 2
 		require.Equal(t, l, again)
@@ -165,11 +165,11 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 	},
 	"by id: out of turn, and once": func(t *testing.T, f *fixture) {
 		ids := f.enqueue(t, make100("build")...)
-		l, err := f.Queue().DequeueByID(t.Context(), ids[57], "w", queue.Once{})
+		l, err := f.Queue().DequeueByID(t.Context(), ids[57], queue.Holder{Worker: "w"}, queue.Once{})
 		require.NoError(t, err)
 		require.Equal(t, ids[57], l.JobID)
 		require.Equal(t, "w", f.status(t, ids[57]).Worker)
-		_, err = f.Queue().DequeueByID(t.Context(), ids[57], "", queue.Once{})
+		_, err = f.Queue().DequeueByID(t.Context(), ids[57], queue.Holder{}, queue.Once{})
 		require.ErrorIs(t, err, queue.ErrNotPending)
 		require.Equal(t, append(ids[:57:57], ids[58:]...), f.runToEnd(t, "build"))
 	},
@@ -181,10 +181,10 @@ var dequeueTests = map[string]func(*testing.T, *fixture){
 		finished := f.enqueue1(t, "done")
 		f.finish(t, f.dequeue(t, "done").Token, "1")
 		for _, id := range []uuid.UUID{blocked, canceled, finished} {
-			_, err := f.Queue().DequeueByID(t.Context(), id, "", queue.Once{})
+			_, err := f.Queue().DequeueByID(t.Context(), id, queue.Holder{}, queue.Once{})
 			require.ErrorIs(t, err, queue.ErrNotPending)
 		}
-		_, err := f.Queue().DequeueByID(t.Context(), first, "\xff", queue.Once{})
+		_, err := f.Queue().DequeueByID(t.Context(), first, queue.Holder{Worker: "\xff"}, queue.Once{})
 		var invalid *queue.InvalidError
 		require.ErrorAs(t, err, &invalid)
 		f.requireState(t, first, queue.Pending)

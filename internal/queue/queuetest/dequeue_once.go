@@ -49,7 +49,7 @@ var dequeueOnceTests = map[string]func(*testing.T, *fixture){
 			end()
 			_, err = f.tryOnce(once("k", "2"), "work")
 			require.ErrorIs(t, err, queue.ErrKeyReused)
-			_, err = f.Queue().DequeueByID(t.Context(), l.JobID, "", once("k", "2"))
+			_, err = f.Queue().DequeueByID(t.Context(), l.JobID, queue.Holder{}, once("k", "2"))
 			require.ErrorIs(t, err, queue.ErrKeyReused)
 		}
 	},
@@ -147,7 +147,7 @@ var dequeueOnceTests = map[string]func(*testing.T, *fixture){
 	"by id": func(t *testing.T, f *fixture) {
 		ids := f.enqueue(t, make100("work")[:3]...)
 		byID := func(key, body string) (queue.Lease, error) {
-			return f.Queue().DequeueByID(t.Context(), ids[1], "w", once(key, body))
+			return f.Queue().DequeueByID(t.Context(), ids[1], queue.Holder{Worker: "w"}, once(key, body))
 		}
 		l, err := byID("k", "1")
 		require.NoError(t, err)
@@ -178,7 +178,7 @@ var dequeueOnceTests = map[string]func(*testing.T, *fixture){
 		leases := f.dequeueOnceLater(t, once("k", "1"), "work")
 		_, err := f.tryOnce(once("k", "2"), "work")
 		require.ErrorIs(t, err, queue.ErrKeyInUse, "whatever it asks for")
-		_, err = f.Queue().DequeueByID(t.Context(), f.enqueue1(t, "else"), "", once("k", "1"))
+		_, err = f.Queue().DequeueByID(t.Context(), f.enqueue1(t, "else"), queue.Holder{}, once("k", "1"))
 		require.ErrorIs(t, err, queue.ErrKeyInUse)
 		f.enqueue1(t, "work")
 		l := receive(t, leases)

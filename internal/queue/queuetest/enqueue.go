@@ -163,7 +163,7 @@ var enqueueTests = map[string]func(*testing.T, *fixture){
 		require.ErrorIs(t, err, queue.ErrNotExist)
 		_, err = f.Queue().Await(t.Context(), id)
 		require.ErrorIs(t, err, queue.ErrNotExist)
-		_, err = f.Queue().DequeueByID(t.Context(), id, "", queue.Once{})
+		_, err = f.Queue().DequeueByID(t.Context(), id, queue.Holder{}, queue.Once{})
 		require.ErrorIs(t, err, queue.ErrNotExist)
 		require.ErrorIs(t, f.Queue().CancelJob(t.Context(), id), queue.ErrNotExist)
 	},

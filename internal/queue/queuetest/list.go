@@ -100,7 +100,7 @@ var listTests = map[string]func(*testing.T, *fixture){
 			ids = append(ids, f.enqueue(t, make100("work")...)...)
 		}
 		for _, i := range []int{350, 0, 7} {
-			l, err := f.Queue().DequeueByID(t.Context(), ids[i], "", queue.Once{})
+			l, err := f.Queue().DequeueByID(t.Context(), ids[i], queue.Holder{}, queue.Once{})
 			require.NoError(t, err)
 			f.fail(t, l.Token, "broken")
 		}

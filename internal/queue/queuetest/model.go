@@ -43,6 +43,7 @@ type modelJob struct {
 	started      time.Time
 	finished     time.Time
 	worker       string
+	principals   []string // of each lease
 	token        uuid.UUID
 	progress     *queue.Progress
 	partial      string

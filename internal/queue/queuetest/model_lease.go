@@ -24,9 +24,10 @@ func (m *model) next(request queue.DequeueRequest) (first *modelJob) {
 	return first
 }
 
-func (m *model) grant(j *modelJob, token uuid.UUID, worker string) {
+func (m *model) grant(j *modelJob, token uuid.UUID, to queue.Holder) {
 	j.state = queue.Running
-	j.started, j.worker = m.now, worker
+	j.started, j.worker = m.now, to.Worker
+	j.principals = append(j.principals, to.Principal)
 	j.attempt++
 	j.token = token
 	j.expires = time.Time{}

@@ -95,7 +95,7 @@ var orderTests = map[string]func(*testing.T, *fixture){
 	},
 	"a leased job is out of turn, and holds up nobody": func(t *testing.T, f *fixture) {
 		ids := f.enqueuePriorities(t, 9, 8, 7)
-		_, err := f.Queue().DequeueByID(t.Context(), ids[1], "", queue.Once{})
+		_, err := f.Queue().DequeueByID(t.Context(), ids[1], queue.Holder{}, queue.Once{})
 		require.NoError(t, err)
 		require.Equal(t, pick(ids, 0, 2), f.runToEnd(t, "work"))
 	},

@@ -127,7 +127,7 @@ var queuesTests = map[string]func(*testing.T, *fixture){
 			queue.NewJob{Type: "x", Channel: "ab"}, queue.NewJob{Type: "x", Channel: "b"}, queue.NewJob{Type: "z", Channel: "a", Delay: time.Hour})
 		f.enqueue(t, queue.NewJob{Type: "x", Channel: "a", Dependencies: pick(ids, 1)})
 		check(map[string]int64{"a": 4, "ab": 1})
-		l, err := f.Queue().DequeueByID(t.Context(), ids[0], "", queue.Once{})
+		l, err := f.Queue().DequeueByID(t.Context(), ids[0], queue.Holder{}, queue.Once{})
 		require.NoError(t, err)
 		check(map[string]int64{"a": 4, "ab": 1})
 		f.finish(t, l.Token, "1")

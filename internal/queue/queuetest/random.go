@@ -238,6 +238,7 @@ func (w *walk) requireAttempts(r *rapid.T, status *queue.Status) {
 	require.Len(r, attempts, int(status.Attempt))
 	for i, a := range attempts {
 		require.Equal(r, uint64(i+1), a.Number)
+		require.Equal(r, w.model.jobs[status.ID].principals[i], a.Principal)
 		live := i+1 == len(attempts) && status.State == queue.Running
 		require.Equal(r, live, a.Ended.IsZero())
 		require.Equal(r, live, a.End == 0)

@@ -43,7 +43,7 @@ func (w *walk) exchange(r *rapid.T) {
 	}
 	require.Len(r, answer.Leases, len(want))
 	for i, l := range answer.Leases {
-		w.granted(r, want[i], l, request.Worker)
+		w.granted(r, want[i], l, request.Holder())
 	}
 }
 

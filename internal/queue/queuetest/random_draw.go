@@ -35,10 +35,15 @@ func (w *walk) anyToken(r *rapid.T) uuid.UUID {
 
 func (w *walk) anyRequest(r *rapid.T) queue.DequeueRequest {
 	return queue.DequeueRequest{
-		Worker:   rapid.SampledFrom([]string{"", "w"}).Draw(r, "worker"),
-		Types:    rapid.SliceOfNDistinct(rapid.SampledFrom(walkTypes), 1, 2, rapid.ID).Draw(r, "types"),
-		Channels: rapid.SliceOfNDistinct(rapid.SampledFrom(walkChannels), 1, 2, rapid.ID).Draw(r, "channels"),
+		Worker:    rapid.SampledFrom([]string{"", "w"}).Draw(r, "worker"),
+		Principal: w.anyPrincipal(r),
+		Types:     rapid.SliceOfNDistinct(rapid.SampledFrom(walkTypes), 1, 2, rapid.ID).Draw(r, "types"),
+		Channels:  rapid.SliceOfNDistinct(rapid.SampledFrom(walkChannels), 1, 2, rapid.ID).Draw(r, "channels"),
 	}
+}
+
+func (*walk) anyPrincipal(r *rapid.T) string {
+	return rapid.SampledFrom([]string{"", "key:a", "oidc:b"}).Draw(r, "principal")
 }
 
 func (w *walk) anyPriority(r *rapid.T) int {

@@ -24,15 +24,15 @@ func (w *walk) dequeueOf(r *rapid.T, request queue.DequeueRequest) bool {
 		return false
 	}
 	require.NoError(r, err)
-	w.granted(r, want, l, request.Worker)
+	w.granted(r, want, l, request.Holder())
 	return true
 }
 
 func (w *walk) dequeueByID(r *rapid.T) { w.dequeueByIDOf(r, w.anyJob(r), queue.Once{}) }
 
 func (w *walk) dequeueByIDOf(r *rapid.T, id uuid.UUID, once queue.Once) bool {
-	worker := fmt.Sprint("w", rapid.IntRange(0, 1).Draw(r, "worker"))
-	l, err := w.Queue().DequeueByID(w.ctx, id, worker, once)
+	to := queue.Holder{Worker: fmt.Sprint("w", rapid.IntRange(0, 1).Draw(r, "worker")), Principal: w.anyPrincipal(r)}
+	l, err := w.Queue().DequeueByID(w.ctx, id, to, once)
 	switch want := w.model.find(id); {
 	case want == nil:
 		requireError(r, queue.ErrNotExist, err)
@@ -40,7 +40,7 @@ func (w *walk) dequeueByIDOf(r *rapid.T, id uuid.UUID, once queue.Once) bool {
 		requireError(r, queue.ErrNotPending, err)
 	default:
 		require.NoError(r, err)
-		w.granted(r, want, l, worker)
+		w.granted(r, want, l, to)
 		return true
 	}
 	return false
@@ -61,7 +61,7 @@ func (w *walk) dequeueOnce(r *rapid.T) {
 func (w *walk) dequeueByIDOnce(r *rapid.T) {
 	id := w.anyJob(r)
 	w.leaseOnce(r, "by id", func(once queue.Once) (queue.Lease, error) {
-		return w.Queue().DequeueByID(w.ctx, id, "", once)
+		return w.Queue().DequeueByID(w.ctx, id, queue.Holder{}, once)
 	}, func(once queue.Once) bool {
 		return w.dequeueByIDOf(r, id, once)
 	})
@@ -102,14 +102,14 @@ func (w *walk) leaseOnce(r *rapid.T, kind string, again func(queue.Once) (queue.
 }
 
 // granted compares a new lease with what is expected, and takes it over.
-func (w *walk) granted(r *rapid.T, want *modelJob, l queue.Lease, worker string) {
+func (w *walk) granted(r *rapid.T, want *modelJob, l queue.Lease, to queue.Holder) {
 	r.Helper()
 	require.NotContains(r, w.model.tokens, l.Token)
 	require.Equal(r, want.id, l.JobID)
 	for _, e := range want.edges {
 		require.True(r, w.model.jobs[e.id].state.Over(), "a grant comes after all dependencies are over")
 	}
-	w.model.grant(want, l.Token, worker)
+	w.model.grant(want, l.Token, to)
 	w.tokens = append(w.tokens, l.Token)
 	requireLease(r, w.model.lease(l.Token), l)
 }

@@ -42,7 +42,7 @@ var scheduleTests = map[string]func(*testing.T, *fixture){
 		for _, wait := range []time.Duration{0, time.Hour - tick} {
 			f.Advance(wait)
 			f.requireNothingReady(t, "work")
-			_, err := f.Queue().DequeueByID(t.Context(), id, "", queue.Once{})
+			_, err := f.Queue().DequeueByID(t.Context(), id, queue.Holder{}, queue.Once{})
 			require.ErrorIs(t, err, queue.ErrNotPending)
 		}
 		f.Advance(tick)
@@ -180,7 +180,7 @@ var scheduleTests = map[string]func(*testing.T, *fixture){
 			"timed out": func(queue.Lease) {},
 			"by id": func(l queue.Lease) {
 				f.release(t, l.Token, 0)
-				l, err := f.Queue().DequeueByID(t.Context(), l.JobID, "", queue.Once{})
+				l, err := f.Queue().DequeueByID(t.Context(), l.JobID, queue.Holder{}, queue.Once{})
 				require.NoError(t, err)
 				f.release(t, l.Token, 0)
 			},

@@ -65,7 +65,8 @@ var workersTests = map[string]func(*testing.T, *fixture){
 		for range 2 {
 			l := f.dequeueAs(t, "a", "work")
 			held = append(held, queue.HeldLease{
-				JobID: l.JobID, Lane: queue.Lane{Channel: queue.DefaultChannel, Type: "work"}, Attempt: 1, Started: f.Now(),
+				JobID: l.JobID, Lane: queue.Lane{Channel: queue.DefaultChannel, Type: "work"}, Attempt: 1,
+				Principal: principalOf("a"), Started: f.Now(),
 			})
 			tokens = append(tokens, l.Token)
 			f.Advance(time.Second)
