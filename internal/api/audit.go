@@ -57,27 +57,32 @@ func (op *operation) audited(method string) bool {
 	return method != http.MethodGet && op.needs.scopes&(auth.Enqueue|auth.Admin) != 0
 }
 
-// act calls the handler of an operation. Where it is known who calls, or API keys are changed, it writes one
-// line of what was done, also where the client was not there any more to be answered, or where many jobs were to
+// act calls the handler of an operation. Where it is known who calls, or API keys are changed, it has one
+// line written of what was done, also where the client was not there any more to be answered, or where many jobs were to
 // be changed and only some were. What is refused is in the access log.
 func (a *API) act(next echo.HandlerFunc, c echo.Context, op *operation) error {
 	r := c.Request()
-	p := auth.PrincipalOf(r.Context())
-	if p == nil && !op.keys || !op.audited(r.Method) || !a.log.IsLevelEnabled(logrus.InfoLevel) {
+	if auth.PrincipalOf(r.Context()) == nil && !op.keys || !op.audited(r.Method) || !a.log.IsLevelEnabled(logrus.InfoLevel) {
 		return next(c)
 	}
 	d := &deed{}
 	c.SetRequest(r.WithContext(context.WithValue(r.Context(), deedKey{}, d)))
 	err := next(c)
-	if err != nil && d.jobs == 0 {
-		return err
+	if err == nil || d.jobs > 0 {
+		a.audit(c, op, d)
 	}
+	return err
+}
+
+// audit writes that line.
+func (a *API) audit(c echo.Context, op *operation, d *deed) {
+	r := c.Request()
 	fields := logrus.Fields{
 		"audit":      op.name,
 		"request_id": c.Response().Header().Get(headerRequestID),
 		"remote_ip":  remoteIP(r),
 	}
-	if p != nil {
+	if p := auth.PrincipalOf(r.Context()); p != nil {
 		fields["principal"] = p.Name
 	}
 	if !op.keys && !op.needs.everywhere {
@@ -91,5 +96,4 @@ func (a *API) act(next echo.HandlerFunc, c echo.Context, op *operation) error {
 		}
 	}
 	a.log.WithFields(fields).Info("audit")
-	return err
 }

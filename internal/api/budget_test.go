@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/auth"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -47,4 +50,42 @@ func TestDequeueBatchAllocationBudget(t *testing.T) {
 	body := `{"types":["resize"],"max":100,"finish":[` + strings.Join(reports, ",") + `]}`
 	send := repeatable(t, q, logrus.WarnLevel, "/v1/dequeue/batch", body, http.Header{}, nil)
 	require.LessOrEqual(t, testing.AllocsPerRun(allocationRuns, send)/count, 2.6, "for each lease and report")
+}
+
+// A worker that waits has two goroutines of net/http's: one with the call, whose stack is of 8 KiB as long as no
+// more than about 7 of them are in use at any moment, and one that looks whether the client is still there. With a
+// deeper call thousands of workers need half as much memory again: then make frames smaller that are on
+// the stack while a call waits. A traceback tells their sizes with GOTRACEBACK=system, which SIGQUIT prints.
+//
+//nolint:paralleltest // stacks of other tests would be counted
+func TestStackOfACallThatWaits(t *testing.T) {
+	const workers, most = 500, 12 << 10
+	for name, options := range map[string]api.Options{
+		"without credentials": {},
+		"with credentials": {Authenticator: credentials{principals: map[string]*auth.Principal{
+			"c": {Name: "test:c", Scopes: everything, Channels: auth.SomeChannels(queue.DefaultChannel)},
+		}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newStore(t)
+			e := newEdge(t, store, options)
+			before := stacks()
+			c := newCrowd(t, e.handler, store, workers)
+			c.ask(`{"types":["t"]}`) // what an answer takes is part of it
+			for i := range c.conns {
+				require.Equal(t, answered{worker: i, status: http.StatusNoContent}, c.listen(i))
+			}
+			c.ask(`{"types":["t"],"wait_seconds":60}`)
+			c.awaitAll()
+			require.LessOrEqual(t, (stacks()-before)/workers, most, "bytes for each")
+		})
+	}
+}
+
+// stacks is how many bytes the stacks of all goroutines take.
+func stacks() int {
+	runtime.GC() // takes back those of goroutines that have ended
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.StackInuse) //nolint:gosec // it is less than there is memory
 }

@@ -35,7 +35,7 @@ func (a *API) DequeueBatch(ctx context.Context, request oapi.DequeueBatchRequest
 	}
 
 	finished := make([]oapi.LeaseReported, len(items))
-	asked := queue.BatchRequest{DequeueRequest: wanted, Max: body.Max, Reports: make([]queue.Report, 0, len(items))}
+	asked := queue.BatchRequest{DequeueRequest: *wanted, Max: body.Max, Reports: make([]queue.Report, 0, len(items))}
 	of := make([]int, 0, len(items)) // the item of each report
 	for i := range items {
 		finished[i].Token = items[i].Token
@@ -63,14 +63,14 @@ func (a *API) DequeueBatch(ctx context.Context, request oapi.DequeueBatchRequest
 }
 
 // dequeueNext answers POST /v1/dequeue with a report on the lease before.
-func (a *API) dequeueNext(ctx context.Context, wanted queue.DequeueRequest, body *oapi.DequeueRequest) (oapi.DequeueResponseObject, error) {
+func (a *API) dequeueNext(ctx context.Context, wanted *queue.DequeueRequest, body *oapi.DequeueRequest) (oapi.DequeueResponseObject, error) {
 	report, err := a.sizes.report(body.Finish)
 	if err != nil {
 		request := a.catalogue.classify(err, true)
 		return nil, inside(&request, "finish.")
 	}
 	got, err := a.exchange(ctx, queue.BatchRequest{
-		DequeueRequest: wanted, Max: 1, Reports: []queue.Report{report}, Strict: true,
+		DequeueRequest: *wanted, Max: 1, Reports: []queue.Report{report}, Strict: true,
 	}, body.WaitSeconds)
 	switch {
 	case err != nil:

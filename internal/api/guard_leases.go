@@ -11,13 +11,12 @@ import (
 )
 
 // Dequeue implements Queue.
-func (g *guard) Dequeue(ctx context.Context, request queue.DequeueRequest) (queue.Lease, error) {
+func (g *guard) Dequeue(ctx context.Context, request queue.DequeueRequest) (lease queue.Lease, err error) {
 	if err := lookIn(ctx, &request); err != nil {
 		return queue.Lease{}, err
 	}
 	request.Principal = principalName(ctx)
-	lease, err := g.queue.Dequeue(ctx, request)
-	if err == nil {
+	if lease, err = g.queue.Dequeue(ctx, request); err == nil {
 		err = g.granted(ctx, &lease)
 	}
 	return lease, err

@@ -12,6 +12,8 @@ import (
 )
 
 // Dequeue answers POST /v1/dequeue.
+//
+// Thousands may wait in here, each with its own stack: what is on it meanwhile is small.
 func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (oapi.DequeueResponseObject, error) {
 	body := request.Body
 	wanted, err := wantedBy(ctx, body)
@@ -35,32 +37,38 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 		return nil, err
 	}
 	defer cancel()
-	lease, err := a.queue.Dequeue(waiting, wanted)
+	granted := &grantedLease{api: a, ctx: ctx, kept: wanted.Once.Given()}
+	granted.lease, err = a.queue.Dequeue(waiting, *wanted)
+	return a.dequeued(granted, err)
+}
+
+// dequeued is the answer to a dequeue that has ended.
+func (a *API) dequeued(granted *grantedLease, err error) (oapi.DequeueResponseObject, error) {
 	switch {
 	case errors.Is(err, queue.ErrDequeueTimeout):
 		return oapi.Dequeue204Response{}, nil
 	case err != nil:
 		return nil, err
 	default:
-		a.traceClaims(ctx, lease)
-		return grantedLease{api: a, ctx: ctx, lease: lease, kept: wanted.Once.Given()}, nil
+		a.traceClaims(granted.ctx, granted.lease)
+		return granted, nil
 	}
 }
 
 // wantedBy is what a worker asks for.
-func wantedBy(ctx context.Context, body *oapi.DequeueRequest) (queue.DequeueRequest, error) {
+func wantedBy(ctx context.Context, body *oapi.DequeueRequest) (*queue.DequeueRequest, error) {
 	if body.WaitSeconds != nil {
 		if err := checkSeconds("wait_seconds", *body.WaitSeconds); err != nil {
-			return queue.DequeueRequest{}, err
+			return nil, err
 		}
 	}
-	wanted := queue.DequeueRequest{Types: body.Types, Worker: textOf(body.Worker), Once: termsOf(ctx).once()}
+	wanted := &queue.DequeueRequest{Types: body.Types, Worker: textOf(body.Worker), Once: termsOf(ctx).once()}
 	if body.Labels != nil {
 		wanted.Labels = *body.Labels
 	}
 	if body.Channels != nil {
 		if len(*body.Channels) == 0 {
-			return queue.DequeueRequest{}, invalid("channels", "must name at least one channel, or be left out")
+			return nil, invalid("channels", "must name at least one channel, or be left out")
 		}
 		wanted.Channels = *body.Channels
 	}

@@ -20,7 +20,7 @@ const (
 	// idlePatience bounds how long it takes until all of them wait, and how long each wake takes.
 	idlePatience = 2 * time.Minute
 	// idlePoll is how often it is asked whether all of them wait.
-	idlePoll = 100 * time.Millisecond
+	idlePoll = time.Millisecond
 	// idleMemory is how much memory each may cost the server, in KiB, and idleWake how long an enqueue
 	// among them may take to wake one, in ms, by the median.
 	idleMemory = 30.0
@@ -100,6 +100,7 @@ type crowd struct {
 // crowdAnswer is the job that one of them got, or why there is one less.
 type crowdAnswer struct {
 	location string
+	job      string
 	at       time.Time
 	err      error
 }
@@ -129,6 +130,7 @@ func (c *crowd) wait(conn *wire.Conn, request []byte) {
 			continue
 		case r.Status == http.StatusCreated:
 			answer.location = string(r.Location)
+			answer.job, answer.err = idOf(r)
 		default:
 			answer.err = r.Unexpected()
 		}
@@ -176,19 +178,38 @@ func awaitWaiting(conn *wire.Conn, n int) error {
 	}
 }
 
-// wakeEach adds jobs one after the other, and returns how long each took to be with a worker.
+// idOf is the id in the body of an answer.
+func idOf(r wire.Response) (string, error) {
+	var body struct {
+		ID string `json:"id"`
+	}
+	err := json.Unmarshal(r.Body, &body)
+	return body.ID, err
+}
+
+// wakeEach adds jobs one after the other, and returns how long each took to be with a worker. Of each it makes sure
+// that one worker was answered with it and no other was with anything: when all of them wait again, each that
+// was has told of it.
 func (c *crowd) wakeEach(producer *wire.Conn) ([]time.Duration, error) {
 	wakes := make([]time.Duration, 0, idleWakes)
 	job := wire.Post("/v1/jobs", `{"type":"idle"}`)
 	for range idleWakes {
 		begin := time.Now()
-		if _, err := producer.Expect(http.StatusCreated, job); err != nil {
+		created, err := producer.Expect(http.StatusCreated, job)
+		if err != nil {
+			return nil, fmt.Errorf("enqueue: %w", err)
+		}
+		id, err := idOf(created)
+		if err != nil {
 			return nil, fmt.Errorf("enqueue: %w", err)
 		}
 		select {
 		case answer := <-c.answers:
 			if answer.err != nil {
 				return nil, fmt.Errorf("a worker that waits: %w", answer.err)
+			}
+			if answer.job != id {
+				return nil, fmt.Errorf("the job %s was added, and a worker was answered with %s", id, answer.job)
 			}
 			wakes = append(wakes, answer.at.Sub(begin))
 			if _, err := producer.Expect(http.StatusOK, wire.Post(answer.location+"/finish", report200)); err != nil {
@@ -197,9 +218,12 @@ func (c *crowd) wakeEach(producer *wire.Conn) ([]time.Duration, error) {
 		case <-time.After(idlePatience):
 			return nil, errors.New("a job was added, and nobody who waited got it")
 		}
-	}
-	if len(c.answers) > 0 {
-		return nil, errors.New("a job was added, and more than one worker was answered")
+		if err := awaitWaiting(producer, len(c.conns)); err != nil {
+			return nil, err
+		}
+		if len(c.answers) > 0 {
+			return nil, errors.New("a job was added, and more than one worker was answered")
+		}
 	}
 	return wakes, nil
 }

@@ -57,7 +57,7 @@ type exchange struct {
 	only     bool // there is nothing to be leased, only reports
 	reported []queue.Reported
 	grants   []grant
-	waiter   *wait.Waiter[claimant, grant] // nil unless the call is in line
+	waiter   *wait.Waiter[claimant, *grant] // nil unless the call is in line
 }
 
 // make makes the change. What its reports make ready is handed to it if it waits; if it does
@@ -155,14 +155,14 @@ func isRefusal(err error) bool {
 // claimMany claims the first ready jobs of the lanes, up to most. errManyExpired.
 func (c *change) claimMany(lanes []queue.Lane, most int, by claimant) (grants []grant, err error) {
 	for len(grants) < most {
-		j, found, err := c.store.firstPending(c, lanes)
+		j, err := c.store.firstPending(c, lanes)
 		if errors.Is(err, errManyExpired) && len(grants) > 0 {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		if !found {
+		if j == nil {
 			break
 		}
 		g, err := c.claim(j, by)
@@ -171,7 +171,7 @@ func (c *change) claimMany(lanes []queue.Lane, most int, by claimant) (grants []
 		}
 		// At once, so that the next look finds the next one.
 		c.store.removeReady(j.lane, j.at())
-		c.taken = append(c.taken, j)
+		c.taken = append(c.taken, *j)
 		grants = append(grants, g)
 	}
 	return grants, nil
@@ -188,7 +188,7 @@ func (e *exchange) leases(ctx context.Context) (leases []queue.Lease, err error)
 				return nil, queue.ErrUnavailable // the store is closing
 			}
 			if ok {
-				e.grants = []grant{g}
+				e.grants = []grant{*g}
 			}
 		}
 		if leases, err = e.deliver(); err != nil {
@@ -212,7 +212,8 @@ func (e *exchange) leases(ctx context.Context) (leases []queue.Lease, err error)
 func (e *exchange) deliver() (leases []queue.Lease, err error) {
 	size := 0
 	leases = make([]queue.Lease, 0, len(e.grants))
-	for _, g := range e.grants {
+	for i := range e.grants {
+		g := &e.grants[i]
 		if size > queue.MaxDependencyBytes {
 			if _, err := e.store.release(g.token, 0); err != nil {
 				return nil, err
@@ -226,8 +227,8 @@ func (e *exchange) deliver() (leases []queue.Lease, err error) {
 		if err != nil {
 			return nil, err
 		}
-		size += heldBy(&l)
-		leases = append(leases, l)
+		size += heldBy(l)
+		leases = append(leases, *l)
 	}
 	return leases, nil
 }
@@ -247,7 +248,7 @@ func (e *exchange) abandon() {
 		over, cancel := context.WithCancel(context.Background())
 		cancel()
 		if g, ok := e.waiter.Wait(over, e.store.closing); ok {
-			e.grants = append(e.grants, g)
+			e.grants = append(e.grants, *g)
 		}
 	}
 	for _, g := range e.grants {

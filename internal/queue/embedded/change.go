@@ -86,8 +86,8 @@ func (j *waitingJob) at() position { return j.record.position(j.place) }
 
 // handover is a lease for a caller that was waiting in line.
 type handover struct {
-	waiter *wait.Waiter[claimant, grant]
-	grant  grant
+	waiter *wait.Waiter[claimant, *grant]
+	grant  *grant
 }
 
 // grant is a lease as its claim made it: enough to build the lease from.

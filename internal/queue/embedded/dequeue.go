@@ -12,6 +12,8 @@ import (
 )
 
 // Dequeue implements queue.JobQueue.
+//
+// Thousands may wait in here, each with its own stack: what is on it meanwhile is small.
 func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queue.Lease, error) {
 	if err := request.Validate(); err != nil {
 		return queue.Lease{}, err
@@ -34,15 +36,18 @@ func (s *Store) Dequeue(ctx context.Context, request queue.DequeueRequest) (queu
 	if len(granted) > 0 {
 		return granted[0], nil
 	}
-	lanes := request.Lanes()
+	lanes, by := request.Lanes(), claimant{Holder: request.Holder(), once: request.Once}
 	for {
-		g, err := s.nextGrant(ctx, lanes, claimant{Holder: request.Holder(), once: request.Once})
+		g, err := s.nextGrant(ctx, lanes, &by)
 		if err != nil {
 			return queue.Lease{}, err
 		}
 		l, err := s.deliver(g)
+		if err == nil {
+			return *l, nil
+		}
 		if !errors.Is(err, errUndeliverable) {
-			return l, err
+			return queue.Lease{}, err
 		}
 		// That job has failed; there may be another one.
 		if err := s.forgetGrant(request.Once); err != nil {
@@ -62,7 +67,7 @@ func (s *Store) beginDequeue() error {
 }
 
 // nextGrant claims the first ready job of the lanes, or waits until it is handed one.
-func (s *Store) nextGrant(ctx context.Context, lanes []queue.Lane, by claimant) (grant, error) {
+func (s *Store) nextGrant(ctx context.Context, lanes []queue.Lane, by *claimant) (*grant, error) {
 	g, waiter, err := s.claimOrJoin(ctx, lanes, by)
 	for errors.Is(err, errManyExpired) {
 		g, waiter, err = s.claimOrJoin(ctx, lanes, by)
@@ -75,73 +80,83 @@ func (s *Store) nextGrant(ctx context.Context, lanes []queue.Lane, by claimant) 
 		return g, nil
 	}
 	if ctx.Err() == nil {
-		return grant{}, queue.ErrUnavailable // the store is closing
+		return nil, queue.ErrUnavailable // the store is closing
 	}
-	return grant{}, queue.ErrDequeueTimeout
+	return nil, queue.ErrDequeueTimeout
 }
 
 // claimOrJoin claims the first ready job of the lanes. If there is none it joins the line, in
 // the same breath, so that no job can become ready unnoticed in between: then the waiter is
 // not nil.
-func (s *Store) claimOrJoin(ctx context.Context, lanes []queue.Lane, by claimant) (g grant, waiter *wait.Waiter[claimant, grant], err error) {
+func (s *Store) claimOrJoin(ctx context.Context, lanes []queue.Lane, by *claimant) (g *grant, waiter *wait.Waiter[claimant, *grant], err error) {
 	if err := s.enter(); err != nil {
-		return grant{}, nil, err
+		return nil, nil, err
 	}
 	defer s.leave()
 	group, err := s.commit(func(c *change) error {
-		j, found, err := s.firstPending(c, lanes)
+		j, err := s.firstPending(c, lanes)
 		switch {
 		case err != nil:
 			return err
-		case found:
-			g, err = c.claim(j, by)
+		case j != nil:
+			g = new(grant)
+			*g, err = c.claim(j, *by)
 			return err
 		case ctx.Err() != nil:
 			return queue.ErrDequeueTimeout
 		default:
-			waiter = s.line.Join(lanes, by)
+			waiter = s.line.Join(lanes, *by)
 			return nil
 		}
 	})
-	g.group = group
+	if g != nil {
+		g.group = group
+	}
 	return g, waiter, err
 }
 
-// errManyExpired: so many of the first ready jobs have expired that somebody else should have
+// errManyExpired: so many of the first ready jobs have expired, or cannot be leased, that somebody else should have
 // the mutex before one looks on.
 var errManyExpired = errors.New("many ready jobs have expired")
 
 // firstPending returns the first ready job of the lanes. One whose record cannot be read, and one
 // that has expired, which the timekeeper is about to notice, are passed over, and no other is
-// held up by them. errManyExpired.
-func (s *Store) firstPending(c *change, lanes []queue.Lane) (j waitingJob, found bool, err error) {
+// held up by them. nil if there is none. errManyExpired.
+func (s *Store) firstPending(c *change, lanes []queue.Lane) (*waitingJob, error) {
 	for passed := 0; ; {
 		l, ready, err := s.firstReady(lanes)
 		if err != nil || l == nil {
-			return waitingJob{}, false, err
+			return nil, err
 		}
-		r, err := c.readRecord(ready.id)
-		if err == nil && r.Expired(c.now) {
-			passed++
-			if passed > s.limits.settleStep {
-				return waitingJob{}, false, errManyExpired
-			}
-			s.removeReady(l.name, ready.at)
-			s.due.noticeEarlier()
-			continue
+		j, err := s.pending(c, l, ready)
+		if err != nil || j != nil {
+			return j, err
 		}
-		if err == nil && r.State == queue.Pending {
-			return waitingJob{id: ready.id, lane: l.name, place: ready.at.place, record: r}, true, nil
-		}
-		if err == nil {
-			err = fmt.Errorf("it is %s: %w", r.State, queue.ErrDamaged)
-		}
-		if !errors.Is(err, queue.ErrDamaged) && !errors.Is(err, queue.ErrNotExist) {
-			return waitingJob{}, false, err
-		}
-		s.log.Error(err, "a ready job cannot be leased; it is passed over until the next start", "job", ready.id.String())
 		s.removeReady(l.name, ready.at)
+		passed++
+		if passed > s.limits.settleStep {
+			return nil, errManyExpired
+		}
 	}
+}
+
+// pending returns a ready job that can be leased; nil if it is to be passed over.
+func (s *Store) pending(c *change, l *lane, ready readyJob) (*waitingJob, error) {
+	r, err := c.readRecord(ready.id)
+	switch {
+	case err == nil && r.Expired(c.now):
+		s.due.noticeEarlier()
+		return nil, nil //nolint:nilnil // it is passed over
+	case err == nil && r.State == queue.Pending:
+		return &waitingJob{id: ready.id, lane: l.name, place: ready.at.place, record: r}, nil
+	case err == nil:
+		err = fmt.Errorf("it is %s: %w", r.State, queue.ErrDamaged)
+	}
+	if !errors.Is(err, queue.ErrDamaged) && !errors.Is(err, queue.ErrNotExist) {
+		return nil, err
+	}
+	s.log.Error(err, "a ready job cannot be leased; it is passed over until the next start", "job", ready.id.String())
+	return nil, nil //nolint:nilnil // it is passed over
 }
 
 // errUndeliverable: the job was leased, and failed at once, because no worker could ever be
@@ -150,9 +165,9 @@ var errUndeliverable = errors.New("the job cannot be handed out")
 
 // deliver turns a grant into a lease that its caller may see: one that is on disk.
 // errUndeliverable if there can be none.
-func (s *Store) deliver(g grant) (queue.Lease, error) {
+func (s *Store) deliver(g *grant) (*queue.Lease, error) {
 	if err := s.enterToDeliver(); err != nil {
-		return queue.Lease{}, err
+		return nil, err
 	}
 	defer s.leave()
 	l, err := s.buildLease(g)
@@ -160,12 +175,12 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 	switch {
 	case err == nil:
 		if g.group != nil && !s.syncer.waitFor(g.group.urgent) {
-			return queue.Lease{}, queue.ErrUnavailable
+			return nil, queue.ErrUnavailable
 		}
 		if s.observer != nil && !g.chosen.IsZero() {
 			s.observer.Claimed(s.clock().Sub(g.chosen))
 		}
-		return l, nil
+		return &l, nil
 	case errors.Is(err, errDependenciesTooLarge):
 		reason = queue.ReasonDependenciesTooLarge
 		s.log.Info("a job has failed: its dependencies made more than a lease may hold", "job", g.jobID.String())
@@ -174,13 +189,13 @@ func (s *Store) deliver(g grant) (queue.Lease, error) {
 		s.log.Error(err, "a job has failed: it cannot be read", "job", g.jobID.String())
 	default: // it may be read another time
 		_, releaseErr := s.release(g.token, 0)
-		return queue.Lease{}, errors.Join(err, releaseErr)
+		return nil, errors.Join(err, releaseErr)
 	}
 	_, err = s.requeueOrFinish(g.token, 0, queue.Outcome{Error: &queue.JobError{Reason: reason}})
 	if err != nil && !errors.Is(err, queue.ErrCanceled) && !errors.Is(err, queue.ErrLeaseLost) {
-		return queue.Lease{}, err
+		return nil, err
 	}
-	return queue.Lease{}, errUndeliverable
+	return nil, errUndeliverable
 }
 
 // DequeueByID implements queue.JobQueue.
@@ -208,14 +223,17 @@ func (s *Store) DequeueByID(_ context.Context, id uuid.UUID, to queue.Holder, on
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	l, err := s.deliver(g)
-	if errors.Is(err, errUndeliverable) {
-		if err := s.forgetGrant(once); err != nil {
-			return queue.Lease{}, err
-		}
-		return queue.Lease{}, queue.ErrNotPending // any more
+	l, err := s.deliver(&g)
+	switch {
+	case err == nil:
+		return *l, nil
+	case !errors.Is(err, errUndeliverable):
+		return queue.Lease{}, err
 	}
-	return l, err
+	if err := s.forgetGrant(once); err != nil {
+		return queue.Lease{}, err
+	}
+	return queue.Lease{}, queue.ErrNotPending // any more
 }
 
 func (s *Store) claimByID(id uuid.UUID, by claimant) (g grant, err error) {
@@ -232,7 +250,7 @@ func (s *Store) claimByID(id uuid.UUID, by claimant) (g grant, err error) {
 		if err != nil {
 			return err
 		}
-		g, err = c.claim(waitingJob{id: id, lane: j.Lane(), place: j.place, record: r}, by)
+		g, err = c.claim(&waitingJob{id: id, lane: j.Lane(), place: j.place, record: r}, by)
 		return err
 	})
 	if err != nil {

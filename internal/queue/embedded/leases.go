@@ -107,7 +107,7 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 			return queue.Lease{}, err
 		}
 		if r.Token == token {
-			return s.buildLease(grant{
+			return s.buildLease(&grant{
 				token: token, jobID: l.jobID, attempt: r.Attempt,
 				timeout: r.timeout, heartbeatTimeout: r.heartbeatTimeout,
 			})
@@ -126,7 +126,7 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	built, err := s.buildLease(grant{
+	built, err := s.buildLease(&grant{
 		token: token, jobID: ended.JobID, attempt: ended.Attempt,
 		timeout: r.timeout, heartbeatTimeout: r.heartbeatTimeout,
 	})
@@ -135,7 +135,7 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 }
 
 // buildLease reads what a lease's holder is told.
-func (s *Store) buildLease(g grant) (queue.Lease, error) {
+func (s *Store) buildLease(g *grant) (queue.Lease, error) {
 	j, err := s.readJob(g.jobID, true)
 	if err != nil {
 		return queue.Lease{}, fmt.Errorf("read leased job %s: %w", g.jobID, mustExist(err))

@@ -56,7 +56,7 @@ func (c *change) serveLine() {
 		if r, found := c.overlay[j.id]; found { // it has got a dependent since
 			j.record, j.fresh = r, j.fresh && r.asEnqueued()
 		}
-		var waiter *wait.Waiter[claimant, grant]
+		var waiter *wait.Waiter[claimant, *grant]
 		handed := false
 		if !j.record.Expired(c.now) { // else that is about to be noticed
 			waiter, handed = c.store.line.Take(j.lane)
@@ -77,18 +77,18 @@ func (c *change) serveLine() {
 		if err != nil {
 			panic(err) // what waits in line is pending
 		}
-		c.handover = append(c.handover, handover{waiter: waiter, grant: g})
+		c.handover = append(c.handover, handover{waiter: waiter, grant: &g})
 	}
 	c.waiting = left
 }
 
 // claim takes a job out of the ready index and leases it. queue.ErrNotPending.
-func (c *change) claim(j waitingJob, by claimant) (grant, error) {
-	g, err := c.grant(j, by)
+func (c *change) claim(j *waitingJob, by claimant) (grant, error) {
+	g, err := c.grant(*j, by)
 	if err != nil {
 		return grant{}, err
 	}
-	c.leave(j)
+	c.leave(*j)
 	return g, nil
 }
 

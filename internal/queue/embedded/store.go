@@ -94,7 +94,7 @@ type Store struct {
 	leases   leaseTable
 	roster   wait.Roster
 	events   *wait.Events
-	line     wait.Line[claimant, grant]
+	line     wait.Line[claimant, *grant]
 	changed  wait.Watch[uuid.UUID] // jobs
 	due      dueIndex
 	pruning  pruning
