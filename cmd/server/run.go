@@ -76,6 +76,7 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		BackupDir:           f.BackupDir,
 		Auth:                f.Auth,
 		Insecure:            f.Insecure,
+		AllowedHost:         f.AllowedHost,
 		TLSCert:             f.TLSCert,
 		TLSKey:              f.TLSKey,
 		TLSClientCA:         f.TLSClientCA,

@@ -89,6 +89,9 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--auth=oidc", "--oidc-issuer=https://i.example", "--oidc-audience=a", "--oidc-channel-claim=c", "--oidc-default-scope=all"}, nil, "--oidc-default-scope"},
 		{[]string{"--auth=mtls", "--tls-cert=c", "--tls-key=k", "--tls-client-ca=a"}, nil, "--auth-mtls-file must not be empty"},
 		{[]string{"--auth=mtls", "--auth-mtls-file=f"}, nil, "--tls-client-ca must not be empty"},
+		{[]string{"--allowed-host=a:80"}, nil, "--allowed-host must be a name without a port"},
+		{[]string{"--allowed-host=a", "--insecure"}, nil, "--allowed-host makes no sense with --auth or --insecure"},
+		{[]string{"--allowed-host=a", "--auth=keys"}, nil, "--allowed-host makes no sense with --auth or --insecure"},
 		{[]string{"--auth-mtls-file=f"}, nil, "--auth-mtls-file makes no sense without --auth mtls"},
 		{[]string{"--tls-cert=c"}, nil, "--tls-cert makes no sense without --tls-key"},
 		{[]string{"--tls-key=k"}, nil, "--tls-key makes no sense without --tls-cert"},
@@ -136,7 +139,7 @@ func TestHelpNamesEveryVariable(t *testing.T) {
 		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "tls-cert", "tls-key", "tls-client-ca",
 		"auth-mtls-file", "oidc-issuer", "oidc-audience", "oidc-algorithm", "oidc-scopes-claim", "oidc-scope-prefix", "oidc-default-scope",
 		"oidc-channel-claim", "oidc-channel-prefix", "oidc-default-channel", "oidc-all-channels", "shutdown-timeout", "log-level", "log-format",
-		"auth", "auth-keys-file",
+		"auth", "auth-keys-file", "allowed-host",
 	} {
 		require.Contains(t, help, "--"+flag)
 		require.Contains(t, help, "($LONGSHORE_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))+")")

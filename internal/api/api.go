@@ -16,6 +16,7 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
 	"github.com/longshore-queue/longshore/internal/auth"
+	"github.com/longshore-queue/longshore/internal/loopback"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -68,6 +69,9 @@ type Options struct {
 	// Authenticator finds out who each request comes from, before anything of it is read but its
 	// head; nil for nobody: then whoever reaches the API may do everything.
 	Authenticator auth.Authenticator
+	// Loopback keeps out pages in browsers of this machine, where there is no Authenticator because only
+	// this machine reaches the API; nil for nobody.
+	Loopback *loopback.Guard
 	// Tracer makes spans of requests, and of the leases that they grant; nil for none.
 	Tracer trace.Tracer
 	// Observer is told of every request; nil for nobody.

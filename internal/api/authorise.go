@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/longshore-queue/longshore/internal/auth"
+	"github.com/longshore-queue/longshore/internal/loopback"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -48,6 +49,21 @@ func (a *API) authorise(c echo.Context, needs *rule) error {
 		return &requestError{code: codeChannelForbidden, detail: "this is about the whole server, and the credential is not for every channel"}
 	}
 	return nil
+}
+
+// keepPagesOut refuses what a page in a browser has made, where nobody is asked who they are.
+func (a *API) keepPagesOut(r *http.Request) error {
+	if a.options.Loopback == nil {
+		return nil
+	}
+	switch err := a.options.Loopback.Check(r); {
+	case err == nil:
+		return nil
+	case errors.Is(err, loopback.ErrHost):
+		return &requestError{code: codeHostForbidden}
+	default:
+		return &requestError{code: codeOriginForbidden}
+	}
 }
 
 // standing is what a request has shown of who it comes from, and when that was looked at last. It is

@@ -13,6 +13,7 @@ const (
 	codeDependencyNotFound   = "dependency-not-found"
 	codeDependencyFailed     = "dependency-not-succeeded"
 	codeErrorNotFound        = "error-not-found"
+	codeHostForbidden        = "host-forbidden"
 	codeKeyInUse             = "idempotency-key-in-use"
 	codeKeyReused            = "idempotency-key-reused"
 	codeInternal             = "internal"
@@ -33,6 +34,7 @@ const (
 	codeKeyNotFound          = "key-not-found"
 	codeTooManyKeys          = "too-many-keys"
 	codeMethodNotAllowed     = "method-not-allowed"
+	codeOriginForbidden      = "origin-forbidden"
 	codeOverloaded           = "overloaded"
 	codeQuotaExceeded        = "quota-exceeded"
 	codeRateLimited          = "rate-limited"
@@ -95,6 +97,10 @@ func kinds() []kind {
 			codeErrorNotFound, http.StatusNotFound, "There is no such error code",
 			"No error has this code. GET /v1/errors lists them all.",
 			"no error has this code; /v1/errors lists them all",
+		}, {
+			codeHostForbidden, http.StatusForbidden, "The request is for another host",
+			"The server asks nobody who they are, because only its own machine reaches it, and takes requests for no other host: the name of a page in a browser may lead to any address. Nothing was done. Call it by a loopback address or as localhost, start it with --allowed-host for the name that it is called by, or turn on --auth.",
+			"without --auth this server is called by a loopback address, as localhost, or by an --allowed-host; nothing was done",
 		}, {
 			codeKeyInUse, http.StatusConflict, "The same call is under way",
 			"Another call with this Idempotency-Key has not been answered yet, and what it will come to is not known. Send the call again, with the same key, after the time in Retry-After.",
@@ -171,6 +177,10 @@ func kinds() []kind {
 			codeMethodNotAllowed, http.StatusMethodNotAllowed, "The method is not allowed",
 			"The path exists, but not with this method. The header Allow lists those that it has.",
 			"this path does not have this method; the header Allow lists those that it has",
+		}, {
+			codeOriginForbidden, http.StatusForbidden, "The request is of a page of another origin",
+			"The server asks nobody who they are, because only its own machine reaches it, and a page of another origin in a browser of that machine wants something changed. Nothing was done. Turn on --auth if it is to be called from pages.",
+			"without --auth this server takes nothing from pages of other origins; nothing was done",
 		}, {
 			codeOverloaded, http.StatusServiceUnavailable, "The server has too much to do",
 			"The server's memory is short (--memory-limit), or as many calls wait as may (--max-waiting). It takes heartbeats and reports, and puts off everything else that needs memory. Nothing was done. Try again after the time in Retry-After.",

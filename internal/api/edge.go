@@ -73,6 +73,9 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
 			err = panicked
 		}
 	}()
+	if err := a.keepPagesOut(c.Request()); err != nil {
+		return err
+	}
 	if c.Request().URL.RawPath != "" {
 		// A path is escaped beyond need to have the router and the handlers read it in two
 		// ways. No path of the contract needs an escape.

@@ -156,6 +156,7 @@ func (a *App) Start() (err error) {
 		MaxResultBytes:   a.options.MaxResultBytes,
 		Backup:           a.backup(),
 		Observer:         a.requests(),
+		Loopback:         a.options.loopback(),
 		Limits:           a.limits(),
 		Tracer:           a.options.Tracer,
 		Stopping:         stopping,

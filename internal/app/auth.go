@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/longshore-queue/longshore/internal/auth"
+	"github.com/longshore-queue/longshore/internal/loopback"
 )
 
 // credentialKinds are the kinds of credentials that Options.Auth may name, with what makes each one's
@@ -36,10 +37,35 @@ func (o Options) validateAuth() error {
 		return &OptionError{"Listen", fmt.Sprintf("is %q, where others can reach the server, and nobody is asked who they are: "+
 			"turn on --auth, or listen on a loopback address such as 127.0.0.1:8080, or say --insecure if whoever reaches it may do everything", o.Listen)}
 	}
+	if err := o.validateHosts(); err != nil {
+		return err
+	}
 	if err := o.validateOIDC(); err != nil {
 		return err
 	}
 	return o.validateMTLS()
+}
+
+// validateHosts validates the names that requests may be for.
+func (o Options) validateHosts() error {
+	if len(o.AllowedHost) > 0 && (len(o.Auth) > 0 || o.Insecure) {
+		return &OptionError{"AllowedHost", "makes no sense with --auth or --insecure, with which requests may be for any host"}
+	}
+	for _, name := range o.AllowedHost {
+		if !hostNames.MatchString(name) {
+			return &OptionError{"AllowedHost", fmt.Sprintf("must be a name without a port, not %q", name)}
+		}
+	}
+	return nil
+}
+
+// loopback is what keeps pages in browsers out, where nobody is asked who they are; nil if somebody is,
+// or if others are let in anyhow.
+func (o Options) loopback() *loopback.Guard {
+	if len(o.Auth) > 0 || o.Insecure {
+		return nil
+	}
+	return loopback.New(o.AllowedHost...)
 }
 
 // kindNames are the kinds of credentials, in order.

@@ -83,6 +83,9 @@ type Options struct {
 	// Insecure allows a Listen that others can reach although nobody is asked who they are, and an AdminListen
 	// that they can, where nobody ever is.
 	Insecure bool
+	// AllowedHost are names besides "localhost" that requests may be for where nobody is asked who they are and
+	// only this machine reaches the server.
+	AllowedHost []string
 	// TLSCert and TLSKey are files of the server's certificate and its key, in PEM: with them it speaks
 	// TLS and nothing else. TLSClientCA is one of the authorities that sign certificates of clients; ""
 	// for none. Files that change are read again.
