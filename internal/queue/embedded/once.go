@@ -240,7 +240,7 @@ func (s *Store) EnqueueOnce(_ context.Context, jobs []queue.NewJob, once queue.O
 
 // EnqueuedOnce returns what EnqueueOnce has answered to the same once; nil if it is not known, and
 // nothing was added then. ErrKeyReused, ErrKeyInUse.
-func (s *Store) EnqueuedOnce(_ context.Context, once queue.Once) ([]queue.Enqueued, error) {
+func (s *Store) EnqueuedOnce(_ context.Context, once queue.Once) (answer []queue.Enqueued, err error) {
 	end, err := s.underWay.Begin(once)
 	if err != nil {
 		return nil, err
@@ -250,10 +250,14 @@ func (s *Store) EnqueuedOnce(_ context.Context, once queue.Once) ([]queue.Enqueu
 		return nil, err
 	}
 	defer s.leave()
-	entry, found, err := s.readOnce(once)
-	if err != nil || !found {
-		return nil, s.answer(err)
-	}
-	answer, err := s.enqueuedOf(&entry)
+	// It changes nothing; but a job that is claimed meanwhile would be found in no place.
+	_, err = s.commit(func(*change) error {
+		entry, found, err := s.readOnce(once)
+		if err != nil || !found {
+			return err
+		}
+		answer, err = s.enqueuedOf(&entry)
+		return err
+	})
 	return answer, s.answer(err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -52,6 +53,26 @@ var idempotencyTests = map[string]func(*testing.T, *fixture){
 		require.NoError(t, err)
 		require.Nil(t, found, "it is forgotten")
 		require.Len(t, f.list(t, 10), 3)
+	},
+	"what a call was answered is found while its job is worked on": func(t *testing.T, f *fixture) {
+		for i := range 50 {
+			call := once(fmt.Sprint(i), "1")
+			first := f.enqueueOnce(t, call, queue.NewJob{Type: "work"})
+			var group errgroup.Group
+			group.Go(func() error {
+				l, err := f.Queue().Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"work"}})
+				if err == nil {
+					_, err = f.Queue().RequeueOrFinishJob(t.Context(), l.Token, 0, queue.Outcome{})
+				}
+				return err
+			})
+			for range 5 {
+				found, err := f.Queue().EnqueuedOnce(t.Context(), call)
+				require.NoError(t, err)
+				require.Equal(t, first, found)
+			}
+			require.NoError(t, group.Wait())
+		}
 	},
 	"the answer is remembered over a restart": func(t *testing.T, f *fixture) {
 		jobs := []queue.NewJob{{Type: "work", Priority: 3, ExpiresAt: f.Now().Add(time.Hour)}, {Type: "work"}}
