@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +27,27 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-test.") {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if released.directory != "" {
+		_ = os.RemoveAll(released.directory) // the tests are what counts
+	}
+	os.Exit(code)
+}
+
+// released is the server as it is released, which is built for the first test that asks.
+var released shared
+
+type shared struct {
+	once      sync.Once
+	directory string
+	server    string
+	err       error
+}
+
+func (s *shared) build() {
+	if s.directory, s.err = os.MkdirTemp("", "longshore-bench-server-"); s.err == nil {
+		s.server, s.err = build(context.Background(), s.directory)
+	}
 }
 
 // program prepares a run of the program whose temporary files go to a directory of their own.
@@ -41,7 +62,13 @@ func program(ctx context.Context, t *testing.T, args ...string) (cmd *exec.Cmd, 
 }
 
 // quick makes every workload as short as it can be.
-func quick(args ...string) []string {
+func quick(t *testing.T, args ...string) []string {
+	t.Helper()
+	if !slices.Contains(args, "--server") {
+		released.once.Do(released.build)
+		require.NoError(t, released.err)
+		args = append(args, "--server", released.server)
+	}
 	return append([]string{
 		"--duration", "100ms", "--warm-up", "10ms", "--repeat", "1", "--connections", "8", "--backlog", "3000", "--finished", "5000", "--many", "2000", "--lanes", "50", "--readers", "5", "--cycles", "200",
 		"--batch", "20", "--batch-connections", "2", "--graph", "300", "--hold", "3s", "--waiters", "20",
@@ -50,13 +77,12 @@ func quick(args ...string) []string {
 
 func TestEveryWorkload(t *testing.T) {
 	t.Parallel()
-	results, profiles := filepath.Join(t.TempDir(), "made", "results.json"), t.TempDir()
-	cmd, temporary := program(t.Context(), t, quick("--json", results, "--profile", profiles)...)
+	results := filepath.Join(t.TempDir(), "made", "results.json")
+	cmd, temporary := program(t.Context(), t, quick(t, "--json", results)...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	t.Logf("%s", out)
 	require.Empty(t, entries(t, temporary), "nothing is left behind")
-	require.Contains(t, entries(t, profiles), "enqueue-warn.cpu.pprof")
 
 	content, err := os.ReadFile(results)
 	require.NoError(t, err)
@@ -70,6 +96,20 @@ func TestEveryWorkload(t *testing.T) {
 		}
 	}
 	require.Equal(t, 34, goals)
+}
+
+// A server that is profiled is a part of the program, and so of the test: the race detector watches it,
+// which makes it many times slower.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	profiles := t.TempDir()
+	cmd, temporary := program(t.Context(), t, quick(t, "--only", "enqueue,cycle,wake", "--profile", profiles)...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, entries(t, temporary), "nothing is left behind")
+	for _, name := range []string{"enqueue-warn.cpu.pprof", "enqueue-info.mutex.pprof", "cycle-8.allocs.pprof", "wake.block.pprof"} {
+		require.Contains(t, entries(t, profiles), name)
+	}
 }
 
 // What PostgreSQL is for: River beside the server, which runs on files in the other workloads that
@@ -97,7 +137,7 @@ func TestContenders(t *testing.T) {
 		"asynq", "asynq-always", "faktory", "nats", "nats-always",
 	}
 	results, page := filepath.Join(t.TempDir(), "results.json"), filepath.Join(t.TempDir(), "made", "peers.md")
-	cmd, temporary := program(t.Context(), t, quick("--only", "peers", "--contenders", strings.Join(names, ","), "--json", results, "--docs", page)...)
+	cmd, temporary := program(t.Context(), t, quick(t, "--only", "peers", "--contenders", strings.Join(names, ","), "--json", results, "--docs", page)...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Empty(t, entries(t, temporary), "nothing is left behind")
@@ -128,7 +168,7 @@ func TestContenders(t *testing.T) {
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	page := filepath.Join(t.TempDir(), "growth.md")
-	cmd, temporary := program(t.Context(), t, quick("--only", "growth,payload", "--docs", page)...)
+	cmd, temporary := program(t.Context(), t, quick(t, "--only", "growth,payload", "--docs", page)...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Empty(t, entries(t, temporary), "nothing is left behind")
@@ -170,7 +210,7 @@ func measured(t *testing.T, args ...string) report.Run {
 	_, err := postgres.Find()
 	require.NoError(t, err)
 	results := filepath.Join(t.TempDir(), "results.json")
-	cmd, temporary := program(t.Context(), t, quick(append(args, "--json", results)...)...)
+	cmd, temporary := program(t.Context(), t, quick(t, append(args, "--json", results)...)...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Empty(t, entries(t, temporary), "nothing is left behind")
@@ -186,7 +226,7 @@ func TestServerThatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	server := filepath.Join(t.TempDir(), "server")
 	require.NoError(t, os.WriteFile(server, []byte("#!/bin/sh\necho no, thanks\nexit 3\n"), 0o700))
-	cmd, temporary := program(t.Context(), t, quick("--only", "wake", "--server", server)...)
+	cmd, temporary := program(t.Context(), t, quick(t, "--only", "wake", "--server", server)...)
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
