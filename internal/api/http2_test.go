@@ -29,8 +29,8 @@ func serveHTTP2(t *testing.T, handler http.Handler, writeTimeout time.Duration) 
 func TestLongPollOverHTTP2OutlivesTheTimeForWriting(t *testing.T) {
 	t.Parallel()
 	e := newEngineEdge(t, api.Options{})
-	server := serveHTTP2(t, e.handler, 20*time.Millisecond)
-	for _, wait := range []string{"0.2", "0.2"} { // on one connection
+	server := serveHTTP2(t, e.handler, 500*time.Millisecond)
+	for _, wait := range []string{"0.7", "0.7"} { // on one connection
 		response, err := server.Client().Post(server.URL+"/v1/dequeue", "application/json", strings.NewReader(`{"types":["t"],"wait_seconds":`+wait+`}`))
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
