@@ -57,6 +57,11 @@ func Run(ctx context.Context, l Load) (Result, error) {
 	defer cancel()
 	r := &run{Load: l, counters: make([]counter, l.Connections)}
 	workers, busy := errgroup.WithContext(ctx)
+	// They are made before the connections, which a server closes that nothing comes over for long.
+	operations := make([]Operation, l.Connections)
+	for i := range operations {
+		operations[i] = l.New(i)
+	}
 	// All connections end when busy does: with the load, or because one of them has failed.
 	conns := make([]*wire.Conn, l.Connections)
 	for i := range conns {
@@ -68,7 +73,7 @@ func Run(ctx context.Context, l Load) (Result, error) {
 	o := Observed{WarmUp: l.WarmUp, Duration: l.Duration, Least: int64(l.Connections), Done: r.done, Processor: l.Processor, Database: l.Database}
 	begin := o.look()
 	for i, conn := range conns {
-		workers.Go(func() error { return r.work(conn, &r.counters[i], l.New(i)) })
+		workers.Go(func() error { return r.work(conn, &r.counters[i], operations[i]) })
 	}
 	var (
 		result   Result
