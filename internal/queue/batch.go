@@ -20,6 +20,8 @@ type Report struct {
 
 // Reported is what became of one report: the state of its job, or why it was refused.
 type Reported struct {
+	// State is the one that the report has brought the job to. One that waits for another job which the
+	// same call reports on may be Blocked, and Pending when the call returns.
 	State State
 	Err   error // ErrNotExist, ErrLeaseLost, ErrCanceled, ErrAlreadyReported, *InvalidError
 }

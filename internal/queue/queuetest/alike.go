@@ -126,6 +126,10 @@ func (p *pair) compare(a, b reflect.Value) error {
 			return fmt.Errorf("%s and %s", first, second)
 		}
 		return nil
+	case queue.Reported:
+		if second := b.Interface().(queue.Reported); waitsInCall(first.State, second.State) {
+			return p.compareErrors(first.Err, second.Err)
+		}
 	case queue.Page:
 		// Whether an end is known to be one is each engine's own.
 		return p.compare(reflect.ValueOf(first.Jobs), reflect.ValueOf(b.Interface().(queue.Page).Jobs))
@@ -179,6 +183,12 @@ func (p *pair) compare(a, b reflect.Value) error {
 		}
 		return nil
 	}
+}
+
+// waitsInCall reports whether one is pending and the other blocked: what it waits for may have been reported
+// by the same call, and be settled after it.
+func waitsInCall(a, b queue.State) bool {
+	return a == queue.Pending && b == queue.Blocked || a == queue.Blocked && b == queue.Pending
 }
 
 func (p *pair) compareFields(a, b reflect.Value) error {
