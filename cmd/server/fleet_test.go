@@ -59,7 +59,7 @@ func startFleet(t *testing.T, servers int, args ...string) *fleet {
 // start starts a server, and returns when it listens.
 func (f *fleet) start(t *testing.T) *member {
 	t.Helper()
-	command, stderr := process(t, append([]string{"--store=" + f.store, "--migrate"}, f.args...)...)
+	command, stderr := process(t, append([]string{"--store=" + f.store, "--migrate", "--allowed-host=fleet"}, f.args...)...)
 	return &member{command: command, address: stderr.await(t, "listening")["address"].(string)}
 }
 

@@ -387,7 +387,7 @@ func TestSecondSignalEndsNow(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close()) }()
 	// The server says 100 Continue when it has begun to wait for the body, which never comes.
-	_, err = conn.Write([]byte("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+	_, err = conn.Write([]byte("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
 		"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n"))
 	require.NoError(t, err)
 	line, err := bufio.NewReader(conn).ReadString('\n')
@@ -409,7 +409,7 @@ func TestShutdownTimeout(t *testing.T) {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close()) }()
-	_, err = conn.Write([]byte("POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+	_, err = conn.Write([]byte("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
 		"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n"))
 	require.NoError(t, err)
 	_, err = bufio.NewReader(conn).ReadString('\n')

@@ -106,11 +106,11 @@ func TestServerIsBounded(t *testing.T) {
 	require.Equal(t, writeTimeout, a.server.WriteTimeout)
 	require.Zero(t, a.server.ReadTimeout, "it would end long polls")
 
-	status, _ := ask(t, a.connect(t), "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 10<<10)+"\r\n\r\n")
+	status, _ := ask(t, a.connect(t), "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: "+strings.Repeat("x", 10<<10)+"\r\n\r\n")
 	require.Equal(t, http.StatusOK, status)
-	status, _ = ask(t, a.connect(t), "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: "+strings.Repeat("x", 32<<10)+"\r\n\r\n")
+	status, _ = ask(t, a.connect(t), "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: "+strings.Repeat("x", 32<<10)+"\r\n\r\n")
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, status)
-	status, body := ask(t, a.connect(t), "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+	status, body := ask(t, a.connect(t), "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	require.Equal(t, http.StatusNotFound, status)
 	require.Contains(t, body, "route-not-found")
 }
@@ -146,7 +146,7 @@ func TestConnectionsWithoutARequestDoNotDelayTheStop(t *testing.T) {
 		for state, begin := range map[string]string{
 			"silent": "",
 			"begun":  "GET /healthz HT",
-			"idle":   "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+			"idle":   "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		} {
 			t.Run(name+"/"+state, func(t *testing.T) {
 				t.Parallel()
@@ -180,7 +180,7 @@ func TestAnswersOfAServerThatStopsCloseTheirConnections(t *testing.T) {
 	require.NoError(t, a.Start())
 	conn := a.connect(t)
 	const body = `{"types":["t"],"wait_seconds":60}`
-	_, err := io.WriteString(conn, "POST /v1/dequeue HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
+	_, err := io.WriteString(conn, "POST /v1/dequeue HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
 		"Content-Length: 33\r\nExpect: 100-continue\r\n\r\n")
 	require.NoError(t, err)
 	reader := bufio.NewReader(conn)

@@ -40,7 +40,7 @@ func TestBoundsAreChecked(t *testing.T) {
 
 // dequeueOver sends a request over the connection, and returns the status of the answer.
 func dequeueOver(conn net.Conn, body string) (int, error) {
-	_, err := fmt.Fprintf(conn, "POST /v1/dequeue HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	_, err := fmt.Fprintf(conn, "POST /v1/dequeue HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	if err != nil {
 		return 0, err
 	}
@@ -117,7 +117,7 @@ func TestALongPollOutlivesEveryTimeout(t *testing.T) {
 		require.GreaterOrEqual(t, time.Since(began), wait)
 	}
 	// One that sends no body has no such patience.
-	_, err = fmt.Fprint(conn, "POST /v1/dequeue HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+	_, err = fmt.Fprint(conn, "POST /v1/dequeue HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 	require.NoError(t, err)
 	answer, err := io.ReadAll(conn)
 	require.NoError(t, err)
