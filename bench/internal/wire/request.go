@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// host is what requests name as their host; no server here cares.
-const host = "longshore.test"
+// host is what requests name as their host: a server that asks nobody who they are answers to it.
+const host = "localhost"
 
 // Get returns the bytes of a GET request.
 func Get(path string) []byte {

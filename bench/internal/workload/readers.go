@@ -78,7 +78,7 @@ func startReader(ctx context.Context, s *process.Server, path string, reading *s
 	if err != nil {
 		return fmt.Errorf("connect a reader: %w", err)
 	}
-	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: longshore.test\r\n\r\n", path); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path); err != nil {
 		return fmt.Errorf("ask for events: %w", err)
 	}
 	if _, err := io.ReadFull(conn, make([]byte, len("HTTP/1.1 200"))); err != nil {
