@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -81,9 +82,13 @@ func Waits(path string, most int) ([]Wait, error) {
 	return waits[:min(most, len(waits))], nil
 }
 
+// shapes are the type arguments in the name of a generic function, which say nothing to a reader.
+var shapes = regexp.MustCompile(`\[go\.shape\..*\]`)
+
 // waiting returns the innermost function that is not the runtime's or the standard library's.
 func waiting(stack []string) string {
 	for _, function := range stack {
+		function = shapes.ReplaceAllString(function, "[...]")
 		if name, ours := strings.CutPrefix(function, module); ours {
 			return name
 		}

@@ -58,6 +58,12 @@ func TestAPageSaysHowMuchIsWhose(t *testing.T) {
 	require.NotContains(t, page.String(), "Pebble")
 }
 
+func TestAGenericFunctionIsNamedWithoutItsTypes(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "queue/postgres.(*batcher[...]).add",
+		waiting([]string{"sync.(*Mutex).Unlock", module + "queue/postgres.(*batcher[go.shape.struct { a []int; b [2]string },go.shape.int]).add"}))
+}
+
 func TestADirectoryWithoutProfilesIsRefused(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
