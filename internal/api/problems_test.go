@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -157,6 +158,22 @@ func TestCatalogueAndContractAgree(t *testing.T) {
 		require.Contains(t, append(codes, notCodes...), match[1], "the contract mentions an unknown code")
 	}
 	e.problem(e.send("GET", "/v1/errors/no-such-code", ""), 404, "error-not-found", "")
+}
+
+// The table of the document has every code of the catalogue, with its status and title, and no other.
+func TestCatalogueAndDocumentAgree(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../../docs/protocol.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(document), "| code | status | meaning |\n|---|---|---|\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var rows []string
+	for _, entry := range newEdge(t, &stub{}, api.Options{}).send("GET", "/v1/errors", "").json(t)["errors"].([]any) {
+		e := entry.(map[string]any)
+		rows = append(rows, fmt.Sprint("| `", e["code"], "` | ", e["status"], " | ", e["title"], " |"))
+	}
+	require.Equal(t, strings.Join(rows, "\n"), table)
 }
 
 // An error that the edge does not know is logged once, under the request's id, and not shown.
