@@ -164,8 +164,15 @@ func cyclesBeside(ctx context.Context, b *Bench, d dimension, size int, store st
 }
 
 // cyclesBesideWaiters measures full cycles while workers wait for jobs of another type, and what each
-// of them takes of the server's memory.
-func cyclesBesideWaiters(ctx context.Context, b *Bench, d dimension, size int, store string) (err error) {
+// of them takes of the server's memory, and of the ceiling's.
+func cyclesBesideWaiters(ctx context.Context, b *Bench, d dimension, size int, store string) error {
+	if err := b.cyclesBesideLine(ctx, d, size, store); err != nil {
+		return err
+	}
+	return b.waitAtCeiling(ctx, d, size)
+}
+
+func (b *Bench) cyclesBesideLine(ctx context.Context, d dimension, size int, store string) (err error) {
 	s, err := b.start(ctx, store, b.LogLevel, "growth-"+d.name)
 	if err != nil {
 		return err
@@ -181,7 +188,7 @@ func cyclesBesideWaiters(ctx context.Context, b *Bench, d dimension, size int, s
 		return err
 	}
 	b.addGrowth(d, size, r)
-	return b.waitAtCeiling(ctx, d, size)
+	return nil
 }
 
 // lineUp lets workers wait, and adds how much more memory is resident for each of them.
