@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -73,41 +72,10 @@ func (f *fillCommand) Run(ctx context.Context, out output) (err error) {
 			return err
 		}
 	}
-	if err := settle(ctx); err != nil {
+	if err := process.Rest(ctx, os.Getpid()); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(out.stdout, first, last)
-	return err
-}
-
-const (
-	// settleWatch is how long this program must have next to nothing to do, and settleLimit how long
-	// it may take until then.
-	settleWatch = 500 * time.Millisecond
-	settleLimit = 2 * time.Minute
-)
-
-// settle waits until the store has nothing left to put in order, which it would do while something
-// is measured.
-func settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settleLimit, errors.New("the store has found no rest"))
-	defer cancel()
-	before, err := process.Family(os.Getpid())
-	for err == nil {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(settleWatch):
-		}
-		var after time.Duration
-		if after, err = process.Family(os.Getpid()); after-before < settleWatch/20 {
-			break
-		}
-		before = after
-	}
-	if errors.Is(err, process.ErrUnknown) {
-		return nil
-	}
 	return err
 }
 

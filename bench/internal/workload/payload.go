@@ -14,7 +14,7 @@ import (
 const (
 	payloadName = "payload"
 	// payloadKept is how much args are kept to see how large the store is, in bytes.
-	payloadKept = 32 << 20
+	payloadKept = 128 << 20
 	// storeGoal is how many times as large as the args that it keeps a store is to be.
 	storeGoal = 2.5
 )
@@ -95,7 +95,7 @@ func (b *Bench) payloadCycles(ctx context.Context, store string, size int) (err 
 	return nil
 }
 
-// payloadKeep adds jobs to a store, and closes it.
+// payloadKeep adds jobs to a store, leaves it alone until it has put itself in order, and closes it.
 func (b *Bench) payloadKeep(ctx context.Context, store string, size, count int) (err error) {
 	s, err := b.start(ctx, store, b.LogLevel, "payload-kept")
 	if err != nil {
@@ -109,6 +109,8 @@ func (b *Bench) payloadKeep(ctx context.Context, store string, size, count int) 
 			return err
 		}
 	})
-	_, err = load.Run(ctx, l)
-	return err
+	if _, err = load.Run(ctx, l); err != nil {
+		return err
+	}
+	return s.Rest(ctx)
 }
