@@ -46,7 +46,7 @@ type flags struct {
 	TLSClientCA         string        `placeholder:"FILE" help:"Authorities that sign the certificates of clients, in PEM."`
 	AuthKeysFile        string        `placeholder:"FILE" help:"File of API keys, besides those in the store, a line each as longshore-server key create --print-line prints it. Read again on SIGHUP."`
 	Insecure            bool          `help:"Let others reach a server without --auth: whoever can connect to --listen may do everything. Also, let others reach --admin-listen, where nobody is asked either."`
-	AllowedHost         []string      `sep:"none" placeholder:"NAME" help:"Name that requests may be for, besides localhost and loopback addresses, where there is neither --auth nor --insecure. Repeatable; in the variable, one a line."`
+	AllowedHost         []string      `sep:"none" placeholder:"NAME" help:"Name that requests may be for, besides localhost and loopback addresses, where there is neither --auth nor --insecure, and at an --admin-listen that is a loopback address. Repeatable; in the variable, one a line."`
 	OtlpEndpoint        string        `placeholder:"URL" help:"Where to send traces, as OTLP over HTTP, such as http://127.0.0.1:4318. The standard variables, which begin with OTEL_, say the rest, and this too unless it is given. None are sent otherwise."`
 	ShutdownTimeout     time.Duration `default:"30s" help:"How long to let requests end when the server is stopped."`
 	LogLevel            string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}. At info there is a line for each request."`

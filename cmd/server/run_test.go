@@ -92,6 +92,7 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--allowed-host=a:80"}, nil, "--allowed-host must be a name without a port"},
 		{[]string{"--allowed-host=a", "--insecure"}, nil, "--allowed-host makes no sense with --auth or --insecure"},
 		{[]string{"--allowed-host=a", "--auth=keys"}, nil, "--allowed-host makes no sense with --auth or --insecure"},
+		{[]string{"--allowed-host=a", "--insecure", "--admin-listen=0.0.0.0:0"}, nil, "--allowed-host makes no sense with --auth or --insecure"},
 		{[]string{"--auth-mtls-file=f"}, nil, "--auth-mtls-file makes no sense without --auth mtls"},
 		{[]string{"--tls-cert=c"}, nil, "--tls-cert makes no sense without --tls-key"},
 		{[]string{"--tls-key=k"}, nil, "--tls-key makes no sense without --tls-cert"},

@@ -164,9 +164,16 @@ func (a *App) adminHandler(stopping context.Context) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	guard := a.options.adminLoopback()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
+		if guard != nil && guard.Check(r) != nil {
+			a.answer(w, http.StatusForbidden, map[string]any{
+				"status": "forbidden", "detail": "this listener is called by a loopback address, as localhost, or by an --allowed-host",
+			})
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -48,8 +48,8 @@ func (o Options) validateAuth() error {
 
 // validateHosts validates the names that requests may be for.
 func (o Options) validateHosts() error {
-	if len(o.AllowedHost) > 0 && (len(o.Auth) > 0 || o.Insecure) {
-		return &OptionError{"AllowedHost", "makes no sense with --auth or --insecure, with which requests may be for any host"}
+	if len(o.AllowedHost) > 0 && o.loopback() == nil && (o.AdminListen == "" || o.adminLoopback() == nil) {
+		return &OptionError{"AllowedHost", "makes no sense with --auth or --insecure, with which requests may be for any host, unless --admin-listen is a loopback address"}
 	}
 	for _, name := range o.AllowedHost {
 		if !hostNames.MatchString(name) {
@@ -63,6 +63,16 @@ func (o Options) validateHosts() error {
 // or if others are let in anyhow.
 func (o Options) loopback() *loopback.Guard {
 	if len(o.Auth) > 0 || o.Insecure {
+		return nil
+	}
+	return loopback.New(o.AllowedHost...)
+}
+
+// adminLoopback is the same for the admin listener, where nobody ever is asked; nil if it was asked to let others
+// in. It goes by the address: --auth changes nothing there, and --insecure may have been said for Listen's sake. Whoever
+// scrapes another address than a loopback one does so by whatever name they know it by.
+func (o Options) adminLoopback() *loopback.Guard {
+	if o.Insecure && !isLoopback(o.AdminListen) {
 		return nil
 	}
 	return loopback.New(o.AllowedHost...)

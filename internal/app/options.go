@@ -84,7 +84,7 @@ type Options struct {
 	// that they can, where nobody ever is.
 	Insecure bool
 	// AllowedHost are names besides "localhost" that requests may be for where nobody is asked who they are and
-	// only this machine reaches the server.
+	// only this machine reaches the server or its admin listener.
 	AllowedHost []string
 	// TLSCert and TLSKey are files of the server's certificate and its key, in PEM: with them it speaks
 	// TLS and nothing else. TLSClientCA is one of the authorities that sign certificates of clients; ""

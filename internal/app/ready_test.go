@@ -26,7 +26,7 @@ func (away) Queues(context.Context, queue.LaneListing) (queue.LanePage, error) {
 func adminOf(stopping context.Context, t *testing.T, a *App, path string) (status int, text string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	a.adminHandler(stopping).ServeHTTP(w, httptest.NewRequest("GET", path, http.NoBody))
+	a.adminHandler(stopping).ServeHTTP(w, httptest.NewRequest("GET", "http://localhost"+path, http.NoBody))
 	return w.Code, w.Body.String()
 }
 
