@@ -165,6 +165,28 @@ func TestContenders(t *testing.T) {
 	require.Contains(t, string(written), "](cycles.svg)")
 }
 
+func TestAuthenticationIsMeasuredWithAndWithout(t *testing.T) {
+	t.Parallel()
+	results := filepath.Join(t.TempDir(), "results.json")
+	cmd, temporary := program(t.Context(), t, quick(t, "--only", "auth", "--json", results)...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Empty(t, entries(t, temporary), "nothing is left behind")
+	content, err := os.ReadFile(results)
+	require.NoError(t, err)
+	var r report.Run
+	require.NoError(t, json.Unmarshal(content, &r))
+	var goals []string
+	for _, figure := range r.Figures {
+		if figure.Goal != nil {
+			goals = append(goals, figure.Workload)
+		}
+	}
+	require.Equal(t, []string{
+		"authentication by key, single jobs", "authentication by key, cycles", "authentication by key, cycles in batches of 100",
+	}, goals)
+}
+
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	page := filepath.Join(t.TempDir(), "growth.md")

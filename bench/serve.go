@@ -49,6 +49,7 @@ type appCommand struct {
 	Migrate  bool
 	Listen   string `required:"true"`
 	LogLevel string `required:"true"`
+	Auth     []string
 	// Retention is for ever unless given.
 	Retention time.Duration
 	Profile   string `required:"true" help:"What the names of the profiles begin with."`
@@ -70,7 +71,7 @@ func (c *appCommand) Run(ctx context.Context, out output) (err error) {
 		return err
 	}
 	server, err := app.New(app.Options{
-		Listen: c.Listen, Store: c.Store, Migrate: c.Migrate, Logger: logger,
+		Listen: c.Listen, Store: c.Store, Migrate: c.Migrate, Auth: c.Auth, Logger: logger,
 		PollInterval: time.Second, DatabaseConnections: 8,
 		HeartbeatTimeout: 2 * time.Minute, ReapInterval: 30 * time.Second, MaxRetries: 2,
 		MaxWait: time.Minute, MaxBodyBytes: 1 << 20, MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20,

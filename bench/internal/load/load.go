@@ -27,6 +27,8 @@ type Load struct {
 	Connections int
 	// New makes the operation of one connection, numbered from 0.
 	New func(connection int) Operation
+	// Credential is what all requests carry; "" for nothing.
+	Credential string
 	// WarmUp goes before what is measured.
 	WarmUp time.Duration
 	// Duration is how long to measure. 0: until Count operations are done, without WarmUp.
@@ -69,6 +71,7 @@ func Run(ctx context.Context, l Load) (Result, error) {
 		if conns[i], err = wire.Dial(busy, l.Addresses[i%len(l.Addresses)]); err != nil {
 			return Result{}, err
 		}
+		conns[i].Bear(l.Credential)
 	}
 	o := Observed{WarmUp: l.WarmUp, Duration: l.Duration, Least: int64(l.Connections), Done: r.done, Processor: l.Processor, Database: l.Database}
 	begin := o.look()

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ type Conn struct {
 	buffer []byte
 	filled int
 	forget func() bool
+
+	credential string // a line of the head; "" for none
+	request    []byte // that has it
 }
 
 // Dial connects. When ctx ends the connection is closed, and whoever waits for it gets an
@@ -65,8 +69,21 @@ func (c *Conn) Expect(status int, request []byte) (Response, error) {
 // Unexpected is the error of an answer that is not the one expected.
 func (r Response) Unexpected() error { return fmt.Errorf("answered %d: %s", r.Status, r.Body) }
 
+// Bear has all requests from now on carry a credential; "" for none.
+func (c *Conn) Bear(credential string) {
+	c.credential = ""
+	if credential != "" {
+		c.credential = "Authorization: Bearer " + credential + "\r\n"
+	}
+}
+
 // Send sends a request.
 func (c *Conn) Send(request []byte) error {
+	if c.credential != "" {
+		first := bytes.IndexByte(request, '\n') + 1
+		c.request = append(append(append(c.request[:0], request[:first]...), c.credential...), request[first:]...)
+		request = c.request
+	}
 	_, err := c.conn.Write(request)
 	return err
 }

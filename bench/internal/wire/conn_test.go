@@ -46,6 +46,28 @@ func TestConnGetsAnswersOfNetHTTP(t *testing.T) {
 	}
 }
 
+func TestRequestsCarryACredential(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusCreated)
+	}))
+	t.Cleanup(server.Close)
+	c, err := wire.Dial(t.Context(), server.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	request := wire.Post("/", `{}`)
+	for _, test := range []struct{ credential, want string }{{"", ""}, {"lsk_a.b", "Bearer lsk_a.b"}, {"c", "Bearer c"}, {"", ""}} {
+		c.Bear(test.credential)
+		for range 2 {
+			r, err := c.Expect(http.StatusCreated, request)
+			require.NoError(t, err)
+			require.Equal(t, test.want, string(r.Location))
+		}
+	}
+	require.Equal(t, wire.Post("/", `{}`), request, "it is as it was")
+}
+
 func TestEndOfContextEndsWaiting(t *testing.T) {
 	t.Parallel()
 	reached := make(chan struct{})

@@ -36,6 +36,7 @@ func all() []Workload {
 		{Name: "servers", Run: servers, on: database, only: Postgres},
 		{Name: "waiters", Run: waiters, on: database},
 		{Name: "hold", Run: hold, on: database},
+		{Name: "auth", Run: authenticate, only: Embedded},
 		{Name: "idle", Run: idle},
 		{Name: "slow", Run: slow},
 		{Name: growthName, Run: growth},

@@ -141,7 +141,7 @@ func (b *Bench) database() func() (time.Duration, error) {
 func (b *Bench) add(workload, system, operations string, r load.Result) {
 	b.Figures.Add(rateOf(workload, system, operations), r.Rate())
 	if r.Processor > 0 {
-		b.Figures.Add(report.Name{Workload: workload, System: system, Measure: "server's CPU for each", Unit: "us"}, r.Each(r.Processor))
+		b.Figures.Add(serverCPU(workload, system), r.Each(r.Processor))
 	}
 	if r.Database > 0 {
 		b.Figures.Add(report.Name{Workload: workload, System: system, Measure: "PostgreSQL's CPU for each", Unit: "us"}, r.Each(r.Database))
@@ -160,6 +160,11 @@ func (b *Bench) aim(name report.Name, goal report.Goal) {
 // rateOf names a rate.
 func rateOf(workload, system, operations string) report.Name {
 	return report.Name{Workload: workload, System: system, Measure: operations, Unit: "/s"}
+}
+
+// serverCPU names the server's time on processors.
+func serverCPU(workload, system string) report.Name {
+	return report.Name{Workload: workload, System: system, Measure: "server's CPU for each", Unit: "us"}
 }
 
 // turns returns 0 to n-1 in the order of a round: backwards in every other one.
