@@ -25,6 +25,7 @@ func hotStatements() map[string]string {
 		"readEnded": readEnded, "defineByID": defineByID, "defineByPlace": defineByPlace, "readLease": readLease,
 		"readEndedLease": readEndedLease, "readStates": readStates, "readCall": readCall, "addJobs": addJobs,
 		"readChanges": readChanges, "readDependencies": readDependencies, "everyFront": everyFront, "nextDue": nextDue,
+		"edgesBelow": edgesBelow, "allEdgesBelow": allEdgesBelow, "edgesAbove": edgesAbove,
 	}
 }
 
@@ -81,6 +82,10 @@ func requireIndexes(t *testing.T, dsn string) {
 		}
 		if name == "claimOne" {
 			require.NotContains(t, plan, "Sort Key: r.place", "%s sorts a line:\n%s", name, plan)
+		}
+		if name == "allEdgesBelow" {
+			// As an index scan without a condition would, for each level of a graph.
+			require.Contains(t, plan, "Index Cond: (dependency = b.dependent)", "%s reads all edges for each level:\n%s", name, plan)
 		}
 	}
 }

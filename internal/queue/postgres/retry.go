@@ -32,10 +32,11 @@ func (s *Store) RetryJob(ctx context.Context, id uuid.UUID) error {
 // retry brings a job back, and those that are over because of it.
 type retry struct {
 	*change
-	above   map[int64][]edge         // the dependencies of jobs that were looked at
-	against map[int64]map[int64]bool // by job, the dependencies that decide against it
-	renewed map[int64]int            // the jobs that came back, and in which order
-	back    []int64                  // those whose dependents have not been looked at
+	above    map[int64][]edge         // the dependencies of jobs that were looked at
+	against  map[int64]map[int64]bool // by job, the dependencies that decide against it
+	renewed  map[int64]int            // the jobs that came back, and in which order
+	back     []int64                  // those whose dependents have not been looked at
+	searched int                      // how many rows there were when all of them were looked through
 }
 
 func (t *retry) run(root *tracked) error {
@@ -75,7 +76,9 @@ func (t *retry) run(root *tracked) error {
 // comeBack returns the dependents that may come back, of which it is not known yet what they depend
 // on.
 func (t *retry) comeBack(back []int64) (places []int64) {
-	if t.readAll {
+	if t.readAll && len(t.rows) > t.searched {
+		// Once for all levels below, which were read at once, and not for each of them again.
+		t.searched = len(t.rows)
 		for place, r := range t.rows {
 			if _, looked := t.against[place]; !looked && r.State.Over() && r.ByDependency {
 				places = append(places, place)

@@ -35,11 +35,14 @@ type edgeDown struct {
 const (
 	edgesBelow = `
 SELECT dependency, dependent, succeeded FROM longshore.edges WHERE dependency = ANY($1) ORDER BY dependency, dependent`
+	// Each level is looked up in the index, which is what OFFSET 0 is for: it keeps the planner from a
+	// merge with all edges there are, for every level, when it knows nothing of the table.
 	allEdgesBelow = `
 WITH RECURSIVE below AS (
   SELECT dependency, dependent, succeeded FROM longshore.edges WHERE dependency = ANY($1)
   UNION
-  SELECT e.dependency, e.dependent, e.succeeded FROM below b JOIN longshore.edges e ON e.dependency = b.dependent
+  SELECT e.dependency, e.dependent, e.succeeded FROM below b
+  CROSS JOIN LATERAL (SELECT dependency, dependent, succeeded FROM longshore.edges WHERE dependency = b.dependent OFFSET 0) e
 )
 SELECT dependency, dependent, succeeded FROM below ORDER BY dependency, dependent`
 )
