@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,38 +39,10 @@ type dispatcher struct {
 	fronts  fronts
 	highest int64 // the highest place that was seen of a job
 	groups  map[string]*group
+	dirty   []*group // where there may be something, or somebody has not looked yet; and some that are empty
 	byLane  map[queue.Lane]map[*group]struct{}
 	came    uint64 // how many waiters there were
 	synced  uint64 // whoever came until then, what others had made ready by then is known here
-}
-
-// group are the callers that ask for the same lanes.
-type group struct {
-	key     string
-	lanes   []queue.Lane
-	waiting []*waiter // first come first
-	dirty   bool      // there may be something for them, or somebody has not looked yet
-	pause   time.Duration
-}
-
-// waiter is a caller.
-type waiter struct {
-	group   *group
-	came    uint64
-	want    int
-	holder  queue.Holder
-	once    queue.Once
-	gone    bool // it is not among group.waiting any more
-	claims  bool // the round that is under way claims for it
-	looked  chan struct{}
-	isAware bool // looked is closed: it knows that there was nothing for it
-	given   chan given
-}
-
-// given is what a waiter gets.
-type given struct {
-	grants []grant
-	err    error
 }
 
 func (d *dispatcher) init(s *Store) {
@@ -124,22 +95,20 @@ func (d *dispatcher) join(lanes []queue.Lane, want int, to queue.Holder, once qu
 		}
 	}
 	d.came++
-	w.group, w.came = g, d.came
-	g.waiting = append(g.waiting, w)
-	g.dirty = true
+	w.came = d.came
+	g.add(w)
+	d.mark(g)
 	d.store.rounds.kick()
 	return w
 }
 
-func keyOf(lanes []queue.Lane) string {
-	var b strings.Builder
-	for _, lane := range lanes {
-		b.WriteString(lane.Channel)
-		b.WriteByte(0)
-		b.WriteString(lane.Type)
-		b.WriteByte(0)
+// mark has a group take part in one of the next rounds. mu is held.
+func (d *dispatcher) mark(g *group) {
+	if g.dirty || g.isEmpty() {
+		return
 	}
-	return b.String()
+	g.dirty = true
+	d.dirty = append(d.dirty, g)
 }
 
 // leave takes a waiter out of line; false if it was given something, or is about to be.
@@ -155,14 +124,9 @@ func (d *dispatcher) leave(w *waiter) bool {
 
 // remove takes a waiter out of its group, and forgets the group with its last one. mu is held.
 func (d *dispatcher) remove(w *waiter) {
-	w.gone = true
 	g := w.group
-	if g.waiting[0] == w {
-		g.waiting = g.waiting[1:]
-	} else if i := slices.Index(g.waiting, w); i >= 0 {
-		g.waiting = slices.Delete(g.waiting, i, i+1)
-	}
-	if len(g.waiting) > 0 {
+	g.remove(w)
+	if !g.isEmpty() {
 		return
 	}
 	delete(d.groups, g.key)
@@ -193,7 +157,7 @@ func (d *dispatcher) noticeAll(changes []changed, others bool) {
 		d.fronts.notice(lane, c.lane, c.rank, c.place, others)
 		d.highest = max(d.highest, c.place)
 		for g := range d.byLane[lane] {
-			g.dirty = true
+			d.mark(g)
 		}
 		d.mu.Unlock()
 	}
@@ -289,23 +253,12 @@ func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 	if added != nil {
 		d.expect(added)
 	}
-	for _, g := range d.groups {
-		if g.dirty {
-			parts = append(parts, &roundOf{group: g})
-		}
-	}
-	slices.SortFunc(parts, func(a, b *roundOf) int { return cmp.Compare(a.group.waiting[0].came, b.group.waiting[0].came) })
-	if len(parts) > claimsAtOnce {
-		parts = parts[:claimsAtOnce]
-		d.store.rounds.kick()
-	}
-	for _, part := range parts {
-		g := part.group
-		g.dirty = false
-		part.began, part.synced = d.came, d.synced
+	for _, g := range d.chosen() {
+		part := &roundOf{group: g, began: d.came, synced: d.synced}
+		parts = append(parts, part)
 		part.order.search = d.fronts.search(g.lanes)
 		limit := min(part.order.search.most, claimSize)
-		for _, w := range g.waiting {
+		for w := range g.each(everybody) {
 			if part.order.most >= limit {
 				break
 			}
@@ -320,13 +273,29 @@ func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 	return parts
 }
 
+// chosen returns the groups that take part in a round, which are not dirty any more. mu is held.
+func (d *dispatcher) chosen() []*group {
+	d.dirty = slices.DeleteFunc(d.dirty, (*group).isEmpty)
+	slices.SortFunc(d.dirty, func(a, b *group) int { return cmp.Compare(a.first(everybody).came, b.first(everybody).came) })
+	n := min(len(d.dirty), claimsAtOnce)
+	chosen := slices.Clone(d.dirty[:n])
+	d.dirty = slices.Delete(d.dirty, 0, n)
+	for _, g := range chosen {
+		g.dirty = false
+	}
+	if len(d.dirty) > 0 {
+		d.store.rounds.kick()
+	}
+	return chosen
+}
+
 // expect has those look in this round whom its new jobs are for. mu is held.
 func (d *dispatcher) expect(added *addJobsPart) {
 	for i := range added.jobs {
 		lane := added.jobs[i].Lane()
 		groups := d.byLane[lane]
 		for g := range groups {
-			g.dirty = true
+			d.mark(g)
 		}
 		if len(groups) > 0 {
 			d.fronts.expect(lane, added.lanes[i], added.ranks[i], d.highest)
@@ -365,12 +334,12 @@ func (d *dispatcher) give(part *roundOf, overlaps bool) (unsure bool, left []gra
 	if !short {
 		g.pause = 0
 		if part.order.most < part.order.search.most {
-			g.dirty = true // there may be others
+			d.mark(g) // there may be others
 			return false, left
 		}
 	}
 	if overlaps && (short || g.hasUnaware(part.began)) {
-		g.dirty = true // for when that one is over: what was missed may be what it had locked, or added
+		d.mark(g) // for when that one is over: what was missed may be what it had locked, or added
 		d.store.rounds.kick()
 		return false, left
 	}
@@ -400,26 +369,6 @@ func (r *roundOf) end() {
 	for _, w := range r.waiters {
 		w.claims = false
 	}
-}
-
-// tell has those know who came until then that there is nothing for them, apart from those whom the
-// round that is under way may have something for. dispatcher.mu is held.
-func (g *group) tell(until uint64) {
-	for _, w := range g.waiting {
-		if w.came > until {
-			break
-		}
-		if !w.claims && !w.isAware {
-			w.isAware = true
-			close(w.looked)
-		}
-	}
-}
-
-// hasUnaware reports whether somebody who came until then does not know yet that there is nothing.
-// dispatcher.mu is held.
-func (g *group) hasUnaware(until uint64) bool {
-	return slices.ContainsFunc(g.waiting, func(w *waiter) bool { return !w.isAware && w.came <= until })
 }
 
 // lookAgain finds out whether those who got nothing can sleep: whether their lines are empty, and
@@ -466,7 +415,7 @@ func (d *dispatcher) lookLater(g *group) {
 	g.pause = min(max(2*g.pause, lockedPause), longestPause)
 	time.AfterFunc(g.pause, func() {
 		d.mu.Lock()
-		g.dirty = true
+		d.mark(g)
 		d.mu.Unlock()
 		d.store.rounds.kick()
 	})
@@ -478,7 +427,7 @@ func (d *dispatcher) again(parts []*roundOf) {
 	defer d.mu.Unlock()
 	for _, part := range parts {
 		part.order.search.undo()
-		part.group.dirty = true
+		d.mark(part.group)
 	}
 	d.store.rounds.kick()
 }
@@ -489,14 +438,17 @@ func (d *dispatcher) fail(parts []*roundOf, err error) {
 	defer d.mu.Unlock()
 	for _, part := range parts {
 		part.order.search.undo()
-		for _, w := range slices.Clone(part.group.waiting) {
-			if w.isAware || w.claims || w.came > part.began {
-				continue // it sleeps until the database is back (doubt.go), or there is another look for it
+		// Who is aware sleeps until the database is back (doubt.go); for others there is another look.
+		for w := range part.group.each(unaware) {
+			if w.came > part.began {
+				break
 			}
-			d.remove(w)
-			w.given <- given{err: err}
+			if !w.claims {
+				d.remove(w)
+				w.given <- given{err: err}
+			}
 		}
-		if len(part.group.waiting) > 0 && !errors.Is(err, queue.ErrUnavailable) {
+		if !part.group.isEmpty() && !errors.Is(err, queue.ErrUnavailable) {
 			d.lookLater(part.group)
 		}
 	}

@@ -86,7 +86,9 @@ func (d *dispatcher) length() int {
 	defer d.mu.Unlock()
 	n := 0
 	for _, g := range d.groups {
-		n += len(g.waiting)
+		for range g.each(everybody) {
+			n++
+		}
 	}
 	return n
 }

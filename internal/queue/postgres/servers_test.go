@@ -156,7 +156,7 @@ func (d *dispatcher) sleeps(lanes []queue.Lane) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := d.groups[keyOf(lanes)]
-	return g != nil && len(g.waiting) > 0 && g.waiting[0].isAware
+	return g != nil && g.first(everybody).isAware
 }
 
 func get[T any](t *testing.T, from <-chan T) T {

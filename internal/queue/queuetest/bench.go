@@ -27,8 +27,8 @@ const benchType = "bench"
 const benchBatch = 1000
 
 // Benchmark measures an engine: each operation alone, by 64 callers and by one, and full
-// cycles; graphs, drained by as many; in operations a second beside Go's nanoseconds. And what
-// happens when the root of a graph fails.
+// cycles; graphs, drained by as many; in operations a second beside Go's nanoseconds. And how soon a job
+// is with one of many who wait, and what happens when the root of a graph fails.
 func Benchmark(b *testing.B, open func(t TB) Harness) {
 	for _, callers := range []struct {
 		name string
@@ -41,6 +41,13 @@ func Benchmark(b *testing.B, open func(t TB) Harness) {
 				operation.run(b, h.Queue(), callers.n)
 			})
 		}
+	}
+	for _, crowd := range benchWaiters {
+		b.Run("Wake/"+crowd.name, func(b *testing.B) {
+			h := open(b)
+			defer h.Close(b)
+			wake(b, h.Queue(), crowd.waiters, crowd.types)
+		})
 	}
 	for _, shape := range benchShapes {
 		b.Run("FailRoot/"+shape.name, func(b *testing.B) {
