@@ -39,6 +39,15 @@ func (s *Server) Processor() (time.Duration, error) {
 	return found.own, err
 }
 
+// Files returns how many files and connections the server has open. ErrUnknown.
+func (s *Server) Files() (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, ErrUnknown
+	}
+	return len(entries), err
+}
+
 // Family returns the time that the server and its children have spent on processors. ErrUnknown.
 func (s *Server) Family() (time.Duration, error) { return Family(s.cmd.Process.Pid) }
 

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/longshore-queue/longshore/bench/internal/ceiling"
 	"github.com/longshore-queue/longshore/bench/internal/process"
 	"github.com/longshore-queue/longshore/bench/internal/report"
 	"github.com/longshore-queue/longshore/bench/internal/stat"
@@ -25,8 +26,6 @@ const (
 	slowGoal = 2.0
 	// slowProgram is the program that is slow, of the Debian package of that name.
 	slowProgram = "slowhttptest"
-	// slowPriority is the lowest.
-	slowPriority = 19
 )
 
 // slowness is a way of being slow.
@@ -44,32 +43,60 @@ func slownesses() []slowness {
 	}
 }
 
-// slow measures a client's requests, alone and beside connections of others that are slow on purpose.
+// slowVictim is whose connections are slow.
+type slowVictim int
+
+const (
+	slowNobody slowVictim = iota
+	slowServer            // the server that the client asks
+	slowOther             // another one, which the client has nothing to do with
+)
+
+// slowSystem is what a way of being slow, to somebody, is called in figures.
+func (b *Bench) slowSystem(how slowness, victim slowVictim) report.Name {
+	name := report.Name{Workload: b.slowName(), System: "nobody is slow", Measure: "a request, p99", Unit: "ms"}
+	switch victim {
+	case slowServer:
+		name.System = how.name
+	case slowOther:
+		name.System = how.name + " of another server"
+	case slowNobody:
+	}
+	return name
+}
+
+// slowTrial is one thing that is measured in each round.
+type slowTrial struct {
+	how    slowness
+	victim slowVictim
+}
+
+// slow measures a client's requests: alone, beside connections of others that are slow on purpose, and beside the same
+// where they are another server's. What the program that is slow takes from the machine is in both of those.
 func slow(ctx context.Context, b *Bench) error {
 	program, err := exec.LookPath(slowProgram)
 	if err != nil {
 		return fmt.Errorf("the workload slow wants %s: %w", slowProgram, err)
 	}
 	b.Figures.Compare(b.slowName())
-	measure := func(system string) report.Name {
-		return report.Name{Workload: b.slowName(), System: system, Measure: "a request, p99", Unit: "ms"}
+	trials := []slowTrial{{victim: slowNobody}}
+	for _, how := range slownesses() {
+		trials = append(trials, slowTrial{how, slowOther}, slowTrial{how, slowServer})
 	}
-	const alone = "nobody is slow"
 	for round := range b.Repeat {
-		for _, one := range append([]slowness{{name: alone}}, slownesses()...) {
-			took, err := b.slowOnce(ctx, program, one)
-			if err != nil {
-				return fmt.Errorf("%s: %w", one.name, err)
+		for _, i := range turns(len(trials), round) {
+			if err := b.addSlow(ctx, program, trials[i]); err != nil {
+				return fmt.Errorf("%s: %w", b.slowSystem(trials[i].how, trials[i].victim).System, err)
 			}
-			p99 := stat.Percentile(took, 99) / 1e6
-			b.Say("slow %d/%d, %s: p99 %s ms of %d requests", round+1, b.Repeat, one.name, report.Number(p99), len(took))
-			b.Figures.Add(measure(one.name), p99)
 		}
 	}
-	for _, one := range slownesses() {
-		name := report.Name{Workload: b.slowName(), System: one.name + " by nobody", Measure: "a request, p99"}
-		b.Figures.Ratio(name, measure(one.name), measure(alone))
+	for _, how := range slownesses() {
+		under := b.slowSystem(how, slowServer)
+		name := report.Name{Workload: b.slowName(), System: how.name, Measure: "by that of another server"}
+		b.Figures.Ratio(name, under, b.slowSystem(how, slowOther))
 		b.aim(name, report.Goal{Limit: slowGoal, AtMost: true})
+		name.Measure = "by nobody"
+		b.Figures.Ratio(name, under, b.slowSystem(slowness{}, slowNobody))
 	}
 	return nil
 }
@@ -78,43 +105,97 @@ func (b *Bench) slowName() string {
 	return b.name() + ", " + report.Number(float64(b.Slow)) + " connections that are slow"
 }
 
-// slowOnce returns how long the requests of a client took.
-func (b *Bench) slowOnce(ctx context.Context, program string, how slowness) (took []time.Duration, err error) {
+// addSlow adds the figures of one trial.
+func (b *Bench) addSlow(ctx context.Context, program string, trial slowTrial) error {
+	found, err := b.slowOnce(ctx, program, trial)
+	if err != nil {
+		return err
+	}
+	name := b.slowSystem(trial.how, trial.victim)
+	p99 := stat.Percentile(found.took, 99) / 1e6
+	b.Say("slow, %s: p99 %s ms of %d requests, %d slow connections at the end", name.System, report.Number(p99), len(found.took), found.held)
+	b.Figures.Add(name, p99)
+	name.Measure, name.Unit = "processors that the server takes", ""
+	b.Figures.Add(name, found.processor.Seconds()/slowTime.Seconds())
+	if trial.victim != slowNobody {
+		name.Measure, name.Unit = "slow connections at the end", ""
+		b.Figures.Add(name, float64(found.held))
+	}
+	return nil
+}
+
+// slowFound is what was found in one trial.
+type slowFound struct {
+	took      []time.Duration // the client's requests
+	processor time.Duration   // of the server that it asks
+	held      int             // slow connections that there were at the end
+}
+
+// slowOnce measures one trial from a start of its own.
+func (b *Bench) slowOnce(ctx context.Context, program string, trial slowTrial) (found slowFound, err error) {
 	store, err := b.fresh(ctx)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	defer func() { err = closing(err, b.remover(ctx, store)) }()
 	s, err := b.start(ctx, store, b.LogLevel, "slow")
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	defer func() { err = closing(err, s.Stop) }()
+	victim := s
+	if trial.victim == slowOther {
+		if victim, err = b.startCeiling(ctx, ceiling.Edge, b.LogLevel); err != nil {
+			return found, err
+		}
+		defer func() { err = closing(err, victim.Stop) }()
+		// It stands for another machine, as the program does.
+		if err := victim.Yield(); err != nil {
+			return found, err
+		}
+	}
 	conn, err := wire.Dial(ctx, s.Address)
 	if err != nil {
-		return nil, err
+		return found, err
 	}
 	defer conn.Close()
 	if _, err := repeatHonest(conn, b.WarmUp); err != nil {
-		return nil, err
+		return found, err
 	}
-	if how.arguments != nil {
-		stop, err := b.startSlow(ctx, program, s, how)
+	files, err := victim.Files()
+	if err != nil {
+		return found, err
+	}
+	if trial.victim != slowNobody {
+		stop, err := b.startSlow(ctx, program, victim, trial.how)
 		if err != nil {
-			return nil, err
+			return found, err
 		}
 		defer func() { err = closing(err, stop) }()
 	}
-	return repeatHonest(conn, slowTime)
+	before, err := s.Processor()
+	if err != nil {
+		return found, err
+	}
+	if found.took, err = repeatHonest(conn, slowTime); err != nil {
+		return found, err
+	}
+	after, err := s.Processor()
+	if err != nil {
+		return found, err
+	}
+	held, err := victim.Files()
+	found.processor, found.held = after-before, held-files
+	return found, err
 }
 
 // startSlow has the program open its connections, within half the time.
-func (b *Bench) startSlow(ctx context.Context, program string, s *process.Server, how slowness) (stop func() error, err error) {
+func (b *Bench) startSlow(ctx context.Context, program string, victim *process.Server, how slowness) (stop func() error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	rate := max(1, b.Slow/int(slowTime/2/time.Second))
 	arguments := append([]string{
 		"-c", strconv.Itoa(b.Slow), "-r", strconv.Itoa(rate), "-l", strconv.Itoa(int(2 * slowTime / time.Second)), "-v", "1",
-		"-u", "http://" + s.Address + how.path,
+		"-u", "http://" + victim.Address + how.path,
 	}, how.arguments...)
 	log, err := os.Create(filepath.Join(b.Work, slowProgram+".log"))
 	if err != nil {
@@ -128,7 +209,7 @@ func (b *Bench) startSlow(ctx context.Context, program string, s *process.Server
 		return nil, errors.Join(err, log.Close())
 	}
 	// It stands for other machines, and would take the processors of this one from the server.
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, command.Process.Pid, slowPriority); err != nil {
+	if err := syscall.Setpriority(syscall.PRIO_PROCESS, command.Process.Pid, process.LowestPriority); err != nil {
 		cancel()
 		return nil, errors.Join(err, command.Wait(), log.Close())
 	}
