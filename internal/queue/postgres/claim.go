@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,7 +34,7 @@ func (g *grant) token() uuid.UUID { return tokenOf(g.place, g.secret) }
 const (
 	firstOfOne = `
 candidate AS MATERIALIZED (
-  SELECT r.lane, r.rank, r.place FROM longshore.ready r, clock
+  SELECT r.ctid AS at, r.rank, r.place FROM longshore.ready r, clock
   WHERE r.lane = ($1::int[])[1] AND r.rank = ($2::smallint[])[1] AND r.place >= ($3::bigint[])[1]
     AND (r.expires_at IS NULL OR r.expires_at > clock.now)
   ORDER BY r.place LIMIT $4 FOR UPDATE OF r SKIP LOCKED
@@ -49,27 +51,29 @@ seen AS MATERIALIZED (
   ORDER BY f.rank, r.place LIMIT $4
 ),
 candidate AS MATERIALIZED (
-  SELECT r.lane, r.rank, r.place FROM seen c
+  SELECT r.ctid AS at, r.rank, r.place FROM seen c
   JOIN longshore.ready r ON r.lane = c.lane AND r.rank = c.rank AND r.place = c.place
   FOR UPDATE OF r SKIP LOCKED
 )`
 	claimBegin = `WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),`
-	claimEnd   = `,
+	// Who gets which of them is decided while they are few bytes each, and is the number of a caller
+	// because to find something in an array of texts takes the longer the further back it is.
+	claimThem = `,
 taken AS (
-  DELETE FROM longshore.ready r USING candidate c
-  WHERE r.lane = c.lane AND r.rank = c.rank AND r.place = c.place
-  RETURNING r.*
+  DELETE FROM longshore.ready r
+  USING (SELECT at, n, ($8::int[])[n] AS caller FROM (SELECT at, row_number() OVER (ORDER BY rank, place) AS n FROM candidate) c) c
+  WHERE r.ctid = c.at
+  RETURNING r.*, c.n, c.caller
 ),
 granted AS MATERIALIZED (
-  SELECT t.*, row_number() OVER (ORDER BY t.rank, t.place) AS n, clock.now,
-    j.timeout, j.heartbeat_timeout, j.args, j.labels, j.trace_parent, j.edges
+  SELECT t.*, clock.now, j.timeout, j.heartbeat_timeout, j.args, j.labels, j.trace_parent, j.edges
   FROM taken t JOIN longshore.jobs j ON j.place = t.place, clock
 ),
 leased AS (
   INSERT INTO longshore.leases (place, id, lane, state, rank, version, attempt, retries, failures, timeouts, generation, open,
     queued, started, run_at, worker, principal, ties, secret, beat, timeout, heartbeat_timeout, deadline)
   SELECT place, id, lane, 4, rank, version + 1, attempt + 1, retries, failures, timeouts, generation, open,
-    queued, now, run_at, ($6::text[])[n], ($12::text[])[n], ties & ~4, ($5::uuid[])[n], now, timeout, heartbeat_timeout,
+    queued, now, run_at, ($6::text[])[caller], ($7::text[])[caller], ties & ~4, ($5::uuid[])[n], now, timeout, heartbeat_timeout,
     now + timeout / 1000 * interval '1 microsecond'
   FROM granted
 ),
@@ -81,23 +85,32 @@ counted AS (
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
-  SELECT pg_current_xact_id(), $11, $7, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
-    array_agg(3::smallint), array_agg(4::smallint), array_agg(attempt + 1), array_agg(version + 1), false
-  FROM (SELECT * FROM granted ORDER BY n) g GROUP BY now
-),
+  SELECT pg_current_xact_id(), $10, $9, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
+    array_fill(3::smallint, ARRAY[count(*)::int]), array_fill(4::smallint, ARRAY[count(*)::int]), array_agg(attempt + 1), array_agg(version + 1), false
+  FROM (SELECT id, place, lane, rank, attempt, version, now FROM granted ORDER BY n) g GROUP BY now
+)`
+	claimKeyed = `,
 kept AS (
   INSERT INTO longshore.calls (hash, digest, until, places, secrets)
-  SELECT ($8::bytea[])[n], ($9::bytea[])[n], now + $10::bigint * interval '1 microsecond', array_agg(place), array_agg(($5::uuid[])[n])
-  FROM granted WHERE ($8::bytea[])[n] IS NOT NULL GROUP BY ($8::bytea[])[n], ($9::bytea[])[n], now
+  SELECT ($11::bytea[])[caller], ($12::bytea[])[caller], now + $13::bigint * interval '1 microsecond', array_agg(place), array_agg(($5::uuid[])[n])
+  FROM granted WHERE ($11::bytea[])[caller] IS NOT NULL GROUP BY caller, now
   ON CONFLICT (hash) DO UPDATE SET digest = excluded.digest, until = excluded.until, jobs = NULL, places = excluded.places, secrets = excluded.secrets
-  WHERE calls.secrets IS NULL OR calls.until <= excluded.until - $10::bigint * interval '1 microsecond'
+  WHERE calls.secrets IS NULL OR calls.until <= excluded.until - $13::bigint * interval '1 microsecond'
   RETURNING hash
+)`
+	claimed = `
+SELECT n, place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges,
+  greatest(queued, run_at), `
+	claimedKeyless = claimed + `false FROM granted`
+	claimedKeyed   = claimed + `($11::bytea[])[caller] IS NOT NULL AND NOT EXISTS (SELECT FROM kept WHERE hash = ($11::bytea[])[caller]) FROM granted`
 )
-SELECT place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges,
-  greatest(queued, run_at), ($8::bytea[])[n] IS NOT NULL AND NOT EXISTS (SELECT FROM kept WHERE hash = ($8::bytea[])[n])
-FROM granted ORDER BY n`
-	claimOne  = claimBegin + firstOfOne + claimEnd
-	claimMany = claimBegin + firstOfMany + claimEnd
+
+// The claims that there are: of one line and of several, and whether a caller has an idempotency key.
+const (
+	claimOne       = claimBegin + firstOfOne + claimThem + claimedKeyless
+	claimMany      = claimBegin + firstOfMany + claimThem + claimedKeyless
+	claimOneKeyed  = claimBegin + firstOfOne + claimThem + claimKeyed + claimedKeyed
+	claimManyKeyed = claimBegin + firstOfMany + claimThem + claimKeyed + claimedKeyed
 )
 
 // claimOrder is one claim: who wants the jobs that are found, one after the other.
@@ -105,10 +118,12 @@ type claimOrder struct {
 	search     searched
 	most       int
 	secrets    [][16]byte
-	workers    []string
+	callers    []int32  // by lease, counting from 1
+	workers    []string // by caller, and so are those that follow
 	principals []string
 	hashes     [][]byte
 	digests    [][]byte
+	keyed      bool
 	grants     []grant // that were found
 }
 
@@ -116,25 +131,47 @@ type claimOrder struct {
 func (o *claimOrder) want(n int, to queue.Holder, once queue.Once) {
 	var hash, digest []byte
 	if once.Given() {
+		o.keyed = true
 		hash, digest = hashOf(once.Key), once.Digest[:]
 	}
+	o.workers, o.principals = append(o.workers, to.Worker), append(o.principals, to.Principal)
+	o.hashes, o.digests = append(o.hashes, hash), append(o.digests, digest)
 	for range n {
-		o.secrets = append(o.secrets, newSecret())
-		o.workers, o.principals = append(o.workers, to.Worker), append(o.principals, to.Principal)
-		o.hashes, o.digests = append(o.hashes, hash), append(o.digests, digest)
+		o.secrets, o.callers = append(o.secrets, newSecret()), append(o.callers, int32(len(o.workers))) //nolint:gosec // few
 	}
 	o.most += n
 }
 
+// hashesOfLeases returns what hashes has, by lease.
+func (o *claimOrder) hashesOfLeases() [][]byte {
+	hashes := make([][]byte, len(o.callers))
+	for i, caller := range o.callers {
+		hashes[i] = o.hashes[caller-1]
+	}
+	return hashes
+}
+
 // queueClaim adds the statement of an order.
 func (s *Store) queueClaim(batch *pgx.Batch, o *claimOrder, number int16) {
-	statement := claimMany
-	if len(o.search.lanes) == 1 {
-		statement = claimOne
-	}
 	in := &o.search
-	batch.Queue(statement, in.lanes, in.ranks, in.floors, o.most, o.secrets, o.workers, s.id, o.hashes, o.digests,
-		s.onceTTL.Microseconds(), number, o.principals).Query(o.read)
+	args := []any{in.lanes, in.ranks, in.floors, o.most, o.secrets, o.workers, o.principals, o.callers, s.id, number}
+	if o.keyed {
+		args = append(args, o.hashes, o.digests, s.onceTTL.Microseconds())
+	}
+	batch.Queue(o.statement(), args...).Query(o.read)
+}
+
+func (o *claimOrder) statement() string {
+	switch one := len(o.search.lanes) == 1; {
+	case one && o.keyed:
+		return claimOneKeyed
+	case one:
+		return claimOne
+	case o.keyed:
+		return claimManyKeyed
+	default:
+		return claimMany
+	}
 }
 
 // applyGrants is applyOwn for leases.
@@ -152,18 +189,21 @@ func (s *Store) applyGrants(ctx context.Context, grants []grant) {
 func (o *claimOrder) read(rows pgx.Rows) error {
 	o.grants = make([]grant, 0, o.most)
 	for rows.Next() {
-		g := grant{secret: o.secrets[len(o.grants)]}
+		var n int64
+		var g grant
 		g.was, g.state = queue.Pending, queue.Running
-		if err := rows.Scan(&g.place, (*[16]byte)(&g.id), &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
+		if err := rows.Scan(&n, &g.place, (*[16]byte)(&g.id), &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
 			&g.timeout, &g.heartbeatTimeout, &g.edges, &g.since, &g.known); err != nil {
 			return err
 		}
 		if g.attempt != 1 {
 			g.since = time.Time{} // nobody knows since when it has waited for another one
 		}
-		g.started = g.started.UTC()
+		g.secret, g.started = o.secrets[n-1], g.started.UTC()
 		o.grants = append(o.grants, g)
 	}
+	// To have them sorted there would copy what they have.
+	slices.SortFunc(o.grants, func(a, b grant) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.place, b.place)) })
 	return rows.Err()
 }
 

@@ -215,7 +215,7 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	switch {
 	case errors.Is(err, queue.ErrUnavailable):
 		for _, g := range p.groups {
-			d.store.keeper.releaseOrphans(err, g.order.secrets, g.order.hashes)
+			d.store.keeper.releaseOrphans(err, g.order.secrets, g.order.hashesOfLeases())
 		}
 		d.fail(p.groups, err)
 		return

@@ -116,34 +116,35 @@ func hashOf(key string) []byte {
 	return hash[:]
 }
 
-// What of addJobs depends on whether any call has an idempotency key.
+// Where a call has an idempotency key, only those calls are added that are new. Every AS MATERIALIZED
+// copies what it has once: args are copied as seldom as can be.
 const (
-	keyedCalls = `
+	addJobsBegin = `WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),`
+	numberedJobs = `
+  SELECT s.*, longshore.job_id((extract(epoch FROM s.now) * 1000000)::bigint, s.place) AS id
+  FROM (
+    SELECT g.*, nextval('longshore.places') AS place, clock.now
+    FROM unnest($1::int[], $2::smallint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
+      WITH ORDINALITY AS g(lane, rank, args, labels, terms, trace_parent, timeout, heartbeat_timeout, call, n), clock
+  ) s`
+	keyedJobs = `
+numbered AS MATERIALIZED (` + numberedJobs + `),
 calls AS MATERIALIZED (SELECT * FROM unnest($12::bytea[], $13::bytea[]) WITH ORDINALITY AS k(hash, digest, call)),
 keyed AS (
   INSERT INTO longshore.calls (hash, digest, until, jobs)
-  SELECT k.hash, k.digest, clock.now + $14::bigint * interval '1 microsecond',
-    (SELECT array_agg(n.id ORDER BY n.n) FROM numbered n WHERE n.call = k.call)
-  FROM calls k, clock WHERE k.hash IS NOT NULL ORDER BY k.hash
+  SELECT k.hash, k.digest, min(n.now) + $14::bigint * interval '1 microsecond', array_agg(n.id ORDER BY n.n)
+  FROM calls k JOIN numbered n ON n.call = k.call WHERE k.hash IS NOT NULL
+  GROUP BY k.call, k.hash, k.digest ORDER BY k.hash
   ON CONFLICT DO NOTHING RETURNING hash
 ),
 added AS MATERIALIZED (
   SELECT n.* FROM numbered n JOIN calls k ON k.call = n.call
   WHERE k.hash IS NULL OR k.hash IN (SELECT hash FROM keyed)
   ORDER BY n.n
-)`
-	addJobsBegin = `
-WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),
-given AS MATERIALIZED (
-  SELECT g.*, nextval('longshore.places') AS place
-  FROM unnest($1::int[], $2::smallint[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
-    WITH ORDINALITY AS g(lane, rank, args, labels, terms, trace_parent, timeout, heartbeat_timeout, call, n)
-),
-stamped AS MATERIALIZED (
-  SELECT given.*, clock.now, (extract(epoch FROM clock.now) * 1000000)::bigint AS micros FROM given, clock
-),
-numbered AS MATERIALIZED (SELECT stamped.*, longshore.job_id(micros, place) AS id FROM stamped),`
-	addJobsEnd = `,
+),`
+	keylessJobs = `
+added AS MATERIALIZED (` + numberedJobs + `),`
+	addThem = `
 defined AS (
   INSERT INTO longshore.jobs (place, id, lane, rank, timeout, heartbeat_timeout, trace_parent, labels, terms, args)
   SELECT place, id, lane, rank, timeout, heartbeat_timeout, trace_parent, labels::jsonb, terms::jsonb, args FROM added
@@ -158,13 +159,13 @@ counted AS (
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
   SELECT pg_current_xact_id(), $11, $10, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
-    array_agg(0::smallint), array_agg(3::smallint), array_agg(0::bigint), array_agg(1::bigint), false
+    array_fill(0::smallint, ARRAY[count(*)::int]), array_fill(3::smallint, ARRAY[count(*)::int]),
+    array_fill(0::bigint, ARRAY[count(*)::int]), array_fill(1::bigint, ARRAY[count(*)::int]), false
   FROM added GROUP BY now
 )
 SELECT n, place, id, now FROM added`
-	addJobs        = addJobsBegin + keyedCalls + addJobsEnd
-	addJobsKeyless = addJobsBegin + `
-added AS MATERIALIZED (SELECT * FROM numbered)` + addJobsEnd
+	addJobs        = addJobsBegin + keyedJobs + addThem
+	addJobsKeyless = addJobsBegin + keylessJobs + addThem
 )
 
 // addJobsPart is the part of a round that adds the jobs of several calls, in their order.

@@ -128,7 +128,7 @@ found AS MATERIALIZED (
   WHERE l.secret = g.secret AND l.ties = 0
   FOR UPDATE OF l SKIP LOCKED
 ),
-gone AS (DELETE FROM longshore.leases l USING found f WHERE l.place = f.place),
+gone AS (DELETE FROM longshore.leases WHERE place = ANY (ARRAY(SELECT place FROM found))),
 done AS (
   INSERT INTO longshore.ended (place, id, lane, state, rank, version, attempt, retries, failures, timeouts, generation, queued,
     started, finished, run_at, worker, principal, secret, how, digest, result)
@@ -142,7 +142,7 @@ counted AS (
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
   SELECT pg_current_xact_id(), $6, $5, now, array_agg(id), array_agg(place), array_agg(lane), array_agg(rank),
-    array_agg(4::smallint), array_agg(5::smallint), array_agg(attempt), array_agg(version + 1), false
+    array_fill(4::smallint, ARRAY[count(*)::int]), array_fill(5::smallint, ARRAY[count(*)::int]), array_agg(attempt), array_agg(version + 1), false
   FROM found GROUP BY now
 )
 SELECT n, id, lane, rank, attempt, version + 1, now, started FROM found`
