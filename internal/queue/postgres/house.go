@@ -105,8 +105,9 @@ func (s *Store) keepHouse(ctx context.Context) {
 // house is what housekeeping remembers.
 type house struct {
 	store *Store
-	told  time.Time // until when other servers know who asked here
-	marks []mark    // the oldest first
+	told  time.Time      // until when other servers know who asked here
+	waits map[string]int // how many calls of whom wait, as they were told
+	marks []mark         // the oldest first
 	swept time.Time
 }
 
@@ -138,7 +139,7 @@ func (h *house) keep(ctx context.Context) error {
 	}
 	now := s.keeper.now()
 	if others > 0 {
-		if err := s.tellWorkers(ctx, h.told); err != nil {
+		if h.waits, err = s.tellWorkers(ctx, h.told, h.waits); err != nil {
 			return err
 		}
 		h.told = now

@@ -72,3 +72,25 @@ func TestWorkersAndCountsAreSeenFromEachServer(t *testing.T) {
 	}
 	done(t, b, &held)
 }
+
+func TestWhetherAWorkerWaitsIsSeenFromAnotherServer(t *testing.T) {
+	t.Parallel()
+	a, b := twoServers(t, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := a.Dequeue(ctx, queue.DequeueRequest{Types: []string{"never"}, Worker: "patient"})
+		ended <- err
+	}()
+	waiting := func(n int) func() bool {
+		return func() bool {
+			page, err := b.Workers(t.Context(), queue.WorkerListing{Limit: 10})
+			return err == nil && len(page.Workers) == 1 && page.Workers[0].Waiting == n
+		}
+	}
+	require.Eventually(t, waiting(1), soon, tick, "a worker that waits at the other server")
+	cancel()
+	require.ErrorIs(t, get(t, ended), queue.ErrDequeueTimeout)
+	require.Eventually(t, waiting(0), soon, tick, "it waits no more")
+}

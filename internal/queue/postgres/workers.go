@@ -178,23 +178,19 @@ func (s *Store) asking(ctx context.Context, lane queue.Lane) (queue.Askers, erro
 	return askers, err
 }
 
-// tellWorkers has other servers know who asked here since a time, each as it asked last: of one that asks
-// now in these channels and now in those they are not told as of one, because somebody may see only some.
-func (s *Store) tellWorkers(ctx context.Context, since time.Time) error {
-	var told []queue.Worker
-	for _, w := range s.roster.Last(s.keeper.now()) {
-		if w.Waiting > 0 || !w.Last.Before(since) {
-			told = append(told, w)
-		}
+// tellWorkers has other servers know who asked here since a time, or of whom another number of calls wait
+// than they were told, each as it asked last: of one that asks now in these channels and now in those they
+// are not told as of one, because somebody may see only some. It returns what they are told by then.
+func (s *Store) tellWorkers(ctx context.Context, since time.Time, told map[string]int) (map[string]int, error) {
+	news, waiting := s.roster.News(since, told, s.keeper.now())
+	if len(news) == 0 {
+		return waiting, nil
 	}
-	slices.SortFunc(told, func(a, b queue.Worker) int { return cmp.Compare(a.Name, b.Name) })
-	if len(told) == 0 {
-		return nil
-	}
-	return s.database(ctx, func(ctx context.Context) error {
+	slices.SortFunc(news, func(a, b queue.Worker) int { return cmp.Compare(a.Name, b.Name) })
+	err := s.database(ctx, func(ctx context.Context) error {
 		var batch pgx.Batch
-		for i := range told {
-			w := &told[i]
+		for i := range news {
+			w := &news[i]
 			labels, err := encodeLabels(w.Labels)
 			if err != nil {
 				return err
@@ -203,4 +199,8 @@ func (s *Store) tellWorkers(ctx context.Context, since time.Time) error {
 		}
 		return s.pool.SendBatch(ctx, &batch).Close()
 	})
+	if err != nil {
+		return told, err
+	}
+	return waiting, nil
 }

@@ -111,19 +111,25 @@ func (r *Roster) List(channels []string, now time.Time) map[string]queue.Worker 
 	return workers
 }
 
-// Last returns each worker as it asked last: as of List, but for what it did in other channels.
-func (r *Roster) Last(now time.Time) map[string]queue.Worker {
+// News returns the workers that asked since a time, or of which another number of calls wait than told
+// says, each as it asked last: as of List, but for what it did in other channels. And how many calls of
+// each worker wait, to be told to the next News. Nobody else is copied: thousands may wait for long.
+func (r *Roster) News(since time.Time, told map[string]int, now time.Time) (news []queue.Worker, waiting map[string]int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(now, queue.MaxWorkers)
-	workers := make(map[string]queue.Worker, r.recent.Len())
+	waiting = make(map[string]int, r.recent.Len())
 	for e := r.recent.Front(); e != nil; e = e.Next() {
 		a := e.Value.(*asker)
-		if _, found := workers[a.key.name]; !found {
-			workers[a.key.name] = a.worker()
+		if _, found := waiting[a.key.name]; found {
+			continue // they are in the order in which they asked last
+		}
+		waiting[a.key.name] = a.waiting
+		if !a.last.Before(since) || a.waiting != told[a.key.name] {
+			news = append(news, a.worker())
 		}
 	}
-	return workers
+	return news, waiting
 }
 
 // worker is the asker as a list shows it. Roster.mu is held.
