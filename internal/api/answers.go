@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
+	"github.com/longshore-queue/longshore/internal/limit"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -172,11 +173,18 @@ func (a *API) undo(ctx context.Context, lease *queue.Lease, requestID string) {
 	log.Info("client is gone; its lease was released")
 }
 
-// textAnswer is text that was made before, with status 200.
+// textAnswer is text that was made before, with status 200. It is long, anybody gets it, and it takes no time to
+// ask for: it must not cost memory for each client that does not read it.
 type textAnswer struct {
 	api         *API
 	contentType string
 	text        []byte
+	last        bool // answer on its connection
+}
+
+// textAnswer answers a request with a text.
+func (a *API) textAnswer(ctx context.Context, contentType string, text []byte) textAnswer {
+	return textAnswer{a, contentType, text, limit.Narrow(ctx)}
 }
 
 // VisitGetOpenAPIJSONResponse writes the contract.
@@ -189,6 +197,9 @@ func (a textAnswer) VisitGetOpenAPIYAMLResponse(w http.ResponseWriter) error { r
 func (a textAnswer) VisitListErrorsResponse(w http.ResponseWriter) error { return a.write(w) }
 
 func (a textAnswer) write(w http.ResponseWriter) error {
+	if a.last {
+		w.Header().Set("Connection", "close")
+	}
 	return a.api.write(w, http.StatusOK, a.contentType, a.text)
 }
 

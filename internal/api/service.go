@@ -36,17 +36,17 @@ func loadDocument() document {
 }
 
 // GetOpenAPIJSON answers GET /openapi.json.
-func (a *API) GetOpenAPIJSON(context.Context, oapi.GetOpenAPIJSONRequestObject) (oapi.GetOpenAPIJSONResponseObject, error) {
+func (a *API) GetOpenAPIJSON(ctx context.Context, _ oapi.GetOpenAPIJSONRequestObject) (oapi.GetOpenAPIJSONResponseObject, error) {
 	text, err := a.document.json()
 	if err != nil {
 		return nil, err
 	}
-	return textAnswer{a, "application/json", text}, nil
+	return a.textAnswer(ctx, "application/json", text), nil
 }
 
 // GetOpenAPIYAML answers GET /openapi.yml.
-func (a *API) GetOpenAPIYAML(context.Context, oapi.GetOpenAPIYAMLRequestObject) (oapi.GetOpenAPIYAMLResponseObject, error) {
-	return textAnswer{a, "application/yaml", a.document.yaml}, nil
+func (a *API) GetOpenAPIYAML(ctx context.Context, _ oapi.GetOpenAPIYAMLRequestObject) (oapi.GetOpenAPIYAMLResponseObject, error) {
+	return a.textAnswer(ctx, "application/yaml", a.document.yaml), nil
 }
 
 // GetHealth answers GET /healthz: that it does is all there is to say.
@@ -66,7 +66,7 @@ func (a *API) GetReadiness(ctx context.Context, _ oapi.GetReadinessRequestObject
 }
 
 // ListErrors answers GET /v1/errors.
-func (a *API) ListErrors(context.Context, oapi.ListErrorsRequestObject) (oapi.ListErrorsResponseObject, error) {
+func (a *API) ListErrors(ctx context.Context, _ oapi.ListErrorsRequestObject) (oapi.ListErrorsResponseObject, error) {
 	list := oapi.ListErrors200JSONResponse{Errors: make([]oapi.ErrorDescription, len(a.catalogue.kinds))}
 	for i, k := range a.catalogue.kinds {
 		list.Errors[i] = k.view()
@@ -75,7 +75,7 @@ func (a *API) ListErrors(context.Context, oapi.ListErrorsRequestObject) (oapi.Li
 	if err != nil {
 		return nil, fmt.Errorf("write the catalogue: %w", err)
 	}
-	return textAnswer{a, "application/json", append(text, '\n')}, nil
+	return a.textAnswer(ctx, "application/json", append(text, '\n')), nil
 }
 
 // GetError answers GET /v1/errors/{code}.

@@ -17,6 +17,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/auth/mtls"
 	"github.com/longshore-queue/longshore/internal/auth/oidc"
 	"github.com/longshore-queue/longshore/internal/collect"
+	"github.com/longshore-queue/longshore/internal/limit"
 	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/metrics"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
@@ -207,6 +208,7 @@ func (a *App) newServer(handler http.Handler) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         a.conns.changed,
+		ConnContext:       limit.WithConn,
 		ErrorLog:          log.New(serverLog{a.log}, "", 0),
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter},
 

@@ -87,6 +87,30 @@ func TestConnectionsThatAreTooManyAreClosed(t *testing.T) {
 	}, time.Minute, time.Millisecond, "there is room again")
 }
 
+// What anybody gets, however slowly they read it, is all that its connection is made for.
+func TestLongTextsForEverybodyAreTheLastOfTheirConnection(t *testing.T) {
+	t.Parallel()
+	a := newTestApp(t)
+	require.NoError(t, a.Start())
+	defer func() { require.NoError(t, a.stopWithin(t, time.Minute)) }()
+	for path, last := range map[string]bool{"/openapi.json": true, "/openapi.yml": true, "/v1/errors": true, "/healthz": false, "/v1/jobs": false} {
+		conn, err := net.Dial("tcp", a.Addr())
+		require.NoError(t, err)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+		_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
+		require.NoError(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode, path)
+		require.Len(t, body, int(response.ContentLength), path)
+		require.Equal(t, last, response.Close, path)
+		require.NoError(t, conn.Close())
+	}
+}
+
 // Every timeout is a fraction of the wait.
 func TestALongPollOutlivesEveryTimeout(t *testing.T) {
 	t.Parallel()

@@ -26,7 +26,7 @@ func Rest(ctx context.Context, pid int) error {
 			return context.Cause(ctx)
 		case <-time.After(restWatch):
 		}
-		after := time.Duration(0)
+		var after time.Duration
 		if after, err = Family(pid); after-before < restWatch/20 {
 			break
 		}
