@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,10 +17,6 @@ const (
 	claimSize = queue.MaxBatch
 	// claimsAtOnce is how many claims go together in one transaction.
 	claimsAtOnce = 32
-	// lockedPause is how long to wait before looking again at jobs that others have locked, and
-	// longestPause after many times.
-	lockedPause  = time.Millisecond
-	longestPause = 100 * time.Millisecond
 )
 
 // dispatcher hands ready jobs to the callers that ask for them, in the order in which they came.
@@ -41,8 +36,10 @@ type dispatcher struct {
 	groups  map[string]*group
 	dirty   []*group // where there may be something, or somebody has not looked yet; and some that are empty
 	byLane  map[queue.Lane]map[*group]struct{}
-	came    uint64 // how many waiters there were
-	synced  uint64 // whoever came until then, what others had made ready by then is known here
+	came    uint64     // how many waiters there were
+	synced  uint64     // whoever came until then, what others had made ready by then is known here
+	unsure  []*roundOf // after which somebody cannot sleep yet who got nothing
+	looking bool       // lookAgain is under way
 }
 
 func (d *dispatcher) init(s *Store) {
@@ -241,7 +238,7 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 		d.store.life.background(func(ctx context.Context) { d.store.releaseGrants(ctx, left) })
 	}
 	if len(unsure) > 0 {
-		d.store.life.background(func(ctx context.Context) { d.lookAgain(ctx, unsure) })
+		d.lookAgain(unsure)
 	}
 }
 
@@ -369,56 +366,6 @@ func (r *roundOf) end() {
 	for _, w := range r.waiters {
 		w.claims = false
 	}
-}
-
-// lookAgain finds out whether those who got nothing can sleep: whether their lines are empty, and
-// nothing was made ready elsewhere since they came.
-func (d *dispatcher) lookAgain(ctx context.Context, parts []*roundOf) {
-	var all searched
-	for _, part := range parts {
-		in := &part.order.search
-		all.lanes, all.ranks = append(all.lanes, in.lanes...), append(all.ranks, in.ranks...)
-		all.floors = append(all.floors, in.floors...)
-	}
-	var firsts map[line]int64
-	var err error
-	if len(all.lanes) > 0 {
-		firsts, err = d.store.lookAgain(ctx, &all)
-	}
-	if err == nil {
-		err = d.store.tail.sync(ctx)
-	}
-	if err != nil {
-		d.store.tail.doubt(err) // what somebody else had locked may be there for those who sleep
-		d.fail(parts, err)
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, part := range parts {
-		g := part.group
-		if part.order.search.drained(firsts) {
-			d.lookLater(g)
-		} else {
-			g.pause = 0
-		}
-		d.synced = max(d.synced, part.began)
-		if !g.dirty { // else there is something that was not known, and they look once more
-			g.tell(part.began)
-		}
-	}
-}
-
-// lookLater has a group look again at jobs that others have locked, which may give them back. mu is
-// held.
-func (d *dispatcher) lookLater(g *group) {
-	g.pause = min(max(2*g.pause, lockedPause), longestPause)
-	time.AfterFunc(g.pause, func() {
-		d.mu.Lock()
-		d.mark(g)
-		d.mu.Unlock()
-		d.store.rounds.kick()
-	})
 }
 
 // again has a round be made once more that has failed without having changed anything.

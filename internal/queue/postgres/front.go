@@ -67,6 +67,9 @@ func (l *lineFront) begin() *lineClaim {
 	return c
 }
 
+// isNewest reports whether no other claim in the line has begun since.
+func (c *lineClaim) isNewest() bool { return c.line.begun == c.number }
+
 // end ends a claim that has found jobs up to a place, the last one; 0 if it has found none.
 func (c *lineClaim) end(last int64) {
 	l := c.line
@@ -173,14 +176,25 @@ func (l *lineFront) claimed(place int64) {
 	}
 }
 
+// addNewest adds the lines of another claim in which none has begun since: the others are for those to
+// look after.
+func (in *searched) addNewest(other *searched) {
+	for k, c := range other.claims {
+		if c.isNewest() {
+			in.lanes, in.ranks = append(in.lanes, other.lanes[k]), append(in.ranks, other.ranks[k])
+			in.floors = append(in.floors, other.floors[k])
+		}
+	}
+}
+
 // drained takes notice of what was found after a claim that got less than it wanted: the first
 // ready job of each line, by lane and rank. It tells whether there is one, which somebody else had
 // locked, or that came meanwhile.
 func (in *searched) drained(firsts map[line]int64) (left bool) {
 	for k, c := range in.claims {
 		l := c.line
-		if l.begun != c.number {
-			continue // another claim has begun since
+		if !c.isNewest() {
+			continue
 		}
 		if first, found := firsts[line{in.lanes[k], in.ranks[k]}]; found {
 			l.floor, l.most, left = first, many, true

@@ -101,6 +101,24 @@ func TestAClaimThatFailedIsMadeAgain(t *testing.T) {
 	f.requireLooksFor(t, 7)
 }
 
+func TestOnlyTheNewestClaimOfALineIsAskedAfter(t *testing.T) {
+	t.Parallel()
+	f := newFront()
+	f.ready(7)
+	first := f.begin()
+	second := f.begin()
+	first.claimed(nil)
+	second.claimed(nil)
+	var at searched
+	at.addNewest(&first)
+	require.Empty(t, at.lanes)
+	at.addNewest(&second)
+	require.Equal(t, searched{lanes: second.lanes, ranks: second.ranks, floors: second.floors}, at)
+	require.False(t, first.drained(map[line]int64{{1, 0}: 7}))
+	require.True(t, second.drained(map[line]int64{{1, 0}: 7}))
+	f.requireLooksFor(t, 7)
+}
+
 func TestWhatIsNotClaimedForLongTakesNoMemory(t *testing.T) {
 	t.Parallel()
 	f := newFront()

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,6 +79,37 @@ func requireAnswerBeforeTheLine(t *testing.T, s *Store) {
 	end()
 	require.NoError(t, adders.Wait())
 	require.NoError(t, served.Wait())
+}
+
+// Who comes while the database is asked for others whether there is something at other servers is asked for
+// with all who come meanwhile.
+func TestThoseWhoComeMeanwhileShareOneQuestion(t *testing.T) {
+	t.Parallel()
+	const callers = 50
+	_, s := twoServers(t, Options{})
+	s.tail.mu.Lock() // nothing is asked
+	ask := sync.OnceFunc(s.tail.mu.Unlock)
+	defer ask()
+	var answers errgroup.Group
+	for i := range callers {
+		answers.Go(func() error {
+			_, err := s.Dequeue(over(), queue.DequeueRequest{Types: []string{"asked"}})
+			return err
+		})
+		// Each has a round of its own.
+		require.Eventually(t, func() bool { return s.claims.length() == i+1 && !s.claims.isDirty() }, soon, tick)
+	}
+	before := s.Stats().Acquired
+	ask()
+	require.ErrorIs(t, answers.Wait(), queue.ErrDequeueTimeout)
+	require.Less(t, s.Stats().Acquired-before, int64(callers/2), "statements for %d callers", callers)
+}
+
+// isDirty reports whether there will be another round.
+func (d *dispatcher) isDirty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.dirty) > 0
 }
 
 // length returns how many callers wait, or are about to be told that there is nothing.
