@@ -14,7 +14,8 @@ import (
 	"github.com/longshore-queue/longshore/bench/internal/wire"
 )
 
-// patience is how long a load may go on after it should have ended, before it is given up.
+// patience is how long a load may go on after it should have ended, before it is given up. One that is
+// limited by Count should have ended when every operation, on whatever connection, has taken a millisecond.
 const patience = 2 * time.Minute
 
 // Operation is done over and over on one connection, by one goroutine.
@@ -55,7 +56,7 @@ type run struct {
 // Run connects, and keeps all connections busy until enough was measured. The first operation
 // that fails ends it.
 func Run(ctx context.Context, l Load) (Result, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, l.WarmUp+l.Duration+patience, errors.New("the load did not end in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, l.WarmUp+l.Duration+time.Duration(l.Count)*time.Millisecond+patience, errors.New("the load did not end in time"))
 	defer cancel()
 	r := &run{Load: l, counters: make([]counter, l.Connections)}
 	workers, busy := errgroup.WithContext(ctx)

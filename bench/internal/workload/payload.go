@@ -13,8 +13,6 @@ import (
 
 const (
 	payloadName = "payload"
-	// payloadKept is how much args are kept to see how large the store is, in bytes.
-	payloadKept = 128 << 20
 	// storeGoal is how many times as large as the args that it keeps a store is to be.
 	storeGoal = 2.5
 )
@@ -62,7 +60,7 @@ func (b *Bench) payloadOnce(ctx context.Context, size int) error {
 		return err
 	}
 	defer func() { err = closing(err, b.remover(ctx, kept)) }()
-	count := payloadKept / size
+	count := b.Kept << 20 / size
 	if err := b.payloadKeep(ctx, kept, size, count); err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ type Bench struct {
 	BatchConnections int
 	Graph            int           // jobs in a graph
 	Drains           int           // rounds in which graphs are drained
+	Kept             int           // MiB of args in a store that is weighed
 	Hold             time.Duration // of a transaction
 	Holds            int           // rounds in which one is held
 	Waiters          int           // workers that wait
