@@ -75,8 +75,7 @@ lint: $(BIN)/golangci-lint ## Run the linters, tests included
 .PHONY: test
 test: ## Run every test with the race detector (installs PostgreSQL if it can)
 	@scripts/postgres pgbouncer
-	$(GO) test -race -shuffle=on -timeout 15m ./...
-	@for module in $(NESTED); do (set -x; cd $$module && $(GO) test -race -shuffle=on -timeout 15m ./...); done
+	@GO='$(GO)' scripts/test $(NESTED)
 	$(GO) test -run 'Budget$$' ./internal/api
 
 # -short leaves out those tests of other packages that want a PostgreSQL.
