@@ -298,6 +298,16 @@ type Channel = string
 
 // ChannelQuota defines model for ChannelQuota.
 type ChannelQuota struct {
+	// BytesLimit How many bytes the `args` of the jobs may have together that the channel has and that are not
+	// over. A call that would create more is answered 429 `quota-exceeded`, and creates nothing.
+	// Absent if the server has no `--quota-bytes`.
+	BytesLimit *int64 `json:"bytes_limit,omitempty"`
+
+	// BytesUsed How many they have, of all types. It can be more than the limit, as `jobs_used` can. Absent if
+	// there is no `bytes_limit`, or while it is not known, as after an update: then the
+	// channel may have any number.
+	BytesUsed *int64 `json:"bytes_used,omitempty"`
+
 	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
 	// never see the jobs of another. Written like a type.
 	//
@@ -306,12 +316,12 @@ type ChannelQuota struct {
 	Channel Channel `json:"channel"`
 
 	// JobsLimit How many jobs the channel may have that are not over. A call that would create more is
-	// answered 429 `quota-exceeded`, and creates nothing.
-	JobsLimit int64 `json:"jobs_limit"`
+	// answered 429 `quota-exceeded`, and creates nothing. Absent if the server has no `--quota-jobs`.
+	JobsLimit *int64 `json:"jobs_limit,omitempty"`
 
 	// JobsUsed How many it has, of all types. It can be more than the limit, as when jobs were retried or
-	// the limit was lowered.
-	JobsUsed int64 `json:"jobs_used"`
+	// the limit was lowered. Absent if there is no `jobs_limit`.
+	JobsUsed *int64 `json:"jobs_used,omitempty"`
 }
 
 // CreatedAPIKey defines model for CreatedAPIKey.
@@ -1502,6 +1512,10 @@ type Progress struct {
 
 // QueueInfo defines model for QueueInfo.
 type QueueInfo struct {
+	// Bytes How many bytes the `args` of its jobs have together that are not over, as they are stored.
+	// Absent while it is not known, as after an update.
+	Bytes *int64 `json:"bytes,omitempty"`
+
 	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel
 	// never see the jobs of another. Written like a type.
 	//
@@ -1543,7 +1557,7 @@ type QueueList struct {
 	Queues     []QueueInfo `json:"queues"`
 
 	// Quotas What the channels of this page may have and what they have, by channel. Absent if the
-	// server has no `--quota-jobs`.
+	// server has neither `--quota-jobs` nor `--quota-bytes`.
 	Quotas *[]ChannelQuota `json:"quotas,omitempty"`
 
 	// Total The sum over everything that was asked for, on whatever page.

@@ -57,6 +57,7 @@ type flags struct {
 	MaxWaitingPerCredential int     `help:"The same for the calls of each credential."`
 	RateLimit               float64 `placeholder:"N" help:"How many requests a second each credential may make; 0 for any number."`
 	QuotaJobs               int64   `placeholder:"N" help:"How many jobs each channel may have that are not over; 0 for any number."`
+	QuotaBytes              int64   `placeholder:"N" help:"How many bytes the args of the jobs may have together that a channel has and that are not over; 0 for any number."`
 	MemoryLimit             int64   `placeholder:"BYTES" help:"How much memory the server should use. Close to it, only heartbeats and reports are taken. Unless it is given, GOMEMLIMIT counts."`
 }
 

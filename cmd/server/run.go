@@ -91,6 +91,7 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 		MaxWaitingPerCredential: f.MaxWaitingPerCredential,
 		RateLimit:               f.RateLimit,
 		QuotaJobs:               f.QuotaJobs,
+		QuotaBytes:              f.QuotaBytes,
 		MemoryLimit:             f.MemoryLimit,
 	})
 	if option := (*app.OptionError)(nil); errors.As(err, &option) {

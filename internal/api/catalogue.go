@@ -186,9 +186,9 @@ func kinds() []kind {
 			"The server's memory is short (--memory-limit), or as many calls wait as may (--max-waiting). It takes heartbeats and reports, and puts off everything else that needs memory. Nothing was done. Try again after the time in Retry-After.",
 			"the server has too much to do; nothing was done; try again after the time in Retry-After",
 		}, {
-			codeQuotaExceeded, http.StatusTooManyRequests, "The channel has too many jobs",
-			"The channel would have more jobs that are not over than the server's --quota-jobs. Nothing was created. Try again after the time in Retry-After, or when GET /v1/queues tells that there is room. A call with an Idempotency-Key is refused as well when it is a repeated one; what the first one created is there.",
-			"the channel would have too many jobs that are not over; nothing was created",
+			codeQuotaExceeded, http.StatusTooManyRequests, "The channel is full",
+			"The channel would have more jobs that are not over than the server's --quota-jobs, or their args more bytes than its --quota-bytes. Nothing was created. Try again after the time in Retry-After, or when GET /v1/queues tells that there is room. A call that is repeated with its Idempotency-Key is answered as the first one was.",
+			"the channel would have too many jobs that are not over, or too large ones; nothing was created",
 		}, {
 			codeRateLimited, http.StatusTooManyRequests, "The credential calls too often",
 			"The credential was used more often than the server's --rate-limit. Nothing was done. Try again after the time in Retry-After.",

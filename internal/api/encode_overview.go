@@ -72,7 +72,11 @@ func appendQueues(b []byte, page *queue.LanePage, quotas *[]oapi.ChannelQuota, n
 			b = append(b, ',')
 		}
 		q := &page.Queues[i]
-		b = appendText(append(b, `{"channel":`...), q.Lane.Channel)
+		b = append(b, '{')
+		if q.Bytes != queue.UnknownBytes {
+			b = append(appendInt(b, `"bytes":`, q.Bytes), ',')
+		}
+		b = appendText(append(b, `"channel":`...), q.Lane.Channel)
 		b = appendCounts(append(b, `,"counts":`...), &q.Counts)
 		b = appendRates(append(b, `,"enqueued_per_second":`...), q.Enqueued)
 		b = appendRates(append(b, `,"failed_per_second":`...), q.Failed)
@@ -97,9 +101,22 @@ func appendQuotas(b []byte, quotas []oapi.ChannelQuota) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendText(append(b, `{"channel":`...), quotas[i].Channel)
-		b = appendInt(b, `,"jobs_limit":`, quotas[i].JobsLimit)
-		b = append(appendInt(b, `,"jobs_used":`, quotas[i].JobsUsed), '}')
+		q := &quotas[i]
+		b = append(b, '{')
+		for _, member := range []struct {
+			name string
+			n    *int64
+		}{{`"bytes_limit":`, q.BytesLimit}, {`"bytes_used":`, q.BytesUsed}} {
+			if member.n != nil {
+				b = append(appendInt(b, member.name, *member.n), ',')
+			}
+		}
+		b = appendText(append(b, `"channel":`...), q.Channel)
+		if q.JobsLimit != nil {
+			b = appendInt(b, `,"jobs_limit":`, *q.JobsLimit)
+			b = appendInt(b, `,"jobs_used":`, *q.JobsUsed)
+		}
+		b = append(b, '}')
 	}
 	return append(b, ']')
 }

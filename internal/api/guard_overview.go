@@ -13,7 +13,7 @@ func (g *guard) Queues(ctx context.Context, listing queue.LaneListing) (queue.La
 }
 
 // OpenJobs implements Queue.
-func (g *guard) OpenJobs(ctx context.Context, channels []string) (map[string]int64, error) {
+func (g *guard) OpenJobs(ctx context.Context, channels []string) (map[string]queue.Amount, error) {
 	if len(channels) == 0 {
 		return nil, nil
 	}

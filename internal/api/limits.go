@@ -9,6 +9,7 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/auth"
 	"github.com/longshore-queue/longshore/internal/limit"
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // Limits bound how much callers may do. The zero value of each field is no bound.
@@ -19,10 +20,10 @@ type Limits struct {
 	// principal that has no limit of its own.
 	Waiting     int
 	WaitingEach int
-	// Jobs is how many jobs each channel may have that are not over. What the queue says of that is
-	// taken for true for JobsKnown.
-	Jobs      int64
-	JobsKnown time.Duration
+	// Open is how much each channel may have of jobs that are not over. What the queue says of that
+	// is taken for true for OpenKnown.
+	Open      queue.Amount
+	OpenKnown time.Duration
 	// Memory tells when memory is short; nil if it never is.
 	Memory *limit.Memory
 }
@@ -48,8 +49,8 @@ func newBounds(limits Limits, q Queue) bounds {
 		each:  auth.Limits{RequestsPerSecond: limits.RequestsPerSecond, Waiting: limits.WaitingEach},
 		rates: new(limit.Rates), waiting: limit.NewWaiting(limits.Waiting), memory: limits.Memory,
 	}
-	if limits.Jobs > 0 {
-		b.quota = limit.NewQuota(limits.Jobs, limits.JobsKnown, q.OpenJobs)
+	if limits.Open != (queue.Amount{}) {
+		b.quota = limit.NewQuota(limits.Open, limits.OpenKnown, q.OpenJobs)
 	}
 	if b.memory == nil {
 		b.memory = limit.NewMemory(0, nil)

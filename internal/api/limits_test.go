@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/auth"
 	"github.com/longshore-queue/longshore/internal/limit"
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // twoCallers are an authenticator that knows a and b, who may do everything.
@@ -191,7 +193,7 @@ func TestWhileMemoryIsShortWorkersMayReportAndNobodyGetsMore(t *testing.T) {
 
 func TestAChannelHasNoMoreJobsThanItsQuota(t *testing.T) {
 	t.Parallel()
-	e := newEngineEdge(t, api.Options{Limits: api.Limits{Jobs: 2}})
+	e := newEngineEdge(t, api.Options{Limits: api.Limits{Open: queue.Amount{Jobs: 2}}})
 	full := func(got answer) {
 		t.Helper()
 		e.tooMuch(got, http.StatusTooManyRequests, "quota-exceeded", "1")
@@ -218,10 +220,91 @@ func TestAChannelHasNoMoreJobsThanItsQuota(t *testing.T) {
 	e.create(`{"type":"t"}`)
 }
 
+func TestAChannelHasNoMoreBytesThanItsQuota(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{Limits: api.Limits{Open: queue.Amount{Bytes: 20}}})
+	full := func(got answer) {
+		t.Helper()
+		e.tooMuch(got, http.StatusTooManyRequests, "quota-exceeded", "1")
+		require.Equal(t, "the channel default may have 20 bytes of args in jobs that are not over; nothing was created", got.json(t)["detail"])
+	}
+	full(e.send("POST", "/v1/jobs", `{"type":"t","args":"more than 20 bytes of args"}`)) // that alone is more
+	id := e.create(`{"type":"t","args":"12345678"}`)["id"]
+	e.create(`{"type":"u"}`) // null
+	full(e.send("POST", "/v1/jobs/batch", `{"jobs":[{"type":"t","args":1},{"type":"u","args":"123456"}]}`))
+	e.create(`{"type":"u","args":"1234"}`)
+	full(e.send("POST", "/v1/jobs", `{"type":"t","args":1}`))
+	e.create(`{"type":"t","channel":"other","args":"123456789012345678"}`)
+
+	list := e.send("GET", "/v1/queues", "").json(t)
+	require.Equal(t, []any{
+		map[string]any{"channel": "default", "bytes_limit": 20.0, "bytes_used": 20.0},
+		map[string]any{"channel": "other", "bytes_limit": 20.0, "bytes_used": 20.0},
+	}, list["quotas"])
+	var bytes []any
+	for _, lane := range list["queues"].([]any) {
+		bytes = append(bytes, lane.(map[string]any)["bytes"])
+	}
+	require.Equal(t, []any{10.0, 10.0, 20.0}, bytes)
+	require.Equal(t, http.StatusOK, e.on(e.lease(`{"types":["t"]}`), "finish", `{"result":1}`).status)
+	require.Equal(t, "finished", e.job(id)["state"])
+	e.create(`{"type":"t","args":"12345678"}`)
+	full(e.send("POST", "/v1/jobs", `{"type":"t","args":1}`))
+}
+
+func TestAQuotaMayBeOfJobsAndOfBytes(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{Limits: api.Limits{Open: queue.Amount{Jobs: 2, Bytes: 10}}})
+	e.create(`{"type":"t","args":1}`)
+	got := e.send("POST", "/v1/jobs", `{"type":"t","args":"12345678"}`)
+	e.tooMuch(got, http.StatusTooManyRequests, "quota-exceeded", "1")
+	require.Contains(t, got.json(t)["detail"], "10 bytes")
+	e.create(`{"type":"t","args":1}`)
+	got = e.send("POST", "/v1/jobs", `{"type":"t","args":1}`)
+	e.tooMuch(got, http.StatusTooManyRequests, "quota-exceeded", "1")
+	require.Contains(t, got.json(t)["detail"], "2 jobs")
+	require.Equal(t, []any{
+		map[string]any{"channel": "default", "bytes_limit": 10.0, "bytes_used": 2.0, "jobs_limit": 2.0, "jobs_used": 2.0},
+	}, e.send("GET", "/v1/queues", "").json(t)["quotas"])
+}
+
+// forgetful is a queue that does not know how large its jobs are.
+type forgetful struct{ api.Queue }
+
+// OpenJobs implements api.Queue.
+func (f forgetful) OpenJobs(ctx context.Context, channels []string) (map[string]queue.Amount, error) {
+	open, err := f.Queue.OpenJobs(ctx, channels)
+	for channel, n := range open {
+		n.Bytes = queue.UnknownBytes
+		open[channel] = n
+	}
+	return open, err
+}
+
+// Queues implements api.Queue.
+func (f forgetful) Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error) {
+	page, err := f.Queue.Queues(ctx, listing)
+	for i := range page.Queues {
+		page.Queues[i].Bytes = queue.UnknownBytes
+	}
+	return page, err
+}
+
+func TestBytesThatNobodyKnowsAreNotToldAndKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, forgetful{newStore(t)}, api.Options{Limits: api.Limits{Open: queue.Amount{Bytes: 10}}})
+	e.create(`{"type":"t","args":"12345678"}`)
+	e.create(`{"type":"t","args":"12345678"}`)
+	list := e.send("GET", "/v1/queues", "")
+	require.Equal(t, []any{map[string]any{"channel": "default", "bytes_limit": 10.0}}, list.json(t)["quotas"])
+	require.NotContains(t, list.body, `"bytes":`)
+	e.tooMuch(e.send("POST", "/v1/jobs", `{"type":"t","args":"123456789"}`), http.StatusTooManyRequests, "quota-exceeded", "1")
+}
+
 func TestACallThatIsRepeatedIsAnsweredAsTheFirstThoughTheChannelIsFull(t *testing.T) {
 	t.Parallel()
 	for name, limits := range map[string]api.Limits{
-		"counted each time": {Jobs: 2}, "counted once in a while": {Jobs: 2, JobsKnown: time.Hour},
+		"counted each time": {Open: queue.Amount{Jobs: 2}}, "counted once in a while": {Open: queue.Amount{Jobs: 2}, OpenKnown: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -243,7 +326,7 @@ func TestAQuotaIsOfTheChannelThatTheCredentialIsFor(t *testing.T) {
 	t.Parallel()
 	c := twoCallers()
 	c.principals["a"].Channels = auth.SomeChannels("own")
-	e := newEngineEdge(t, api.Options{Authenticator: c, Limits: api.Limits{Jobs: 1}})
+	e := newEngineEdge(t, api.Options{Authenticator: c, Limits: api.Limits{Open: queue.Amount{Jobs: 1}}})
 	create := func(token, body string) answer { return e.do(as(token, "POST", "/v1/jobs", body)) }
 	require.Equal(t, http.StatusCreated, create("b", `{"type":"t"}`).status)
 	e.problem(create("a", `{"type":"t","channel":"default"}`), http.StatusForbidden, "channel-forbidden", "channel")
@@ -256,7 +339,7 @@ func TestAQuotaIsOfTheChannelThatTheCredentialIsFor(t *testing.T) {
 
 func TestAJobThatIsRefusedUsesNoQuota(t *testing.T) {
 	t.Parallel()
-	e := newEngineEdge(t, api.Options{Limits: api.Limits{Jobs: 1, JobsKnown: time.Hour}})
+	e := newEngineEdge(t, api.Options{Limits: api.Limits{Open: queue.Amount{Jobs: 1}, OpenKnown: time.Hour}})
 	for range 3 {
 		got := e.send("POST", "/v1/jobs", `{"type":"t","dependencies":["01a2109a-e536-7cfc-bd8a-5405edcf9f57"]}`)
 		e.problem(got, http.StatusUnprocessableEntity, "dependency-not-found", "dependencies[0]")

@@ -84,7 +84,7 @@ func TestWhatBecomesOfCredentialsIsObserved(t *testing.T) {
 func TestWhatLimitsRefuseIsObserved(t *testing.T) {
 	t.Parallel()
 	for want, limits := range map[string]api.Limits{
-		"rate": {RequestsPerSecond: 0.001}, "waiting": {WaitingEach: 1}, "waiting_in_all": {Waiting: 1}, "quota": {Jobs: 1},
+		"rate": {RequestsPerSecond: 0.001}, "waiting": {WaitingEach: 1}, "waiting_in_all": {Waiting: 1}, "quota": {Open: queue.Amount{Jobs: 1}},
 		"memory": {Memory: limit.NewMemory(1000, func() uint64 { return 900 })},
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -70,9 +70,24 @@ func (a *API) quotas(ctx context.Context, lanes []queue.LaneInfo) (*[]oapi.Chann
 	}
 	quotas := make([]oapi.ChannelQuota, len(channels))
 	for i, channel := range channels {
-		quotas[i] = oapi.ChannelQuota{Channel: channel, JobsLimit: a.bounds.quota.Limit(), JobsUsed: used[channel]}
+		quotas[i] = quotaView(channel, a.bounds.quota.Limit(), used[channel])
 	}
 	return &quotas, nil
+}
+
+// quotaView is a quota as clients see it: of what is bounded only, and known.
+func quotaView(channel string, most, used queue.Amount) oapi.ChannelQuota {
+	view := oapi.ChannelQuota{Channel: channel}
+	if most.Jobs > 0 {
+		view.JobsLimit, view.JobsUsed = &most.Jobs, &used.Jobs
+	}
+	if most.Bytes > 0 {
+		view.BytesLimit = &most.Bytes
+		if used.Bytes != queue.UnknownBytes {
+			view.BytesUsed = &used.Bytes
+		}
+	}
+	return view
 }
 
 // queuesDigest tells lists apart, in whatever order the names are written, none of which has a

@@ -109,9 +109,9 @@ type Queue interface {
 	// not grow with the jobs. *InvalidError.
 	Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)
 
-	// OpenJobs returns how many jobs each of the channels has that are not over, at a cost that does
-	// not grow with the jobs; one that has none may be left out.
-	OpenJobs(ctx context.Context, channels []string) (map[string]int64, error)
+	// OpenJobs returns how much each of the channels has of jobs that are not over, at a cost that
+	// does not grow with the jobs; one that has none may be left out.
+	OpenJobs(ctx context.Context, channels []string) (map[string]queue.Amount, error)
 
 	// Demand returns how many ready jobs a worker could take now. *InvalidError.
 	Demand(ctx context.Context, demand queue.Demand) (queue.DemandAnswer, error)

@@ -10,7 +10,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// rationed is a queue whose channels have no more jobs than their quota. It is behind the guard,
+// rationed is a queue whose channels have no more, of jobs or of bytes, than their quota. It is behind the guard,
 // which says which channels jobs are put into, and whether they may be.
 type rationed struct {
 	Queue
@@ -42,15 +42,15 @@ func (r rationed) EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once que
 	return r.Queue.EnqueueOnce(ctx, jobs, once)
 }
 
-// reserve makes room for jobs, and returns how many are for which channel.
-func (r rationed) reserve(ctx context.Context, jobs []queue.NewJob) (map[string]int64, error) {
-	wanted := make(map[string]int64, 1)
+// reserve makes room for jobs, and returns how much is for which channel.
+func (r rationed) reserve(ctx context.Context, jobs []queue.NewJob) (map[string]queue.Amount, error) {
+	wanted := make(map[string]queue.Amount, 1)
 	for i := range jobs {
 		channel := jobs[i].Channel
 		if channel == "" {
 			channel = queue.DefaultChannel
 		}
-		wanted[channel]++
+		wanted[channel] = wanted[channel].Plus(queue.Amount{Jobs: 1, Bytes: int64(len(jobs[i].StoredArgs()))})
 	}
 	return wanted, r.quota.Reserve(ctx, wanted, time.Now())
 }
@@ -62,14 +62,18 @@ func (r rationed) refuse(err error) error {
 		return err
 	}
 	r.observer.Limited(limitQuota)
+	of := " jobs that are not over"
+	if full.Bytes {
+		of = " bytes of args in jobs that are not over"
+	}
 	return &requestError{
 		code:   codeQuotaExceeded,
-		detail: "the channel " + full.Channel + " may have " + strconv.FormatInt(full.Limit, 10) + " jobs that are not over; nothing was created",
+		detail: "the channel " + full.Channel + " may have " + strconv.FormatInt(full.Limit, 10) + of + "; nothing was created",
 		after:  fullFor,
 	}
 }
 
 // release notes what became of jobs that there was room for. Where nobody knows, they may be there.
-func (r rationed) release(wanted map[string]int64, err error) {
+func (r rationed) release(wanted map[string]queue.Amount, err error) {
 	r.quota.Release(wanted, err == nil || errors.Is(err, queue.ErrUnavailable))
 }

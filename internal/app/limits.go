@@ -11,6 +11,7 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/limit"
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 const (
@@ -36,6 +37,7 @@ func (o Options) validateLimits() error {
 		{"MaxWaiting", int64(o.MaxWaiting)},
 		{"MaxWaitingPerCredential", int64(o.MaxWaitingPerCredential)},
 		{"QuotaJobs", o.QuotaJobs},
+		{"QuotaBytes", o.QuotaBytes},
 	} {
 		if n.value < 0 {
 			return &OptionError{n.option, fmt.Sprintf("must not be negative: %d", n.value)}
@@ -56,10 +58,10 @@ func (a *App) limits() api.Limits {
 		RequestsPerSecond: a.options.RateLimit,
 		Waiting:           a.options.MaxWaiting,
 		WaitingEach:       a.options.MaxWaitingPerCredential,
-		Jobs:              a.options.QuotaJobs,
+		Open:              queue.Amount{Jobs: a.options.QuotaJobs, Bytes: a.options.QuotaBytes},
 	}
 	if IsDatabase(a.options.Store) {
-		limits.JobsKnown = countsKnown
+		limits.OpenKnown = countsKnown
 	}
 	if a.options.MemoryLimit > 0 {
 		debug.SetMemoryLimit(a.options.MemoryLimit)

@@ -69,6 +69,8 @@ type Options struct {
 	RateLimit float64
 	// QuotaJobs is how many jobs a channel may have that are not over; 0 is no bound.
 	QuotaJobs int64
+	// QuotaBytes is how many bytes the args of those may have together; 0 is no bound.
+	QuotaBytes int64
 	// MemoryLimit is how much memory the process should use at most, in bytes. 0 is what GOMEMLIMIT
 	// says, which is no bound unless it is set.
 	MemoryLimit int64

@@ -7,12 +7,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // manyChannels is how many channels are remembered before those are forgotten that nobody adds to.
 const manyChannels = 1024
 
-// Quota bounds how many jobs each channel has that are not over.
+// Quota bounds how much each channel has of jobs that are not over: how many, and how large their args
+// are together.
 //
 // A call reserves what it is about to add, asks the store how much there is, and adds up: whoever
 // adds at the same time is in the store by then, or has reserved. So a server never lets in more
@@ -20,9 +23,9 @@ const manyChannels = 1024
 // Where asking is dear, what the store said is good for a while, and other servers may add to the
 // channel meanwhile.
 type Quota struct {
-	jobs  int64
+	most  queue.Amount  // 0 is no bound
 	good  time.Duration // for how long what the store said is taken for true
-	count func(ctx context.Context, channels []string) (map[string]int64, error)
+	count func(ctx context.Context, channels []string) (map[string]queue.Amount, error)
 
 	mu       sync.Mutex // guards all below
 	channels map[string]*channelUse
@@ -31,65 +34,71 @@ type Quota struct {
 
 // channelUse is what is known of one channel.
 type channelUse struct {
-	stored   int64     // jobs, when the store was asked
-	asked    time.Time // just before that; zero if it was not
-	since    int64     // jobs reserved that the store may not have counted then
-	reserved int64     // jobs that are being added
-	added    int64     // jobs that were, ever
+	stored   queue.Amount // when the store was asked
+	asked    time.Time    // just before that; zero if it was not
+	since    queue.Amount // reserved, and perhaps not counted by the store then
+	reserved queue.Amount // that is being added
+	added    queue.Amount // that was, ever
 }
 
-// QuotaError says which channel is full.
+// QuotaError says which channel is full, and of what.
 type QuotaError struct {
 	Channel string
-	Limit   int64 // jobs
+	Limit   int64 // of jobs, or of bytes
+	Bytes   bool  // that the limit is of bytes
 }
 
 func (e *QuotaError) Error() string {
-	return fmt.Sprintf("channel %s may have %d jobs that are not over", e.Channel, e.Limit)
+	of := "jobs"
+	if e.Bytes {
+		of = "bytes of args in jobs"
+	}
+	return fmt.Sprintf("channel %s may have %d %s that are not over", e.Channel, e.Limit, of)
 }
 
-// NewQuota returns a Quota of so many jobs, more than 0, in each channel. count returns how many
-// jobs each of the channels has that are not over; what it returns is good for the given time.
-func NewQuota(jobs int64, good time.Duration, count func(ctx context.Context, channels []string) (map[string]int64, error)) *Quota {
-	return &Quota{jobs: jobs, good: good, count: count, channels: make(map[string]*channelUse), many: manyChannels}
+// NewQuota returns a Quota of so much in each channel; 0 jobs or 0 bytes is no bound of them. count
+// returns how much each of the channels has; what it returns is good for the given time. Bytes that
+// it does not know count as none.
+func NewQuota(most queue.Amount, good time.Duration, count func(ctx context.Context, channels []string) (map[string]queue.Amount, error)) *Quota {
+	return &Quota{most: most, good: good, count: count, channels: make(map[string]*channelUse), many: manyChannels}
 }
 
-// Limit is how many jobs a channel may have.
-func (q *Quota) Limit() int64 { return q.jobs }
+// Limit is how much a channel may have; 0 is no bound.
+func (q *Quota) Limit() queue.Amount { return q.most }
 
-// Reserve makes room for so many jobs in each channel, all or none. When it returns nil, Release
-// is to be called once they were added, or not. *QuotaError; the errors of count.
-func (q *Quota) Reserve(ctx context.Context, jobs map[string]int64, now time.Time) error {
-	if unknown := q.reserve(jobs, now); len(unknown) > 0 {
+// Reserve makes room for so much in each channel, all or none. When it returns nil, Release is to
+// be called once it was added, or not. *QuotaError; the errors of count.
+func (q *Quota) Reserve(ctx context.Context, wanted map[string]queue.Amount, now time.Time) error {
+	if unknown := q.reserve(wanted, now); len(unknown) > 0 {
 		stored, err := q.count(ctx, slices.Collect(maps.Keys(unknown)))
 		if err != nil {
-			q.Release(jobs, false)
+			q.Release(wanted, false)
 			return err
 		}
 		q.learn(unknown, stored, now)
 	}
-	if full := q.over(jobs); full != "" {
-		q.Release(jobs, false)
-		return &QuotaError{Channel: full, Limit: q.jobs}
+	if full := q.over(wanted); full != nil {
+		q.Release(wanted, false)
+		return full
 	}
 	return nil
 }
 
-// reserve reserves the jobs, and returns the channels that the store has to be asked about, each
-// with how many were ever added to it.
-func (q *Quota) reserve(jobs map[string]int64, now time.Time) map[string]int64 {
-	unknown := make(map[string]int64)
+// reserve reserves what is wanted, and returns the channels that the store has to be asked about, each
+// with how much was ever added to it.
+func (q *Quota) reserve(wanted map[string]queue.Amount, now time.Time) map[string]queue.Amount {
+	unknown := make(map[string]queue.Amount)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.forget(now)
-	for channel, n := range jobs {
+	for channel, n := range wanted {
 		use := q.channels[channel]
 		if use == nil {
 			use = &channelUse{}
 			q.channels[channel] = use
 		}
-		use.reserved += n
-		use.since += n
+		use.reserved = use.reserved.Plus(n)
+		use.since = use.since.Plus(n)
 		if use.asked.IsZero() || now.Sub(use.asked) >= q.good {
 			unknown[channel] = use.added
 		}
@@ -104,51 +113,57 @@ func (q *Quota) forget(now time.Time) {
 		return
 	}
 	for channel, use := range q.channels {
-		if use.reserved == 0 && now.Sub(use.asked) >= q.good {
+		if use.reserved == (queue.Amount{}) && now.Sub(use.asked) >= q.good {
 			delete(q.channels, channel)
 		}
 	}
 	q.many = max(manyChannels, 2*len(q.channels))
 }
 
-// learn notes what the store said, which was asked at the given time, when so many jobs had been
-// added. Those that were added since may have come after the store had counted.
-func (q *Quota) learn(added, stored map[string]int64, asked time.Time) {
+// learn notes what the store said, which was asked at the given time, when so much had been added.
+// What was added since may have come after the store had counted.
+func (q *Quota) learn(added, stored map[string]queue.Amount, asked time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for channel, before := range added {
 		use := q.channels[channel] // it is there: this call has reserved
 		use.stored, use.asked = stored[channel], asked
-		use.since = use.reserved + use.added - before
-	}
-}
-
-// over returns a channel that has more jobs than it may; "" if none has.
-func (q *Quota) over(jobs map[string]int64) string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	full := ""
-	for channel := range jobs {
-		if use := q.channels[channel]; use.stored+use.since > q.jobs && (full == "" || channel < full) {
-			full = channel
+		if use.stored.Bytes == queue.UnknownBytes {
+			use.stored.Bytes = 0
 		}
+		use.since = use.reserved.Plus(use.added).Minus(before)
 	}
-	return full
 }
 
-// Release ends what Reserve began; added tells whether the jobs were added, or may have been.
-func (q *Quota) Release(jobs map[string]int64, added bool) {
+// over says which channel has more than it may, the first of them by name; nil if none has.
+func (q *Quota) over(wanted map[string]queue.Amount) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for channel, n := range jobs {
+	for _, channel := range slices.Sorted(maps.Keys(wanted)) {
 		use := q.channels[channel]
-		use.reserved -= n
-		if added {
-			use.added += n
-		} else {
-			use.since -= n
+		switch n := use.stored.Plus(use.since); {
+		case q.most.Jobs > 0 && n.Jobs > q.most.Jobs:
+			return &QuotaError{Channel: channel, Limit: q.most.Jobs}
+		case q.most.Bytes > 0 && n.Bytes > q.most.Bytes:
+			return &QuotaError{Channel: channel, Limit: q.most.Bytes, Bytes: true}
 		}
-		if use.reserved == 0 && q.good == 0 {
+	}
+	return nil
+}
+
+// Release ends what Reserve began; added tells whether it was added, or may have been.
+func (q *Quota) Release(wanted map[string]queue.Amount, added bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for channel, n := range wanted {
+		use := q.channels[channel]
+		use.reserved = use.reserved.Minus(n)
+		if added {
+			use.added = use.added.Plus(n)
+		} else {
+			use.since = use.since.Minus(n)
+		}
+		if use.reserved == (queue.Amount{}) && q.good == 0 {
 			delete(q.channels, channel)
 		}
 	}

@@ -138,7 +138,7 @@ func (n NewJob) Job(id uuid.UUID, edges []Edge, now time.Time) Job {
 		ID:               id,
 		Type:             lane.Type,
 		Channel:          lane.Channel,
-		Args:             n.Args,
+		Args:             n.StoredArgs(),
 		Dependencies:     distinctEdges(edges),
 		RunIf:            n.RunIf,
 		Priority:         n.Priority,
@@ -156,10 +156,15 @@ func (n NewJob) Job(id uuid.UUID, edges []Edge, now time.Time) Job {
 	if n.Delay > 0 {
 		j.RunAt = storedTime(now.Add(n.Delay))
 	}
-	if len(j.Args) == 0 {
-		j.Args = json.RawMessage("null")
-	}
 	return j
+}
+
+// StoredArgs are the args that the job has: null if none were given.
+func (n NewJob) StoredArgs() json.RawMessage {
+	if len(n.Args) == 0 {
+		return json.RawMessage("null")
+	}
+	return n.Args
 }
 
 // storedTime returns the time as stores keep it: UTC, in whole microseconds, and not before

@@ -45,6 +45,25 @@ func (c *Counts) Open() (open int64) {
 	return open
 }
 
+// UnknownBytes is how many bytes there are where nobody knows: see Amount.
+const UnknownBytes = -1
+
+// Amount is how much there is of jobs that are not over.
+type Amount struct {
+	Jobs int64
+	// Bytes is how much their args are, as stored; UnknownBytes if that is not known yet, because a
+	// program of before it was counted has worked on the same store.
+	Bytes int64
+}
+
+// Plus returns the sum of both.
+func (a Amount) Plus(b Amount) Amount { return Amount{Jobs: a.Jobs + b.Jobs, Bytes: a.Bytes + b.Bytes} }
+
+// Minus returns the difference.
+func (a Amount) Minus(b Amount) Amount {
+	return Amount{Jobs: a.Jobs - b.Jobs, Bytes: a.Bytes - b.Bytes}
+}
+
 // Rates are how many things happened a second, as an average that forgets what is longer ago than
 // its span: what happened a span ago counts 1/e of what happens now, as in a load average.
 type Rates struct{ One, Five, Fifteen float64 } // over 1, 5 and 15 minutes
@@ -53,6 +72,7 @@ type Rates struct{ One, Five, Fifteen float64 } // over 1, 5 and 15 minutes
 type LaneInfo struct {
 	Lane   Lane
 	Counts Counts
+	Bytes  int64 // of the args of those that are not over, as of Amount
 	// OldestReady is since when the job has been ready that was enqueued first of those that are
 	// pending: since then, or since its RunAt if that is later. Zero if none is pending.
 	OldestReady time.Time

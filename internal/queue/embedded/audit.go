@@ -34,7 +34,7 @@ func (s *Store) Audit(ctx context.Context) (queue.Audit, error) {
 func auditAll(ctx context.Context, from reader) (queue.Audit, error) {
 	a := auditor{
 		reader: from, ctx: ctx, want: make(map[byte]int64), lanes: make(map[queue.Lane]*queue.Counts),
-		numbers: make(map[queue.Lane]laneNumber), told: make(map[uuid.UUID]told),
+		numbers: make(map[queue.Lane]laneNumber), bytes: make(map[queue.Lane]int64), told: make(map[uuid.UUID]told),
 	}
 	for _, step := range []func() error{a.unfinished, a.jobs, a.indexes, a.tallies, a.apiKeys} {
 		if err := step(); err != nil {
@@ -52,7 +52,8 @@ type auditor struct {
 	want    map[byte]int64 // how many keys there should be, by prefix
 	lanes   map[queue.Lane]*queue.Counts
 	numbers map[queue.Lane]laneNumber
-	highest uint64 // place
+	bytes   map[queue.Lane]int64 // of the args of jobs that are not over
+	highest uint64               // place
 	// told has the jobs that are over and some of whose dependents are still to be told. A retry
 	// that is under way leaves edges in between, so they are not compared then.
 	told     map[uuid.UUID]told
@@ -192,6 +193,9 @@ func (a *auditor) count(j *job, r *record) {
 		a.lanes[lane], a.numbers[lane] = new(queue.Counts), j.number
 	}
 	a.lanes[lane][r.State]++
+	if !r.State.Over() {
+		a.bytes[lane] += j.size
+	}
 	a.result.Counts[r.State]++
 	if a.numbers[lane] != j.number {
 		a.differ("job %s: its lane has number %d and %d", j.ID, j.number, a.numbers[lane])

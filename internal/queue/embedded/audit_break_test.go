@@ -125,6 +125,20 @@ func TestTheAuditMissesWhatIsGoneAndFindsWhatIsStray(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+func TestTheAuditComparesHowLargeJobsAre(t *testing.T) {
+	t.Parallel()
+	s, err := OpenMemory(Options{})
+	require.NoError(t, err)
+	fillWithEverything(t, s)
+	key := laneKey(nil, prefixTally, queue.Lane{Channel: "default", Type: "pending"})
+	value, _, err := s.get(key)
+	require.NoError(t, err)
+	value[len(value)-1]++
+	require.NoError(t, s.db.Set(key, value, pebble.NoSync))
+	require.Equal(t, []string{"channel default, type pending: its jobs that are not over are counted as 5 bytes and are 4"}, differencesOf(t, s))
+	require.NoError(t, s.Close())
+}
+
 func TestTheAuditNamesNoTokenAndStopsCounting(t *testing.T) {
 	t.Parallel()
 	s, err := OpenMemory(Options{})

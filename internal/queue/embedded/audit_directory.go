@@ -58,7 +58,7 @@ func openStill(files vfs.FS, directory string) (*still, error) {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", directory, err), lock.Close())
 	}
 	s := &still{reader: reader{db}, db: db, lock: lock}
-	if err := s.checkFormat(); err != nil {
+	if _, err := s.format(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -66,18 +66,6 @@ func openStill(files vfs.FS, directory string) (*still, error) {
 
 // Close lets others open the store.
 func (s *still) Close() error { return errors.Join(s.db.Close(), s.lock.Close()) }
-
-// checkFormat returns an error if the store has a format that this version does not read.
-func (v reader) checkFormat() error {
-	value, _, err := v.get([]byte(keyFormat))
-	if err != nil {
-		return fmt.Errorf("read the store's format: %w", err)
-	}
-	if len(value) != 1 || value[0] < oldestFormat || value[0] > formatVersion {
-		return fmt.Errorf("the store has format %x; this version of the server reads %d to %d only", value, oldestFormat, formatVersion)
-	}
-	return nil
-}
 
 // silent is told what Pebble tells of its housekeeping. What it cannot do it returns as well.
 type silent struct{}

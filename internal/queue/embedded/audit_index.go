@@ -224,8 +224,12 @@ func shownKey(key []byte) []byte {
 
 // tallies compares the counts.
 func (a *auditor) tallies() error {
-	err := a.scan([]byte{prefixTally}, []byte{prefixTally + 1}, func(key, value []byte) (bool, error) {
-		t, err := decodeTally(key, value)
+	format, err := a.format()
+	if err != nil {
+		return err
+	}
+	err = a.scan([]byte{prefixTally}, []byte{prefixTally + 1}, func(key, value []byte) (bool, error) {
+		t, err := decodeTally(key, value, format)
 		if err != nil {
 			a.differ("c %x: %v", key, err)
 			return true, nil
@@ -242,6 +246,9 @@ func (a *auditor) tallies() error {
 		want[queue.Running] = 0
 		if t.counts != want {
 			a.differ("channel %s, type %s: its counts are %v and should be %v", t.lane.Channel, t.lane.Type, t.counts, want)
+		}
+		if bytes := a.bytes[t.lane]; format >= formatWithBytes && t.bytes != bytes {
+			a.differ("channel %s, type %s: its jobs that are not over are counted as %d bytes and are %d", t.lane.Channel, t.lane.Type, t.bytes, bytes)
 		}
 		delete(a.lanes, t.lane)
 		return true, nil

@@ -33,6 +33,7 @@ type change struct {
 	key, value []byte // buffers that keys and values are made in
 
 	tallied []*tally // whose counts change
+	unread  error    // why the size of a job that is counted is not known: the change fails then
 
 	// overlay holds what this change has made of records that it may meet again; nil where
 	// it cannot.
@@ -99,6 +100,7 @@ type grant struct {
 	heartbeatTimeout time.Duration
 	group            *syncGroup // makes the claim durable
 	chosen           time.Time  // by the store's clock; zero if it is not new
+	lease            *lease     // that it began; nil if it is not new
 }
 
 // commit makes one change: it calls build, and if that returns nil, commits what it built. The
@@ -120,7 +122,11 @@ func (s *Store) commitAlone(build func(*change) error) (*syncGroup, []queue.Move
 	}
 	c := &s.current
 	c.begin(s)
-	if err := build(c); err != nil {
+	err := build(c)
+	if err == nil {
+		err = c.unread
+	}
+	if err != nil {
 		for i := range c.taken {
 			s.addReady(c.taken[i].lane, readyJob{at: c.taken[i].at(), id: c.taken[i].id})
 		}
@@ -247,7 +253,7 @@ func (c *change) setRecord(id uuid.UUID, r *record) {
 
 // writeRecord is setRecord for a record that memory is told of in another way.
 func (c *change) writeRecord(id uuid.UUID, r *record) {
-	c.count(r)
+	c.count(id, r)
 	c.set(idKey(c.key[:0], prefixRecord, id), r.encode(c.value[:0]))
 }
 

@@ -14,9 +14,11 @@ import (
 const (
 	// formatVersion is the version of the key space and of the values in it. A store that has a later
 	// one is refused: what an older program cannot read it would take for damaged.
-	formatVersion = 4
-	// oldestFormat is the earliest version whose values are read as they are. A store that has it gets
-	// formatVersion when it is opened to be written to.
+	formatVersion = 5
+	// formatWithBytes is the first version whose c values have how large the args of jobs are.
+	formatWithBytes = 5
+	// oldestFormat is the earliest version that is read. A store that has it gets formatVersion when it is
+	// opened to be written to.
 	oldestFormat = 3
 )
 
@@ -27,6 +29,7 @@ type job struct {
 	queue.Job
 	number laneNumber // of its lane
 	place  uint64     // in line, for as long as the job exists
+	size   int64      // of its args, in bytes
 }
 
 // record is what an s key holds: the domain's record, and what of the job would otherwise have
@@ -35,6 +38,7 @@ type record struct {
 	queue.Record
 	lane             laneNumber
 	counted          queue.State // what the job is counted as: its State, but for a change that is being made
+	size             int64       // of the job's args, in bytes, which s keys do not have; 0 if it is not known
 	deleted          bool        // nobody finds it any more, but it is still needed
 	endedToken       uuid.UUID   // of the lease that the job was over with; zero if there was none
 	hasDependents    bool        // some d key begins with this job's id
@@ -49,7 +53,7 @@ type record struct {
 // entry tells by its key, and when it was enqueued.
 func (r *record) asEnqueued() bool {
 	enqueued := enqueuedRecord(r.lane, r.Queued, r.Priority)
-	enqueued.counted = r.counted
+	enqueued.counted, enqueued.size = r.counted, r.size
 	return *r == enqueued
 }
 

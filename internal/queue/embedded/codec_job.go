@@ -133,7 +133,7 @@ func decodeJob(id uuid.UUID, value []byte, withArgs bool) (job, error) {
 			j.Dependencies[i] = queue.Edge{ID: d.id(), If: queue.Condition(d.byte()), Name: d.string()}
 		}
 	}
-	if len(d.left) == 0 {
+	if j.size = int64(len(d.left)); j.size == 0 {
 		d.broken = true // args are at least one byte of JSON
 	}
 	if withArgs {

@@ -25,7 +25,9 @@ func (t *CopyTarget) AddJob(_ context.Context, c *queue.CopiedJob) error {
 	}
 	if !c.Hidden {
 		lane.counts[r.State]++
-		r.counted = r.State
+		if r.counted = r.State; isOpen(r.State) {
+			lane.bytes += int64(len(j.Args))
+		}
 	}
 	t.set(idKey(t.key[:0], prefixJob, j.ID), j.encode(t.value[:0]))
 	for i := range c.Attempts {

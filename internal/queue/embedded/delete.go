@@ -160,7 +160,7 @@ func (c *change) purge(id uuid.UUID, r *record, l *links) error {
 	if r.State != queue.Canceled {
 		c.delete(idKey(c.key[:0], prefixOutcome, id))
 	}
-	c.count(r)
+	c.count(id, r)
 	if c.purged == nil {
 		c.purged = make(map[uuid.UUID]struct{})
 	}

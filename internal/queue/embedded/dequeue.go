@@ -174,6 +174,9 @@ func (s *Store) deliver(g *grant) (*queue.Lease, error) {
 	var reason string
 	switch {
 	case err == nil:
+		if g.lease != nil {
+			g.lease.size.Store(int64(len(l.Args)))
+		}
 		if g.group != nil && !s.syncer.waitFor(g.group.urgent) {
 			return nil, queue.ErrUnavailable
 		}

@@ -188,7 +188,7 @@ func (c *change) admit(j *job, states []queue.State, hasDependents bool) (record
 	j.number = c.laneNumber(j.Lane())
 	r := record{
 		lane: j.number, hasDependents: hasDependents, hasUniqueKey: j.UniqueKey != "",
-		timeout: j.Timeout, heartbeatTimeout: j.HeartbeatTimeout,
+		timeout: j.Timeout, heartbeatTimeout: j.HeartbeatTimeout, size: int64(len(j.Args)),
 	}
 	var outcome *queue.Outcome
 	r.Record, outcome = j.Admit(states, c.now)

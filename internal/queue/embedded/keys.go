@@ -29,7 +29,8 @@ import (
 //	f <job>                     jobs that failed or were canceled
 //	y <job>                     jobs that were deleted, and that dependents still need
 //	a <job> <attempt>           leases that ended before their job did
-//	c <lane>                    the lane's number, and how many jobs it has in each state
+//	c <lane>                    the lane's number, how many jobs it has in each state, and how large the
+//	                            args are of those that are not over
 //	t <time> <kind> <what>      what falls due: jobs that wait or expire, keys to be forgotten
 //	i <key's hash>              calls that were made with an idempotency key
 //	k <key's id>                API keys

@@ -43,7 +43,7 @@ func (s *Store) loadLeases() error {
 			l.deadline = r.Started.Add(r.timeout)
 		}
 		if j, err := s.readJob(id, false); err == nil {
-			l.lane = j.Lane()
+			l.lane, l.record.size = j.Lane(), j.size
 		} else {
 			s.log.Error(err, "a running job has failed: it cannot be read", "job", id.String())
 			unreadable = append(unreadable, l)

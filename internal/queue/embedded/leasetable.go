@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,14 +15,17 @@ import (
 
 // lease is what is kept in memory of a lease that is not over.
 type lease struct {
-	token    uuid.UUID
-	jobID    uuid.UUID
-	lane     queue.Lane
-	place    uint64 // the job's place in line, to put it back there
-	holder   queue.Holder
-	attempt  uint64
-	started  time.Time
-	record   record    // the job's; guarded by Store.mu
+	token   uuid.UUID
+	jobID   uuid.UUID
+	lane    queue.Lane
+	place   uint64 // the job's place in line, to put it back there
+	holder  queue.Holder
+	attempt uint64
+	started time.Time
+	record  record // the job's; guarded by Store.mu
+	// size is that of the job's args, in bytes, as of its delivery; 0 before. It spares the end of the
+	// lease a look, if the claim did not know it.
+	size     atomic.Int64
 	deadline time.Time // when the run has taken too long; zero for never
 	// heartbeatTimeout is the job's own; 0 leaves it to the server.
 	heartbeatTimeout time.Duration

@@ -65,7 +65,7 @@ func (c *change) serveLine() {
 			var queued time.Time
 			if j.fresh {
 				queued = j.record.Queued
-				c.count(&j.record)
+				c.count(j.id, &j.record)
 			} else {
 				c.writeRecord(j.id, &j.record)
 			}
@@ -126,6 +126,7 @@ func (c *change) grant(j waitingJob, by claimant) (grant, error) {
 		l.deadline = c.clock.Add(j.record.timeout)
 	}
 	c.granted = append(c.granted, l)
+	g.lease = l
 	return g, nil
 }
 

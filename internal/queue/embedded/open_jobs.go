@@ -6,23 +6,23 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// OpenJobs returns how many jobs each of the channels has that are not over. It adds up the lanes
+// OpenJobs returns how much each of the channels has of jobs that are not over. It adds up the lanes
 // of the channels, and reads nothing.
-func (s *Store) OpenJobs(_ context.Context, channels []string) (map[string]int64, error) {
+func (s *Store) OpenJobs(_ context.Context, channels []string) (map[string]queue.Amount, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
 	defer s.leave()
-	open := make(map[string]int64, len(channels))
+	open := make(map[string]queue.Amount, len(channels))
 	for _, channel := range channels {
-		if n := s.openJobs(channel); n > 0 {
+		if n := s.openJobs(channel); n.Jobs > 0 {
 			open[channel] = n
 		}
 	}
 	return open, s.answer(nil)
 }
 
-func (s *Store) openJobs(channel string) (open int64) {
+func (s *Store) openJobs(channel string) (open queue.Amount) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from, _ := s.tallies.find(queue.Lane{Channel: channel}) // no lane has an empty type
@@ -30,7 +30,8 @@ func (s *Store) openJobs(channel string) (open int64) {
 		if t.lane.Channel != channel {
 			break
 		}
-		open += t.counts.Open()
+		open.Jobs += t.counts.Open()
+		open.Bytes += t.bytes
 	}
 	return open
 }

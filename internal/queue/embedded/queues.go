@@ -72,7 +72,7 @@ func (s *Store) queues(listing *queue.LaneListing) (page queue.LanePage, fronts 
 					page.More = true
 					continue
 				}
-				info := queue.LaneInfo{Lane: t.lane, Counts: t.counts}
+				info := queue.LaneInfo{Lane: t.lane, Counts: t.counts, Bytes: t.bytes}
 				t.meters.Fill(&info, now)
 				page.Queues = append(page.Queues, info)
 				fronts = append(fronts, s.frontOf(t.lane))

@@ -84,7 +84,9 @@ func (v reader) readKept(id uuid.UUID) (record, error) {
 		return record{}, err
 	}
 	if !queued.IsZero() {
-		return enqueuedRecord(j.number, queued, j.Priority), nil
+		r = enqueuedRecord(j.number, queued, j.Priority)
+		r.size = j.size
+		return r, nil
 	}
 	// Something has happened to it, perhaps since the first look: then it has an s key now,
 	// and keeps it.

@@ -145,6 +145,9 @@ func (c *change) end(token uuid.UUID, e ending) (queue.State, error) {
 // settleLease ends a lease, of which ended says how, and leaves its job with the record r: it
 // waits again, or is over with the outcome.
 func (c *change) settleLease(l *lease, r record, ended queue.EndedLease, outcome *queue.Outcome) error {
+	if r.size == 0 {
+		r.size = l.size.Load()
+	}
 	ended.JobID, ended.Attempt, ended.State = l.jobID, r.Attempt, r.State
 	c.endLease(l, ended)
 	c.moved(l.lane, queue.Running, r.State, ended.End, c.now.Sub(l.record.Started))
@@ -204,6 +207,7 @@ func (c *change) finish(id uuid.UUID, before *record, r record, outcome *queue.O
 		j, err := c.store.readJob(id, false)
 		switch {
 		case err == nil:
+			r.size = j.size
 			c.leave(waitingJob{id: id, lane: j.Lane(), place: j.place, record: *before})
 			if before.hasUniqueKey {
 				c.delete(uniqueKey(c.key[:0], j.Lane(), j.UniqueKey))

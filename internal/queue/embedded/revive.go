@@ -285,7 +285,7 @@ func (c *change) renew(j *job, r record, next queue.Record, known []dependency) 
 	c.delete(idKey(c.key[:0], prefixOutcome, j.ID))
 	c.delete(idKey(c.key[:0], prefixDead, j.ID))
 	r.Record = next
-	r.endedToken = uuid.Nil
+	r.endedToken, r.size = uuid.Nil, j.size
 	r.hasDependents = true // those that were added when it was over have not been counted
 	c.standWhereItShould(waitingJob{id: j.ID, lane: j.Lane(), place: j.place, record: r})
 	return nil

@@ -135,7 +135,8 @@ type claimant struct {
 // not over gets a fresh heartbeat. ErrInUse if somebody else has it open.
 //
 // The time it takes does not depend on how many jobs there are, only on how many leases are
-// live and how many lanes have ready jobs.
+// live and how many lanes have ready jobs; but for the first time that a store is opened by a version
+// that has another format: see takeFormat.
 func Open(directory string, options Options) (*Store, error) {
 	return open(vfs.Default, directory, options, defaultLimits())
 }
@@ -263,7 +264,7 @@ func openPebble(fs vfs.FS, directory string, lock *pebble.Lock, logger *pebbleLo
 
 // load reads what is kept in memory: nothing that grows with the backlog.
 func (s *Store) load() error {
-	if err := s.loadFormat(); err != nil {
+	if err := s.takeFormat(); err != nil {
 		return err
 	}
 	if err := s.loadSequence(); err != nil {
@@ -285,29 +286,6 @@ func (s *Store) load() error {
 		return err
 	}
 	return s.resumeSettlements()
-}
-
-func (s *Store) loadFormat() error {
-	value, found, err := s.get([]byte(keyFormat))
-	if err != nil {
-		return fmt.Errorf("read the store's format: %w", err)
-	}
-	if found {
-		if err := s.checkFormat(); err != nil || value[0] == formatVersion {
-			return err
-		}
-	}
-	group, err := s.commit(func(c *change) error {
-		c.set(append(c.key[:0], keyFormat...), append(c.value[:0], formatVersion))
-		return nil
-	})
-	if err == nil {
-		err = s.durable(group)
-	}
-	if err != nil {
-		return fmt.Errorf("write the store's format: %w", err)
-	}
-	return nil
 }
 
 func (s *Store) loadSequence() (err error) {

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -33,17 +34,36 @@ func TestADirectoryInUseIsRefused(t *testing.T) {
 	require.NoError(t, second.Close())
 }
 
-// storeOfFormat makes a store that has a job, and says that it has some format.
+// storeOfFormat makes a store that has jobs of every kind, and has it be of some format.
 func storeOfFormat(t *testing.T, format byte) vfs.FS {
 	t.Helper()
 	fs := vfs.NewMem()
 	s, err := open(fs, "store", Options{}, defaultLimits())
 	require.NoError(t, err)
-	_, err = s.Enqueue(t.Context(), []queue.NewJob{{Type: "build"}})
+	fillWithEverything(t, s)
+	_, err = s.Enqueue(t.Context(), []queue.NewJob{{Type: "build", Args: []byte(`"0123456789"`)}, {Type: "build"}})
 	require.NoError(t, err)
+	if format < formatWithBytes {
+		withoutBytes(t, s)
+	}
 	require.NoError(t, s.db.Set([]byte(keyFormat), []byte{format}, pebble.Sync))
 	require.NoError(t, s.Close())
 	return fs
+}
+
+// withoutBytes makes c values what they were before they had how large the args of jobs are.
+func withoutBytes(t *testing.T, s *Store) {
+	t.Helper()
+	keys, values := allKeys(t, s)
+	for i, key := range keys {
+		if key[0] != prefixTally {
+			continue
+		}
+		tally, err := decodeTally(key, values[i], formatVersion)
+		require.NoError(t, err)
+		bytes := len(binary.AppendUvarint(nil, uint64(tally.bytes)))
+		require.NoError(t, s.db.Set(key, values[i][:len(values[i])-bytes], pebble.Sync))
+	}
 }
 
 func TestAnotherFormatIsRefused(t *testing.T) {
@@ -75,10 +95,24 @@ func TestAnOlderFormatIsReadAndReplaced(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, audit.Differences)
 	require.Equal(t, byte(oldestFormat), formatOf())
+	source, err := openCopySource(fs, "store")
+	require.NoError(t, err)
+	require.NoError(t, source.Close())
 	s, err := open(fs, "store", Options{}, defaultLimits())
 	require.NoError(t, err)
-	_, err = s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
+	bytesOf := func() int64 {
+		page, err := s.Queues(t.Context(), queue.LaneListing{Types: []string{"build"}, Limit: 1})
+		require.NoError(t, err)
+		require.Len(t, page.Queues, 1)
+		return page.Queues[0].Bytes
+	}
+	s.audit(t)
+	require.EqualValues(t, 12+4, bytesOf())
+	l, err := s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
 	require.NoError(t, err)
+	_, err = s.RequeueOrFinishJob(t.Context(), l.Token, 0, queue.Outcome{})
+	require.NoError(t, err)
+	require.EqualValues(t, 4, bytesOf())
 	s.audit(t)
 	require.NoError(t, s.Close())
 	require.Equal(t, byte(formatVersion), formatOf())

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type tally struct {
 	counts queue.Counts // guarded by Store.mu
 	// by is guarded by Store.mu: what the change that is being made adds to counts.
 	by       queue.Counts
+	bytes    int64          // guarded by Store.mu; of the args of the jobs that are not over
+	byBytes  int64          // guarded by Store.mu; what the same change adds to bytes
 	happened queue.Happened // guarded by Store.mu; by the same change
 	touched  bool           // guarded by Store.mu; the change has by in its tallied
 	meters   queue.Meters   // guarded by Store.mu; since the store was opened
@@ -37,6 +40,7 @@ func (t *tally) encode(buffer []byte) []byte {
 	for _, state := range storedCounts() {
 		e.uint(uint64(t.counts[state]))
 	}
+	e.uint(uint64(t.bytes))
 	return e
 }
 
@@ -45,14 +49,18 @@ func storedCounts() [5]queue.State {
 	return [...]queue.State{queue.Scheduled, queue.Blocked, queue.Finished, queue.Failed, queue.Canceled}
 }
 
-// decodeTally returns the tally as if no job were running: those are Pending.
-func decodeTally(key, value []byte) (*tally, error) {
+// decodeTally returns the tally as if no job were running: those are Pending. A store of a format
+// before formatWithBytes has no bytes.
+func decodeTally(key, value []byte, format byte) (*tally, error) {
 	d := decoder{left: value}
 	t := &tally{number: laneNumber(d.uint())}
 	t.counts[queue.Pending] = int64(d.uint())
 	for _, state := range storedCounts() {
 		t.counts[state] = int64(d.uint())
 		t.counts[queue.Pending] -= t.counts[state]
+	}
+	if format >= formatWithBytes {
+		t.bytes = int64(d.uint())
 	}
 	var ok bool
 	if t.lane, ok = laneOfTallyKey(key); !ok || t.number == 0 {
@@ -98,7 +106,7 @@ func compareLanes(a, b queue.Lane) int {
 func (s *Store) loadTallies() error {
 	s.tallies = tallies{byLane: make(map[queue.Lane]*tally), byNumber: make(map[laneNumber]*tally)}
 	err := s.scan([]byte{prefixTally}, []byte{prefixTally + 1}, func(key, value []byte) (bool, error) {
-		t, err := decodeTally(key, value)
+		t, err := decodeTally(key, value, formatVersion)
 		if err != nil {
 			return false, err // nothing could be counted, nor said which lane a job is in
 		}
@@ -133,7 +141,7 @@ func (c *change) tally(t *tally) {
 
 // count counts the job whose record is written as what it is, instead of what it was counted as.
 // A deleted one is not counted.
-func (c *change) count(r *record) {
+func (c *change) count(id uuid.UUID, r *record) {
 	state := r.State
 	if r.deleted {
 		state = 0
@@ -151,7 +159,30 @@ func (c *change) count(r *record) {
 	t.by[r.counted]--
 	t.by[state]++
 	t.by[0] = 0 // what is not counted
+	switch was, is := isOpen(r.counted), isOpen(state); {
+	case is && !was:
+		t.byBytes += c.sizeOf(id, r)
+	case was && !is:
+		t.byBytes -= c.sizeOf(id, r)
+	}
 	r.counted = state
+}
+
+// isOpen reports whether a job is not over that is counted as something.
+func isOpen(counted queue.State) bool { return counted != 0 && !counted.Over() }
+
+// sizeOf returns how large a job's args are, in bytes; 0 of one that cannot be read, of which the
+// audit tells.
+func (c *change) sizeOf(id uuid.UUID, r *record) int64 {
+	if r.size != 0 {
+		return r.size
+	}
+	j, err := c.store.readJob(id, false)
+	if err != nil && !isDamage(err) {
+		c.unread = errors.Join(c.unread, fmt.Errorf("read how large job %s is: %w", id, err))
+	}
+	r.size = j.size
+	return r.size
 }
 
 // writeTallies writes what the change has counted. The change cannot fail after that, except
@@ -163,8 +194,11 @@ func (c *change) writeTallies() {
 			t.counts[state] += n
 			stored = stored || n != 0 && state != int(queue.Pending) && state != int(queue.Running)
 		}
+		if t.bytes += t.byBytes; t.counts.Open() == 0 {
+			t.bytes = 0 // whatever was lost with jobs that could not be read
+		}
 		t.meters.Add(&t.happened, c.clock)
-		t.by, t.happened, t.touched = queue.Counts{}, queue.Happened{}, false
+		t.by, t.byBytes, t.happened, t.touched = queue.Counts{}, 0, queue.Happened{}, false
 		if !stored {
 			continue
 		}
@@ -183,7 +217,7 @@ func (c *change) writeTallies() {
 // forgetTallies undoes what a change has counted that is not made.
 func (c *change) forgetTallies() {
 	for _, t := range c.tallied {
-		t.by, t.happened, t.touched = queue.Counts{}, queue.Happened{}, false
+		t.by, t.byBytes, t.happened, t.touched = queue.Counts{}, 0, queue.Happened{}, false
 		if t.counts == (queue.Counts{}) {
 			c.store.tallies.remove(t)
 		}

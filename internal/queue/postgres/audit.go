@@ -61,7 +61,7 @@ func checks() []string {
 		`WITH counted AS (
 	  SELECT lane, sum(scheduled) AS s1, sum(blocked) AS s2, sum(pending) AS s3, sum(running) AS s4, sum(finished) AS s5,
 	    sum(failed) AS s6, sum(canceled) AS s7
-	  FROM (SELECT * FROM longshore.counts UNION ALL SELECT * FROM longshore.count_differences) c GROUP BY lane
+	  FROM ` + counted + ` GROUP BY lane
 	), present AS (
 	  SELECT lane, count(*) FILTER (WHERE state = 1) AS s1, count(*) FILTER (WHERE state = 2) AS s2, count(*) FILTER (WHERE state = 3) AS s3,
 	    count(*) FILTER (WHERE state = 4) AS s4, count(*) FILTER (WHERE state = 5) AS s5, count(*) FILTER (WHERE state = 6) AS s6,
@@ -72,6 +72,13 @@ func checks() []string {
 	FROM counted c FULL JOIN present i USING (lane)
 	WHERE (coalesce(c.s1, 0), coalesce(c.s2, 0), coalesce(c.s3, 0), coalesce(c.s4, 0), coalesce(c.s5, 0), coalesce(c.s6, 0), coalesce(c.s7, 0))
 	  <> (coalesce(i.s1, 0), coalesce(i.s2, 0), coalesce(i.s3, 0), coalesce(i.s4, 0), coalesce(i.s5, 0), coalesce(i.s6, 0), coalesce(i.s7, 0))`,
+		`WITH counted AS (SELECT lane, ` + sumOfBytes + ` AS bytes FROM ` + counted + ` GROUP BY lane),
+	present AS (
+	  SELECT r.lane, sum(octet_length(j.args)) AS bytes FROM longshore.records r JOIN longshore.jobs j ON j.place = r.place
+	  WHERE r.state < 5 GROUP BY r.lane
+	)
+	SELECT format('the jobs of lane %s that are not over are counted as %s bytes, and have %s', lane, c.bytes, coalesce(i.bytes, 0))
+	FROM counted c LEFT JOIN present i USING (lane) WHERE c.bytes <> coalesce(i.bytes, 0)`,
 	}
 }
 

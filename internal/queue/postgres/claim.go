@@ -81,7 +81,7 @@ unreported AS (
   DELETE FROM longshore.reported p USING granted g WHERE g.ties & 4 <> 0 AND p.place = g.place
 ),
 counted AS (
-  INSERT INTO longshore.count_differences (lane, pending, running) SELECT lane, -count(*), count(*) FROM granted GROUP BY lane
+  INSERT INTO longshore.count_differences (lane, pending, running, bytes) SELECT lane, -count(*), count(*), 0 FROM granted GROUP BY lane
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)

@@ -18,7 +18,7 @@ import (
 type CopyTarget struct {
 	*exclusion
 	lanes  map[queue.Lane]int32
-	counts map[int32]*queue.Counts
+	counts map[int32]*difference
 	tables []*filling // in the order in which they are written
 	byName map[string]*filling
 	rows   int // that were not written yet
@@ -40,7 +40,7 @@ func OpenCopyTarget(ctx context.Context, dsn string) (*CopyTarget, error) {
 		return nil, err
 	}
 	t := &CopyTarget{
-		exclusion: x, lanes: make(map[queue.Lane]int32), counts: make(map[int32]*queue.Counts), byName: make(map[string]*filling),
+		exclusion: x, lanes: make(map[queue.Lane]int32), counts: make(map[int32]*difference), byName: make(map[string]*filling),
 	}
 	for _, table := range []struct{ name, columns string }{
 		{"jobs", `place, id, lane, rank, edges, timeout, heartbeat_timeout, trace_parent, labels, terms, args`},
@@ -53,7 +53,7 @@ func OpenCopyTarget(ctx context.Context, dsn string) (*CopyTarget, error) {
 		{"unique_keys", `lane, key, place`},
 		{"calls", `hash, digest, until, jobs, answered`},
 		{"api_keys", keyColumns},
-		{"count_differences", `lane, scheduled, blocked, pending, running, finished, failed, canceled`},
+		{"count_differences", `lane, scheduled, blocked, pending, running, finished, failed, canceled, bytes`},
 	} {
 		f := &filling{name: table.name, columns: namesOf(table.columns)}
 		t.tables = append(t.tables, f)
@@ -126,10 +126,13 @@ func (t *CopyTarget) AddJob(ctx context.Context, c *queue.CopiedJob) error {
 	if !c.Hidden {
 		counts := t.counts[lane]
 		if counts == nil {
-			counts = new(queue.Counts)
+			counts = new(difference)
 			t.counts[lane] = counts
 		}
-		counts[r.State]++
+		counts.counts[r.State]++
+		if !r.State.Over() {
+			counts.bytes += int64(len(c.Given.Args))
+		}
 	}
 	t.bytes += len(c.Given.Args) + len(c.Outcome.Result) + len(c.PartialResult)
 	if c.Outcome.Error != nil {
@@ -249,9 +252,10 @@ const (
 
 // Complete implements queue.CopyTarget.
 func (t *CopyTarget) Complete(ctx context.Context, last uint64) error {
-	for lane, c := range t.counts {
+	for lane, d := range t.counts {
+		c := &d.counts
 		t.add("count_differences", lane, c[queue.Scheduled], c[queue.Blocked], c[queue.Pending], c[queue.Running],
-			c[queue.Finished], c[queue.Failed], c[queue.Canceled])
+			c[queue.Finished], c[queue.Failed], c[queue.Canceled], d.bytes)
 	}
 	if err := t.flush(ctx); err != nil {
 		return err

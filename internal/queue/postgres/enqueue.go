@@ -154,7 +154,7 @@ readied AS (
   SELECT place, id, lane, 3, rank, 1, now FROM added
 ),
 counted AS (
-  INSERT INTO longshore.count_differences (lane, pending) SELECT lane, count(*) FROM added GROUP BY lane
+  INSERT INTO longshore.count_differences (lane, pending, bytes) SELECT lane, count(*), sum(octet_length(args)) FROM added GROUP BY lane
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)

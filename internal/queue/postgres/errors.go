@@ -19,6 +19,7 @@ const (
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"
 	codeLockTimeout   = "55P03"
+	codeCanceled      = "57014" // it took too long, or somebody wanted it to end
 	codeUnknownTable  = "42P01"
 	codeUnknownSchema = "3F000"
 	classConnection   = "08"

@@ -31,16 +31,18 @@ ON CONFLICT (id) DO UPDATE SET seen = excluded.seen`
 	countServers  = `SELECT count(*) FROM longshore.servers WHERE id <> $1 AND seen > clock_timestamp() - $2::int * interval '1 second'`
 	foldCounts    = `
 WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock($1) AS mine),
-folded AS (
+taken AS (
   DELETE FROM longshore.count_differences WHERE (SELECT mine FROM turn)
-  RETURNING *
+  RETURNING lane, scheduled, blocked, pending, running, finished, failed, canceled, bytes
 )
-INSERT INTO longshore.counts AS c (lane, scheduled, blocked, pending, running, finished, failed, canceled)
-SELECT lane, sum(scheduled), sum(blocked), sum(pending), sum(running), sum(finished), sum(failed), sum(canceled)
-FROM folded GROUP BY lane
+INSERT INTO longshore.counts AS c (lane, scheduled, blocked, pending, running, finished, failed, canceled, bytes, folded)
+SELECT lane, sum(scheduled), sum(blocked), sum(pending), sum(running), sum(finished), sum(failed), sum(canceled),
+  CASE WHEN count(*) = count(bytes) THEN sum(bytes) END, pg_current_xact_id()::xid
+FROM taken GROUP BY lane
 ON CONFLICT (lane) DO UPDATE SET scheduled = c.scheduled + excluded.scheduled, blocked = c.blocked + excluded.blocked,
   pending = c.pending + excluded.pending, running = c.running + excluded.running, finished = c.finished + excluded.finished,
-  failed = c.failed + excluded.failed, canceled = c.canceled + excluded.canceled`
+  failed = c.failed + excluded.failed, canceled = c.canceled + excluded.canceled,
+  bytes = CASE WHEN c.folded = c.xmin THEN c.bytes + excluded.bytes END, folded = excluded.folded`
 	forgetChanges = `DELETE FROM longshore.changes WHERE xact < $1::text::xid8`
 	forgetFuture  = `DELETE FROM longshore.changes WHERE xact >= pg_snapshot_xmax(pg_current_snapshot())`
 	forgetWorkers = `DELETE FROM longshore.workers WHERE last < longshore.now() - $1::bigint * interval '1 microsecond'`

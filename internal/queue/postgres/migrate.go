@@ -22,7 +22,7 @@ var migrations embed.FS
 
 // Version is the version of the schema that this program was made for. It works with later ones too,
 // unless they say otherwise.
-const Version = 4
+const Version = 5
 
 // firstWithCompatibility is the version since which a schema says which programs can work with it.
 const firstWithCompatibility = 2

@@ -26,6 +26,7 @@ func hotStatements() map[string]string {
 		"readEndedLease": readEndedLease, "readStates": readStates, "readCall": readCall, "addJobs": addJobs, "addJobsKeyless": addJobsKeyless,
 		"readChanges": readChanges, "readDependencies": readDependencies, "everyFront": everyFront, "nextDue": nextDue,
 		"edgesBelow": edgesBelow, "allEdgesBelow": allEdgesBelow, "edgesAbove": edgesAbove,
+		"insertCounts": insertCounts,
 	}
 }
 
@@ -102,8 +103,9 @@ INSERT INTO longshore.leases (place, id, lane, state, rank, version, attempt, qu
 SELECT place, id, lane, 4, rank, 2, 1, '2026-01-01', '2026-01-02', id, '2026-01-03' FROM longshore.jobs WHERE place BETWEEN 100001 AND 120000;
 INSERT INTO longshore.ended (place, id, lane, state, rank, version, attempt, queued, started, finished, secret, how, result)
 SELECT place, id, lane, 5, rank, 3, 1, '2026-01-01', '2026-01-02', '2026-01-03', id, 1, '1' FROM longshore.jobs WHERE place > 120000;
-INSERT INTO longshore.count_differences (lane, pending, running, finished)
-SELECT lane, count(*) FILTER (WHERE place <= 100000), count(*) FILTER (WHERE place BETWEEN 100001 AND 120000), count(*) FILTER (WHERE place > 120000)
+INSERT INTO longshore.count_differences (lane, pending, running, finished, bytes)
+SELECT lane, count(*) FILTER (WHERE place <= 100000), count(*) FILTER (WHERE place BETWEEN 100001 AND 120000), count(*) FILTER (WHERE place > 120000),
+  count(*) FILTER (WHERE place <= 120000)
 FROM longshore.jobs GROUP BY lane`
 
 // unattended keeps autovacuum from telling the planner.

@@ -10,12 +10,23 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
+// counted is what adds up to what there is of each lane. Its bytes are not known if any are null.
+const counted = `(
+  SELECT lane, scheduled, blocked, pending, running, finished, failed, canceled, CASE WHEN folded = xmin THEN bytes END AS bytes
+  FROM longshore.counts
+  UNION ALL
+  SELECT lane, scheduled, blocked, pending, running, finished, failed, canceled, bytes FROM longshore.count_differences
+) AS c`
+
+// sumOfBytes adds up bytes; null if any are not known.
+const sumOfBytes = `CASE WHEN count(*) = count(c.bytes) THEN sum(c.bytes) END::bigint`
+
 // countLanes adds up what is counted of each lane.
 const countLanes = `
 WITH counted AS (
   SELECT lane, sum(scheduled) AS scheduled, sum(blocked) AS blocked, sum(pending) AS pending, sum(running) AS running,
-    sum(finished) AS finished, sum(failed) AS failed, sum(canceled) AS canceled
-  FROM (SELECT * FROM longshore.counts UNION ALL SELECT * FROM longshore.count_differences) AS c GROUP BY lane
+    sum(finished) AS finished, sum(failed) AS failed, sum(canceled) AS canceled, ` + sumOfBytes + ` AS bytes
+  FROM ` + counted + ` GROUP BY lane
 ), meant AS (
   SELECT l.number, l.channel, l.type, c.* FROM counted c JOIN longshore.lanes l ON l.number = c.lane
   WHERE (cardinality($1::text[]) = 0 OR l.type = ANY($1)) AND (cardinality($2::text[]) = 0 OR l.channel = ANY($2))
@@ -24,7 +35,7 @@ WITH counted AS (
 
 const (
 	pageOfLanes = countLanes + `
-SELECT number, channel, type, scheduled::bigint, blocked::bigint, pending::bigint, running::bigint, finished::bigint, failed::bigint, canceled::bigint
+SELECT number, channel, type, scheduled::bigint, blocked::bigint, pending::bigint, running::bigint, finished::bigint, failed::bigint, canceled::bigint, bytes
 FROM meant WHERE (channel, type) > ($3::text, $4::text) ORDER BY channel, type LIMIT $5`
 	totalOfLanes = countLanes + `
 SELECT longshore.now(), coalesce(sum(scheduled), 0)::bigint, coalesce(sum(blocked), 0)::bigint, coalesce(sum(pending), 0)::bigint,
@@ -67,10 +78,12 @@ func (s *Store) Queues(ctx context.Context, listing queue.LaneListing) (page que
 			for rows.Next() {
 				var number int32
 				var info queue.LaneInfo
+				var bytes *int64
 				c := &info.Counts
-				if err := rows.Scan(&number, &info.Lane.Channel, &info.Lane.Type, &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &c[7]); err != nil {
+				if err := rows.Scan(&number, &info.Lane.Channel, &info.Lane.Type, &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &c[7], &bytes); err != nil {
 					return err
 				}
+				info.Bytes = bytesOf(bytes)
 				numbers = append(numbers, number)
 				page.Queues = append(page.Queues, info)
 			}
@@ -111,18 +124,26 @@ func (s *Store) addOldest(ctx context.Context, numbers []int32, lanes []queue.La
 	return rows.Err()
 }
 
+// bytesOf returns how many bytes a column has.
+func bytesOf(bytes *int64) int64 {
+	if bytes == nil {
+		return queue.UnknownBytes
+	}
+	return *bytes
+}
+
 const countOpen = `
-SELECT l.channel, sum(c.scheduled + c.blocked + c.pending + c.running)::bigint
-FROM longshore.lanes l JOIN (SELECT * FROM longshore.counts UNION ALL SELECT * FROM longshore.count_differences) AS c ON c.lane = l.number
+SELECT l.channel, sum(c.scheduled + c.blocked + c.pending + c.running)::bigint, ` + sumOfBytes + `
+FROM longshore.lanes l JOIN ` + counted + ` ON c.lane = l.number
 WHERE l.channel = ANY($1) GROUP BY l.channel`
 
-// OpenJobs returns how many jobs each of the channels has that are not over.
-func (s *Store) OpenJobs(ctx context.Context, channels []string) (map[string]int64, error) {
+// OpenJobs returns how much each of the channels has of jobs that are not over.
+func (s *Store) OpenJobs(ctx context.Context, channels []string) (map[string]queue.Amount, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
 	defer s.leave()
-	open := make(map[string]int64, len(channels))
+	open := make(map[string]queue.Amount, len(channels))
 	err := s.database(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, countOpen, channels)
 		if err != nil {
@@ -130,10 +151,11 @@ func (s *Store) OpenJobs(ctx context.Context, channels []string) (map[string]int
 		}
 		var (
 			channel string
-			n       int64
+			jobs    int64
+			bytes   *int64
 		)
-		_, err = pgx.ForEachRow(rows, []any{&channel, &n}, func() error {
-			open[channel] = n
+		_, err = pgx.ForEachRow(rows, []any{&channel, &jobs, &bytes}, func() error {
+			open[channel] = queue.Amount{Jobs: jobs, Bytes: bytesOf(bytes)}
 			return nil
 		})
 		return err

@@ -137,7 +137,9 @@ done AS (
   FROM found
 ),
 counted AS (
-  INSERT INTO longshore.count_differences (lane, running, finished) SELECT lane, -count(*), count(*) FROM found GROUP BY lane
+  INSERT INTO longshore.count_differences (lane, running, finished, bytes)
+  SELECT f.lane, -count(*), count(*), -coalesce(sum(octet_length(j.args)), 0)
+  FROM found f LEFT JOIN longshore.jobs j ON j.place = f.place GROUP BY f.lane
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)

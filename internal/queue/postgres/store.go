@@ -183,6 +183,7 @@ func (s *Store) start(ctx context.Context, config *pgx.ConnConfig, listens bool)
 	s.life.background(s.keeper.runUntil)
 	s.life.background(s.rounds.runUntil)
 	s.life.background(s.keepHouse)
+	s.life.background(s.keepRecounting)
 	return nil
 }
 

@@ -117,8 +117,16 @@ SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::tim
 	deleteReported = `DELETE FROM longshore.reported WHERE place = ANY($1)`
 	deleteUnique   = `DELETE FROM longshore.unique_keys u USING unnest($1::int[], $2::text[]) AS g(lane, key) WHERE u.lane = g.lane AND u.key = g.key COLLATE "C"`
 	insertUnique   = `INSERT INTO longshore.unique_keys (lane, key, place) SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[])`
-	insertCounts   = `INSERT INTO longshore.count_differences (lane, scheduled, blocked, pending, running, finished, failed, canceled)
-SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])`
+	// insertCounts adds to the bytes that are given how large those jobs are that cease to be over, or begin to be.
+	insertCounts = `
+WITH crossed AS (
+  SELECT j.lane, sum(g.times * octet_length(j.args)) AS bytes
+  FROM unnest($10::bigint[], $11::int[]) AS g(place, times) JOIN longshore.jobs j ON j.place = g.place GROUP BY j.lane
+)
+INSERT INTO longshore.count_differences (lane, scheduled, blocked, pending, running, finished, failed, canceled, bytes)
+SELECT g.lane, scheduled, blocked, pending, running, finished, failed, canceled, g.bytes + coalesce(crossed.bytes, 0)
+FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
+  AS g(lane, scheduled, blocked, pending, running, finished, failed, canceled, bytes) LEFT JOIN crossed ON crossed.lane = g.lane`
 	insertChange = `
 INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
 VALUES (pg_current_xact_id(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
@@ -373,9 +381,19 @@ func (c *change) tell() (told, deleted []changed) {
 	return told, deleted
 }
 
-// count notes how many jobs came to which state and left which.
+// difference is what a change adds to what is counted of a lane.
+type difference struct {
+	counts queue.Counts
+	bytes  int64 // of the jobs that are new
+}
+
+// count notes how many jobs came to which state and left which, and how large those are that are not
+// over any more, or again.
 func (c *change) count(batch *pgx.Batch) {
-	differences := make(map[int32]*queue.Counts)
+	differences := make(map[int32]*difference)
+	var crossed []int64
+	var times []int32
+	sizes := c.writes.sizes()
 	for _, place := range c.order {
 		r := c.rows[place]
 		if r.was == r.State && !r.deleted {
@@ -383,28 +401,46 @@ func (c *change) count(batch *pgx.Batch) {
 		}
 		by := differences[r.lane]
 		if by == nil {
-			by = new(queue.Counts)
+			by = new(difference)
 			differences[r.lane] = by
 		}
 		if r.was != 0 {
-			by[r.was]--
+			by.counts[r.was]--
 		}
 		if !r.deleted {
-			by[r.State]++
+			by.counts[r.State]++
+		}
+		switch wasOpen, isOpen := r.was != 0 && !r.was.Over(), !r.deleted && !r.State.Over(); {
+		case r.was == 0 && isOpen:
+			by.bytes += sizes[place]
+		case isOpen && !wasOpen:
+			crossed, times = append(crossed, place), append(times, 1)
+		case wasOpen && !isOpen:
+			crossed, times = append(crossed, place), append(times, -1)
 		}
 	}
 	if len(differences) == 0 {
 		return
 	}
 	var lanes []int32
+	var bytes []int64
 	var by [queue.Canceled + 1][]int64
-	for lane, counts := range differences {
-		lanes = append(lanes, lane)
-		for state := range counts {
-			by[state] = append(by[state], counts[state])
+	for lane, d := range differences {
+		lanes, bytes = append(lanes, lane), append(bytes, d.bytes)
+		for state := range d.counts {
+			by[state] = append(by[state], d.counts[state])
 		}
 	}
-	batch.Queue(insertCounts, lanes, by[1], by[2], by[3], by[4], by[5], by[6], by[7])
+	batch.Queue(insertCounts, lanes, by[1], by[2], by[3], by[4], by[5], by[6], by[7], bytes, crossed, times)
+}
+
+// sizes returns how large the args of the jobs are that are new, in bytes.
+func (w *writes) sizes() map[int64]int64 {
+	sizes := make(map[int64]int64, len(w.jobs))
+	for i := range w.jobs {
+		sizes[w.jobs[i].place] = int64(len(w.jobs[i].args))
+	}
+	return sizes
 }
 
 // log tells other servers.

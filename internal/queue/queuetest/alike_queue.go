@@ -179,10 +179,10 @@ func (p *pairQueue) LeaseChannels(ctx context.Context, tokens []uuid.UUID) ([]st
 }
 
 // OpenJobs leaves out those that have none, which a queue may do as well.
-func (p *pairQueue) OpenJobs(ctx context.Context, channels []string) (map[string]int64, error) {
-	return ask(p.pair, "OpenJobs", func(q Queue, _ naming) (map[string]int64, error) {
+func (p *pairQueue) OpenJobs(ctx context.Context, channels []string) (map[string]queue.Amount, error) {
+	return ask(p.pair, "OpenJobs", func(q Queue, _ naming) (map[string]queue.Amount, error) {
 		open, err := q.OpenJobs(ctx, channels)
-		maps.DeleteFunc(open, func(_ string, n int64) bool { return n == 0 })
+		maps.DeleteFunc(open, func(_ string, n queue.Amount) bool { return n == queue.Amount{} })
 		return open, err
 	})
 }

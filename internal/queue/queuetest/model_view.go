@@ -26,6 +26,26 @@ func (m *model) list(l *queue.Listing) (ids []uuid.UUID) {
 	return ids
 }
 
+// lanes returns what is expected of Queues: how many jobs of each lane there are in each state, and how
+// large the args are of those that are not over.
+func (m *model) lanes() (counts map[queue.Lane]queue.Counts, bytes map[queue.Lane]int64) {
+	counts, bytes = make(map[queue.Lane]queue.Counts), make(map[queue.Lane]int64)
+	for _, id := range m.order {
+		j := m.find(id)
+		if j == nil {
+			continue
+		}
+		lane := j.job.Lane()
+		of := counts[lane]
+		of[j.state]++
+		counts[lane] = of
+		if !j.state.Over() {
+			bytes[lane] += int64(len(j.job.Args))
+		}
+	}
+	return counts, bytes
+}
+
 func (j *modelJob) isMeant(f *queue.Filter) bool {
 	for _, label := range f.Labels {
 		value, has := j.labels[label.Name]

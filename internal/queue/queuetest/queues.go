@@ -119,7 +119,7 @@ var queuesTests = map[string]func(*testing.T, *fixture){
 			got, err := f.Queue().OpenJobs(t.Context(), []string{"a", "ab", "none"})
 			require.NoError(t, err)
 			for _, channel := range []string{"a", "ab", "none", "b"} {
-				require.Equal(t, want[channel], got[channel], channel)
+				require.Equal(t, want[channel], got[channel].Jobs, channel)
 			}
 		}
 		check(nil)

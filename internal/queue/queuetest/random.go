@@ -206,24 +206,18 @@ func (w *walk) compareAll(r *rapid.T) {
 	}
 }
 
-// requireCounts requires that every job is counted, in its lane and its state, and that the moves that
+// requireCounts requires that every job is counted, in its lane, its state and its size, and that the moves that
 // were told add up to that.
 func (w *walk) requireCounts(r *rapid.T) {
 	r.Helper()
-	want := make(map[queue.Lane]queue.Counts)
-	for _, id := range w.model.order {
-		if j := w.model.find(id); j != nil {
-			counts := want[j.job.Lane()]
-			counts[j.state]++
-			want[j.job.Lane()] = counts
-		}
-	}
+	want, bytes := w.model.lanes()
 	page, err := w.Queue().Queues(w.ctx, queue.LaneListing{Limit: queue.MaxPage})
 	require.NoError(r, err)
 	got := make(map[queue.Lane]queue.Counts)
 	for i := range page.Queues {
 		q := &page.Queues[i]
 		got[q.Lane] = q.Counts
+		require.Equal(r, bytes[q.Lane], q.Bytes, "of lane %v", q.Lane)
 		require.Equal(r, q.Counts[queue.Pending] > 0, !q.OldestReady.IsZero())
 	}
 	require.Equal(r, want, got)

@@ -68,7 +68,7 @@ func (w *walk) anyNewJob(r *rapid.T) queue.NewJob {
 		Type:     rapid.SampledFrom(walkTypes).Draw(r, "type"),
 		Channel:  rapid.SampledFrom(walkChannels).Draw(r, "channel"),
 		RunIf:    rapid.SampledFrom([]queue.RunIf{queue.AllSucceeded, queue.AllFinished}).Draw(r, "run_if"),
-		Args:     args("%d", len(w.model.order)),
+		Args:     args(`"%*d"`, 7*len(w.model.order)%30, len(w.model.order)),
 		Priority: w.anyPriority(r),
 	}
 	for range rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2, 3}).Draw(r, "dependencies") {

@@ -69,9 +69,9 @@ type Queue interface {
 	LeaseChannels(ctx context.Context, tokens []uuid.UUID) ([]string, error)
 	// Queues returns a page of the lanes that have jobs, with exact counts.
 	Queues(ctx context.Context, listing queue.LaneListing) (queue.LanePage, error)
-	// OpenJobs returns how many jobs each of the channels has that are not over; one that has none may
-	// be left out.
-	OpenJobs(ctx context.Context, channels []string) (map[string]int64, error)
+	// OpenJobs returns how much each of the channels has of jobs that are not over; one that has none
+	// may be left out.
+	OpenJobs(ctx context.Context, channels []string) (map[string]queue.Amount, error)
 	// Demand returns how many ready jobs a worker could take now.
 	Demand(ctx context.Context, demand queue.Demand) (queue.DemandAnswer, error)
 	// Workers returns a page of those who asked for jobs within queue.WorkerMemory, or hold leases.
@@ -176,6 +176,7 @@ func Test(t *testing.T, open func(t TB) Harness, only ...string) {
 		{"Events", eventTests},
 		{"Channels", channelTests},
 		{"Queues", queuesTests},
+		{"Bytes", bytesTests},
 		{"Demand", demandTests},
 		{"Workers", workersTests},
 		{"Explain", explainTests},
