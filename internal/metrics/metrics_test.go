@@ -146,6 +146,23 @@ func TestLanesBeyondTheBoundAreCountedTogether(t *testing.T) {
 	requireLine(t, text, "oldest_ready_seconds{channel=\"other\",type=\"other\"} 16")
 }
 
+func TestBytesAreToldWhereTheyAreKnown(t *testing.T) {
+	t.Parallel()
+	r := newRegistry()
+	many := manyLanes(2)
+	many[0].Bytes, many[1].Bytes = 1000, queue.UnknownBytes
+	r.AddQueue(many)
+	text := scrape(t, r)
+	requireLine(t, text, `jobs_args_bytes{channel="c",type="t000000"} 1000`)
+	require.NotContains(t, text, `longshore_jobs_args_bytes{channel="c",type="t000001"}`)
+
+	r = newRegistry()
+	r.AddQueue(manyLanes(mostPages*queue.MaxPage + 1))
+	text = scrape(t, r)
+	require.Equal(t, MaxLanes, strings.Count(text, "\nlongshore_jobs_args_bytes{"))
+	require.NotContains(t, text, `longshore_jobs_args_bytes{channel="other"`, "not all were read")
+}
+
 func TestAStoreThatIsDownIsSaidToBeAndLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()

@@ -24,9 +24,9 @@ type Queue interface {
 
 // storeJobs tells what jobs there are in the store, whenever it is asked.
 type storeJobs struct {
-	queue                          Queue
-	jobs                           *Jobs
-	counts, oldest, lanes, up, ask *prometheus.Desc
+	queue                                 Queue
+	jobs                                  *Jobs
+	counts, bytes, oldest, lanes, up, ask *prometheus.Desc
 }
 
 // AddQueue has the jobs of a store be told.
@@ -38,6 +38,8 @@ func (r *Registry) AddQueue(q Queue) {
 		queue: q, jobs: r.Jobs,
 		counts: desc("jobs", "Jobs in the store, whichever server added them: the same on each server of one database. Those that are running have a lease each.",
 			"channel", "type", "state"),
+		bytes: desc("jobs_args_bytes", "How large the args of the jobs in the store are together that are not over. Absent while it is not known, as after an update.",
+			"channel", "type"),
 		oldest: desc("oldest_ready_seconds", "For how long the job has been ready that was enqueued first of those that are pending, in the store; 0 if none is.",
 			"channel", "type"),
 		lanes: desc("lanes", "Lanes in the store, which are pairs of a channel and a type that have jobs."),
@@ -48,7 +50,7 @@ func (r *Registry) AddQueue(q Queue) {
 
 // Describe implements prometheus.Collector.
 func (s *storeJobs) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.counts, s.oldest, s.lanes, s.up, s.ask} {
+	for _, d := range []*prometheus.Desc{s.counts, s.bytes, s.oldest, s.lanes, s.up, s.ask} {
 		to <- d
 	}
 }
@@ -73,14 +75,19 @@ func (s *storeJobs) Collect(to chan<- prometheus.Metric) {
 		for _, state := range queue.States() {
 			gauge(s.counts, float64(c.counts[state]), lane.Channel, lane.Type, state.String())
 		}
+		if !c.unsized {
+			gauge(s.bytes, float64(c.bytes), lane.Channel, lane.Type)
+		}
 		gauge(s.oldest, c.oldest.Seconds(), lane.Channel, lane.Type)
 	}
 }
 
 // counted is what there is of the lanes with the same labels.
 type counted struct {
-	counts queue.Counts
-	oldest time.Duration
+	counts  queue.Counts
+	bytes   int64
+	unsized bool // the bytes are not all
+	oldest  time.Duration
 }
 
 // count counts the jobs of the store, by labels, and how many lanes were seen.
@@ -108,6 +115,8 @@ func (s *storeJobs) count(ctx context.Context) (found map[queue.Lane]*counted, l
 			c := of(s.jobs.of(info.Lane).labels)
 			c.counts.Add(&info.Counts)
 			seen.Add(&info.Counts)
+			c.bytes += info.Bytes
+			c.unsized = c.unsized || info.Bytes == queue.UnknownBytes
 			if !info.OldestReady.IsZero() {
 				c.oldest = max(c.oldest, page.Now.Sub(info.OldestReady))
 			}
@@ -119,6 +128,7 @@ func (s *storeJobs) count(ctx context.Context) (found map[queue.Lane]*counted, l
 		}
 	}
 	rest := of(queue.Lane{Channel: Other, Type: Other})
+	rest.unsized = true
 	for state := range total {
 		rest.counts[state] += max(0, total[state]-seen[state])
 	}
