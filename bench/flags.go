@@ -30,6 +30,7 @@ type measureCommand struct {
 	BatchConnections int           `default:"4" help:"How many connections add batches."`
 	Graph            int           `default:"100000" help:"How many jobs are in a graph."`
 	Drains           int           `default:"1" help:"In how many rounds graphs are drained, which takes long; 0 for none."`
+	Weighed          int           `default:"500000" help:"How many jobs of each system wait while its memory and its store are weighed."`
 	Kept             int           `default:"128" help:"How many MiB of args a store keeps whose size is measured."`
 	Hold             time.Duration `default:"5m" help:"How long a transaction is held open."`
 	Holds            int           `default:"1" help:"In how many rounds one is held open, which takes long; 0 for none."`
@@ -61,8 +62,8 @@ func (m *measureCommand) Validate() error {
 	if m.Duration <= 0 || m.WarmUp < 0 {
 		return errors.New("--duration must be more than 0, and --warm-up not negative")
 	}
-	if m.Repeat < 1 || m.Connections < 1 || m.Backlog < 1 || m.Finished < 1 || m.Many < 1 || m.Lanes < 1 || m.Readers < 1 || m.Kept < 1 || m.Cycles < 2 {
-		return errors.New("--repeat, --connections, --backlog, --finished, --many, --lanes, --readers and --kept must be at least 1, and --cycles 2")
+	if m.Repeat < 1 || m.Connections < 1 || m.Backlog < 1 || m.Finished < 1 || m.Many < 1 || m.Lanes < 1 || m.Readers < 1 || m.Kept < 1 || m.Weighed < 1 || m.Cycles < 2 {
+		return errors.New("--repeat, --connections, --backlog, --finished, --many, --lanes, --readers, --kept and --weighed must be at least 1, and --cycles 2")
 	}
 	if m.Batch < 1 || m.Batch > workload.MostJobs || m.BatchConnections < 1 {
 		return fmt.Errorf("--batch must be 1 to %d, and --batch-connections at least 1", workload.MostJobs)

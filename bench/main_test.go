@@ -71,7 +71,7 @@ func quick(t *testing.T, args ...string) []string {
 	}
 	return append([]string{
 		"--duration", "100ms", "--warm-up", "10ms", "--repeat", "1", "--connections", "8", "--backlog", "3000", "--finished", "5000", "--many", "2000", "--lanes", "50", "--readers", "5", "--cycles", "200",
-		"--kept", "1", "--batch", "20", "--batch-connections", "2", "--graph", "300", "--hold", "3s", "--waiters", "20",
+		"--kept", "1", "--weighed", "2000", "--batch", "20", "--batch-connections", "2", "--graph", "300", "--hold", "3s", "--waiters", "20",
 	}, args...)
 }
 

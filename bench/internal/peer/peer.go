@@ -60,6 +60,13 @@ func (c Cycles) Observed(done func() int64) load.Observed {
 	return load.Observed{WarmUp: c.WarmUp, Duration: c.Duration, Least: int64(c.Callers * c.Batch), Done: done, Processor: c.Processor, Database: c.Database}
 }
 
+// Kept is what a system takes for jobs that nobody works, beyond what it takes without them, in bytes.
+// Less than nothing is what nobody can tell.
+type Kept struct{ Memory, Store float64 }
+
+// Unknown is what nobody can tell of a Kept.
+const Unknown = -1.0
+
 // crowd is sessions that go through cycles.
 type crowd struct {
 	sessions []Session

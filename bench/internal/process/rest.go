@@ -9,7 +9,7 @@ import (
 const (
 	// restWatch is how long a process must have next to nothing to do, and restLimit how long it may
 	// take until then.
-	restWatch = 500 * time.Millisecond
+	restWatch = 200 * time.Millisecond
 	restLimit = 2 * time.Minute
 )
 
@@ -27,7 +27,7 @@ func Rest(ctx context.Context, pid int) error {
 		case <-time.After(restWatch):
 		}
 		var after time.Duration
-		if after, err = Family(pid); after-before < restWatch/20 {
+		if after, err = Family(pid); after-before <= tick {
 			break
 		}
 		before = after

@@ -18,8 +18,27 @@ var ErrUnknown = errors.New("only Linux tells what another process uses")
 const tick = 10 * time.Millisecond
 
 // Resident returns how much memory of the server is resident, in bytes: VmRSS. ErrUnknown.
-func (s *Server) Resident() (int64, error) {
-	status, err := proc(s.cmd.Process.Pid, "status")
+func (s *Server) Resident() (int64, error) { return residentOf(s.cmd.Process.Pid) }
+
+// FamilyResident is the same of the server and its children. ErrUnknown.
+func (s *Server) FamilyResident() (int64, error) {
+	sum, err := residentOf(s.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	err = eachChild(s.cmd.Process.Pid, func(pid int, _ statistics) error {
+		resident, err := residentOf(pid)
+		if errors.Is(err, ErrUnknown) {
+			return nil // it has ended meanwhile
+		}
+		sum += resident
+		return err
+	})
+	return sum, err
+}
+
+func residentOf(pid int) (int64, error) {
+	status, err := proc(pid, "status")
 	if err != nil {
 		return 0, err
 	}
@@ -59,9 +78,18 @@ func Family(pid int) (time.Duration, error) {
 		return 0, err
 	}
 	sum := head.own + head.ended
+	err = eachChild(pid, func(_ int, child statistics) error {
+		sum += child.own
+		return nil
+	})
+	return sum, err
+}
+
+// eachChild calls do for each child of a process that there is.
+func eachChild(pid int, do func(pid int, child statistics) error) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for _, entry := range entries {
 		other, err := strconv.Atoi(entry.Name())
@@ -69,16 +97,17 @@ func Family(pid int) (time.Duration, error) {
 			continue // no process
 		}
 		found, err := statisticsOf(other)
-		switch {
-		case errors.Is(err, ErrUnknown):
-			// It has ended meanwhile.
-		case err != nil:
-			return 0, err
-		case found.parent == pid:
-			sum += found.own
+		if errors.Is(err, ErrUnknown) {
+			continue // it has ended meanwhile
+		}
+		if err == nil && found.parent == pid {
+			err = do(other, found)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return sum, nil
+	return nil
 }
 
 // statistics are what /proc tells of a process.

@@ -21,6 +21,8 @@ type contender interface {
 	cycles(ctx context.Context, callers, batch int) (load.Result, error)
 	// wakes adds single jobs for a worker that waits, while so many others are busy.
 	wakes(ctx context.Context, busy int) ([]time.Duration, error)
+	// keeps adds so many jobs that nobody works.
+	keeps(ctx context.Context, jobs int) (peer.Kept, error)
 }
 
 // entrant is a contender, and what is known of it.
@@ -141,6 +143,10 @@ func (nextServer) wakes(context.Context, int) ([]time.Duration, error) {
 	return nil, peer.ErrUnsupported // they are the same
 }
 
+func (nextServer) keeps(context.Context, int) (peer.Kept, error) {
+	return peer.Kept{}, peer.ErrUnsupported // so are these
+}
+
 // ceilingContender answers three requests for a cycle, each as a job that was added is answered.
 type ceilingContender struct{ *Bench }
 
@@ -165,6 +171,10 @@ func (ceilingContender) wakes(context.Context, int) ([]time.Duration, error) {
 	return nil, peer.ErrUnsupported
 }
 
+func (ceilingContender) keeps(context.Context, int) (peer.Kept, error) {
+	return peer.Kept{}, peer.ErrUnsupported
+}
+
 // riverContender is River.
 type riverContender struct{ *Bench }
 
@@ -172,7 +182,7 @@ type riverContender struct{ *Bench }
 const riverLeast = 2 * time.Second
 
 func (r riverContender) cycles(ctx context.Context, callers, batch int) (result load.Result, err error) {
-	err = r.with(ctx, func(p *river.Peer) error {
+	err = r.with(ctx, func(_ string, p *river.Peer) error {
 		c := r.cyclesOf(callers, batch, nil)
 		c.Duration, c.Database = max(c.Duration, riverLeast), r.on(Postgres).database()
 		result, err = p.Cycle(ctx, c)
@@ -182,7 +192,7 @@ func (r riverContender) cycles(ctx context.Context, callers, batch int) (result 
 }
 
 func (r riverContender) wakes(ctx context.Context, busy int) (wakes []time.Duration, err error) {
-	err = r.with(ctx, func(p *river.Peer) error {
+	err = r.with(ctx, func(_ string, p *river.Peer) error {
 		wakes, err = p.Wake(ctx, r.wakesBeside(busy))
 		return err
 	})
@@ -190,7 +200,7 @@ func (r riverContender) wakes(ctx context.Context, busy int) (wakes []time.Durat
 }
 
 // with starts River on a database of its own for as long as do takes.
-func (r riverContender) with(ctx context.Context, do func(*river.Peer) error) (err error) {
+func (r riverContender) with(ctx context.Context, do func(store string, p *river.Peer) error) (err error) {
 	b := r.on(Postgres)
 	store, err := b.fresh(ctx)
 	if err != nil {
@@ -202,7 +212,7 @@ func (r riverContender) with(ctx context.Context, do func(*river.Peer) error) (e
 		return err
 	}
 	defer func() { err = closing(err, p.Close) }()
-	return do(p)
+	return do(store, p)
 }
 
 // cyclesOf says how a peer goes through cycles.

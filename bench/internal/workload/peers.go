@@ -101,7 +101,7 @@ func peers(ctx context.Context, b *Bench) error {
 		b.Figures.Describe(e.name, e.means)
 		systems = append(systems, e)
 	}
-	for _, name := range []string{peersSingly, peersBatches, peersCost, peersWake, peersWakeBusy} {
+	for _, name := range []string{peersSingly, peersBatches, peersCost, peersWake, peersWakeBusy, b.keptName()} {
 		b.Figures.Compare(name)
 	}
 	for round := range b.Repeat {
@@ -113,6 +113,9 @@ func peers(ctx context.Context, b *Bench) error {
 				return err
 			}
 		}
+	}
+	if err := b.peerKept(ctx, systems); err != nil {
+		return err
 	}
 	b.comparePeers()
 	b.plotPeers(systems)

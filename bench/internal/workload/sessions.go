@@ -28,6 +28,7 @@ import (
 type running struct {
 	address string
 	open    peer.Opener
+	server  *process.Server // nil where it runs in this program
 	// processor is load.Observed's; nil where it runs in this program.
 	processor func() (time.Duration, error)
 	close     func() error
@@ -56,10 +57,13 @@ func (s sessions) wakes(ctx context.Context, busy int) (wakes []time.Duration, e
 	return wakes, err
 }
 
+// peerDirectory is where a peer has its files, in Work.
+const peerDirectory = "peer"
+
 // with starts a peer for as long as do takes, in a directory of its own.
 func (b *Bench) with(ctx context.Context, startIn func(context.Context, string) (running, error), do func(running) error) (err error) {
 	// One runs at a time.
-	directory := filepath.Join(b.Work, "peer")
+	directory := filepath.Join(b.Work, peerDirectory)
 	defer func() { err = closing(err, func() error { return os.RemoveAll(directory) }) }()
 	r, err := startIn(ctx, directory)
 	if err != nil {
@@ -83,7 +87,7 @@ func (b *Bench) startProgram(ctx context.Context, directory string, p process.Pr
 	if err != nil {
 		return running{}, err
 	}
-	r := running{address: s.Address, processor: s.Family, close: func() error {
+	r := running{address: s.Address, server: s, processor: s.Family, close: func() error {
 		s.Kill() // there is nothing to be kept
 		return nil
 	}}
@@ -125,7 +129,7 @@ func (b *Bench) startNATS(always bool) func(context.Context, string) (running, e
 		if err := nats.Prepare(s.Address); err != nil {
 			return running{}, closing(err, s.Stop)
 		}
-		return running{address: s.Address, open: nats.Opener(s.Address), processor: processorOf(s), close: s.Stop}, nil
+		return running{address: s.Address, open: nats.Opener(s.Address), server: s, processor: processorOf(s), close: s.Stop}, nil
 	}
 }
 

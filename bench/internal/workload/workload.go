@@ -40,6 +40,7 @@ type Bench struct {
 	LogLevel    string
 	Backlog     int   // pending jobs
 	Finished    int   // jobs that are pruned
+	Weighed     int   // jobs that wait while a system is weighed
 	Many        int   // pending jobs that questions are asked beside
 	Lanes       int   // pairs of channel and type that have jobs
 	Readers     int   // of events

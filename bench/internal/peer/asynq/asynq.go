@@ -119,6 +119,23 @@ func (p *Peer) add(ctx context.Context, lane string, callers int) *adding {
 	return a
 }
 
+// Keep adds so many jobs to a queue that nobody works, one at a time.
+func (p *Peer) Keep(ctx context.Context, n int) error {
+	callers, ctx := errgroup.WithContext(ctx)
+	for i := range connections {
+		task := asynq.NewTask(jobs.Type, jobs.New("asynq "+strconv.Itoa(i)).Args(), asynq.Queue("kept"))
+		callers.Go(func() error {
+			for range (n + i) / connections {
+				if _, err := p.client.EnqueueContext(ctx, task); err != nil {
+					return fmt.Errorf("add a job to asynq: %w", err)
+				}
+			}
+			return nil
+		})
+	}
+	return callers.Wait()
+}
+
 // finish ends the callers.
 func (a *adding) finish() error {
 	a.stop.Store(true)
