@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -194,7 +195,9 @@ func (s *Store) leaseByID(ctx context.Context, id uuid.UUID, to queue.Holder, on
 // claimByID grants a lease of one job. errCallKnown if the call has one already.
 func (s *Store) claimByID(ctx context.Context, id uuid.UUID, to queue.Holder, once queue.Once) (g grant, err error) {
 	secret := newSecret()
+	var chosen time.Time
 	err = s.change(ctx, func(c *change) error {
+		chosen = time.Now()
 		switch k, err := c.readCall(once); {
 		case err != nil:
 			return err
@@ -234,6 +237,9 @@ func (s *Store) claimByID(ctx context.Context, id uuid.UUID, to queue.Holder, on
 			hashes = [][]byte{hashOf(once.Key)}
 		}
 		s.keeper.releaseOrphans(err, [][16]byte{secret}, hashes)
+	}
+	if err == nil && s.observer != nil {
+		s.observer.Claimed(time.Since(chosen))
 	}
 	return g, err
 }

@@ -13,7 +13,8 @@ type Observer interface {
 	// Moved is told what one change has made of jobs, once it is committed. The slice is not used any
 	// more after that.
 	Moved(moves []queue.Move)
-	// Claimed is told of a lease how long the round took that granted it.
+	// Claimed is told of a lease how long the round took that granted it; of one that was asked for by its job's id,
+	// how long it took from the choice of the job until that was committed.
 	Claimed(took time.Duration)
 	// Round is told of a round how long it took, how many callers it was for, and whether it has failed.
 	Round(took time.Duration, callers int, failed bool)

@@ -62,7 +62,7 @@ func TestEachServersObserverIsToldWhatThatServerDid(t *testing.T) {
 	require.NoError(t, b.tail.sync(t.Context()))
 	require.Empty(t, mine.told(), "what the other server did")
 	require.Empty(t, others.told())
-	require.Equal(t, 1, others.Claims())
+	require.Equal(t, 2, others.Claims())
 	require.Positive(t, callers.Load())
 	require.Positive(t, a.Stats().Connections)
 	require.False(t, openServer(t, dsn, Options{NoListen: true}).Stats().Deaf, "it was told not to listen")

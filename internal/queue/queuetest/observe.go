@@ -116,6 +116,23 @@ var observerTests = map[string]func(*testing.T, *fixture){
 		f.requireMoves(t, queue.Move{From: queue.Canceled, Took: unknown})
 		require.Equal(t, 4, f.Observed().Claims())
 	},
+	"a lease of a job by its id is told as any other": func(t *testing.T, f *fixture) {
+		id := f.enqueue1(t, "t")
+		f.Observed().Moves()
+		f.Advance(3 * time.Second)
+		once := queue.Once{Key: "k"}
+		l, err := f.Queue().DequeueByID(t.Context(), id, queue.Holder{Worker: "w"}, once)
+		require.NoError(t, err)
+		f.requireMoves(t, queue.Move{From: queue.Pending, To: queue.Running, Took: 3 * time.Second})
+		require.Equal(t, 1, f.Observed().Claims())
+		again, err := f.Queue().DequeueByID(t.Context(), id, queue.Holder{Worker: "w"}, once)
+		require.NoError(t, err)
+		require.Equal(t, l.Token, again.Token)
+		_, err = f.Queue().DequeueByID(t.Context(), id, queue.Holder{Worker: "w"}, queue.Once{})
+		require.ErrorIs(t, err, queue.ErrNotPending)
+		f.requireMoves(t)
+		require.Equal(t, 1, f.Observed().Claims(), "one that was granted before, and none")
+	},
 	"what is refused, or sent again, is no move": func(t *testing.T, f *fixture) {
 		f.enqueue1(t, "t")
 		l := f.dequeue(t, "t")
