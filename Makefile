@@ -76,7 +76,7 @@ lint: $(BIN)/golangci-lint ## Run the linters, tests included
 test: ## Run every test with the race detector (installs PostgreSQL if it can)
 	@scripts/postgres pgbouncer
 	@GO='$(GO)' scripts/test $(NESTED)
-	$(GO) test -run 'Budget$$' ./internal/api
+	$(GO) test -run 'Budget$$' ./internal/api ./internal/queue/embedded
 
 # -short leaves out those tests of other packages that want a PostgreSQL.
 .PHONY: test-embedded
