@@ -140,6 +140,10 @@ func (s *Store) refuseCopied(ctx context.Context) error {
 func (x *exclusion) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	if x.tx != nil {
+		// Whoever closes a connection does not wait until its locks are gone.
+		_ = x.tx.Rollback(ctx) // which a transaction that was committed refuses, and one that is broken
+	}
 	return x.conn.Close(ctx)
 }
 
