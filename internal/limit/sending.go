@@ -20,7 +20,7 @@ func WithConn(ctx context.Context, conn net.Conn) context.Context {
 
 // Narrow has the kernel keep little of what is written to a request's connection from now on, and reports whether it
 // will. The kernel keeps what a client does not read, and the smaller the pieces are in which they do, the more memory it
-// needs for it: seven times what was written where it is 256 bytes at a time. On a narrow connection the handler waits
+// needs for it: more than twice what was written where it is 256 bytes at a time. On a narrow connection the handler waits
 // instead, within the time that the client has.
 //
 // It holds for as long as the connection does, which is of little use then where a client is far away: close it after the
