@@ -138,8 +138,7 @@ done AS (
 ),
 counted AS (
   INSERT INTO longshore.count_differences (lane, running, finished, bytes)
-  SELECT f.lane, -count(*), count(*), -coalesce(sum(octet_length(j.args)), 0)
-  FROM found f LEFT JOIN longshore.jobs j ON j.place = f.place GROUP BY f.lane
+  SELECT lane, -count(*), count(*), -sum(octet_length(args)) FROM longshore.jobs WHERE place = ANY (ARRAY(SELECT place FROM found)) GROUP BY lane
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
