@@ -20,16 +20,16 @@ const (
 
 // authOperation is something that is done with a key and without.
 type authOperation struct {
-	name, measure string
-	of            func(connection int) load.Operation
-	jobs          int // that each operation is about
+	name, profile, measure string
+	of                     func(connection int) load.Operation
+	jobs                   int // that each operation is about
 }
 
 func (b *Bench) authOperations() []authOperation {
 	return []authOperation{
-		{"single jobs", "POST /v1/jobs", adding, 1},
-		{"cycles", cycleOf3, b.cycling, 1},
-		{batchesName(), batchesCycles, b.cyclingBatches(batchesOf), batchesOf},
+		{"single jobs", "jobs", "POST /v1/jobs", adding, 1},
+		{"cycles", "cycles", cycleOf3, b.cycling, 1},
+		{batchesName(), "batches", batchesCycles, b.cyclingBatches(batchesOf), batchesOf},
 	}
 }
 
@@ -74,10 +74,11 @@ func (b *Bench) authOnce(ctx context.Context, system string, o authOperation) (r
 		return load.Result{}, err
 	}
 	var asked []string
+	purpose := "auth-unasked-" + o.profile
 	if system == authAsked {
-		asked = []string{"--auth", "keys"}
+		asked, purpose = []string{"--auth", "keys"}, "auth-"+o.profile
 	}
-	s, err := b.start(ctx, store, b.LogLevel, "auth", asked...)
+	s, err := b.start(ctx, store, b.LogLevel, purpose, asked...)
 	if err != nil {
 		return load.Result{}, err
 	}
