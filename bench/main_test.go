@@ -15,7 +15,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/longshore-queue/longshore/bench/internal/postgres"
 	"github.com/longshore-queue/longshore/bench/internal/report"
 )
 
@@ -229,8 +228,6 @@ func measured(t *testing.T, args ...string) report.Run {
 	if testing.Short() {
 		t.Skip("it wants a PostgreSQL")
 	}
-	_, err := postgres.Find()
-	require.NoError(t, err)
 	results := filepath.Join(t.TempDir(), "results.json")
 	cmd, temporary := program(t.Context(), t, quick(t, append(args, "--json", results)...)...)
 	out, err := cmd.CombinedOutput()

@@ -16,6 +16,7 @@ import (
 	"github.com/longshore-queue/longshore/bench/internal/process"
 	"github.com/longshore-queue/longshore/bench/internal/report"
 	"github.com/longshore-queue/longshore/bench/internal/workload"
+	"github.com/longshore-queue/longshore/internal/queue/postgres/pgcluster"
 )
 
 // product is the module that is measured.
@@ -76,15 +77,11 @@ func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
 
 // startPostgres starts a PostgreSQL, and tells in the report how it is set.
 func (m *measureCommand) startPostgres(ctx context.Context, work string, r *report.Run) (*postgres.Cluster, error) {
-	programs := m.PostgresPrograms
-	if programs == "" {
-		var err error
-		if programs, err = postgres.Find(); err != nil {
-			return nil, fmt.Errorf("%w, with --postgres-programs", err)
-		}
-	}
 	// The name is short, since the path of a socket may not be long.
-	cluster, err := postgres.Start(ctx, filepath.Join(work, "pg"), postgres.Options{Programs: programs, User: m.PostgresUser})
+	cluster, err := postgres.Start(ctx, filepath.Join(work, "pg"), postgres.Options{Programs: m.PostgresPrograms, User: m.PostgresUser})
+	if errors.Is(err, pgcluster.ErrNotFound) {
+		return nil, fmt.Errorf("%w; say where they are with --postgres-programs", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,10 +49,7 @@ func disconnect(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // URL is where a database is, as everybody's client understands it.
-func (c *Cluster) URL(database string) string {
-	query := url.Values{"host": {c.directory}, "port": {port}, "user": {superuser}}
-	return "postgres:///" + url.PathEscape(database) + "?" + query.Encode()
-}
+func (c *Cluster) URL(database string) string { return c.cluster.DSN(database) }
 
 // Create makes an empty database.
 func (c *Cluster) Create(ctx context.Context, database string) error {

@@ -26,11 +26,10 @@ func TestCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it wants a PostgreSQL")
 	}
-	programs, err := postgres.Find()
-	require.NoError(t, err)
 	at := directory(t)
-	c, err := postgres.Start(t.Context(), at, postgres.Options{Programs: programs})
+	c, err := postgres.Start(t.Context(), at, postgres.Options{})
 	require.NoError(t, err)
+	require.DirExists(t, at, "where the disk is that is measured")
 	closed := false
 	t.Cleanup(func() {
 		if !closed {
@@ -43,6 +42,7 @@ func TestCluster(t *testing.T) {
 	require.Equal(t, "on", settings["fsync"])
 	require.Equal(t, "on", settings["synchronous_commit"])
 	require.Equal(t, "512MB", settings["shared_buffers"])
+	require.Equal(t, "1GB", settings["max_wal_size"])
 	require.NotEmpty(t, settings["server_version"])
 
 	require.NoError(t, c.Create(t.Context(), "a"))
@@ -96,7 +96,7 @@ func TestCluster(t *testing.T) {
 func TestPathThatIsTooLong(t *testing.T) {
 	t.Parallel()
 	_, err := postgres.Start(t.Context(), filepath.Join(t.TempDir(), strings.Repeat("long", 30)), postgres.Options{})
-	require.ErrorContains(t, err, "longer than")
+	require.ErrorContains(t, err, "too long")
 }
 
 func TestProgramsThatAreNotThere(t *testing.T) {

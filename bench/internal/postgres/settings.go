@@ -5,24 +5,21 @@ import (
 	"fmt"
 )
 
-// setting is a line of the configuration.
-type setting struct{ name, value string }
-
-// settings are all that the cluster is told. The rest is as PostgreSQL has it by default.
-func settings(directory string) []setting {
-	return []setting{
-		// Nobody else reaches it.
-		{"listen_addresses", ""},
-		{"unix_socket_directories", directory},
-		{"port", port},
+// durable are all the settings that matter to what is measured. The rest is as PostgreSQL has it by
+// default.
+func durable() map[string]string {
+	return map[string]string{
 		// The defaults, said aloud: an answer means that it is on disk.
-		{"fsync", "on"},
-		{"synchronous_commit", "on"},
-		{"full_page_writes", "on"},
+		"fsync":              "on",
+		"synchronous_commit": "on",
+		"full_page_writes":   "on",
 		// The default of 128 MB is for the smallest of machines.
-		{"shared_buffers", "512MB"},
+		"shared_buffers": "512MB",
+		// The defaults, where throw-away clusters have less or more.
+		"max_wal_size":  "1GB",
+		"wal_keep_size": "0",
 		// Room for two servers, and for a peer that wants a connection for each of its callers.
-		{"max_connections", "200"},
+		"max_connections": "200",
 	}
 }
 

@@ -19,11 +19,9 @@ func TestRiver(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it wants a PostgreSQL")
 	}
-	programs, err := postgres.Find()
-	require.NoError(t, err)
 	above := t.TempDir()
 	require.NoError(t, os.Chmod(filepath.Dir(above), 0o711))
-	c, err := postgres.Start(t.Context(), filepath.Join(above, "pg"), postgres.Options{Programs: programs})
+	c, err := postgres.Start(t.Context(), filepath.Join(above, "pg"), postgres.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
 	require.NoError(t, c.Create(t.Context(), "river"))

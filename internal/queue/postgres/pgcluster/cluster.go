@@ -178,7 +178,7 @@ func (c *Cluster) DSN(database string) string {
 	if c.tcp {
 		return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", superuser, c.port, url.PathEscape(database))
 	}
-	query := url.Values{"host": {c.dir}, "user": {superuser}}
+	query := url.Values{"host": {c.dir}, "port": {strconv.Itoa(c.port)}, "user": {superuser}}
 	return fmt.Sprintf("postgres:///%s?%s", url.PathEscape(database), query.Encode())
 }
 
@@ -290,6 +290,13 @@ func (c *Cluster) Create() (name string, err error) {
 // Drop drops a database that Create created, whoever is connected to it.
 func (c *Cluster) Drop(name string) error {
 	return c.execute("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)")
+}
+
+// Process is the id of the server's first process, the parent of all others. The server runs.
+func (c *Cluster) Process() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.server.cmd.Process.Pid
 }
 
 // Version is that of PostgreSQL, such as 15.

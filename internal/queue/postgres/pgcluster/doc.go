@@ -1,5 +1,6 @@
-// Package pgcluster runs PostgreSQL servers that are thrown away: for tests (package pgtest) and for
-// the demo.
+// Package pgcluster runs PostgreSQL servers that are thrown away: for tests (package pgtest), for the
+// demo and for benchmarks. What they are told beyond PostgreSQL's own settings, such as what is synced
+// and what is not, is said by who starts them.
 //
 // A Site finds PostgreSQL and has a directory, in which any number of clusters are started, each
 // with its data. PostgreSQL refuses to be run by root; then the servers are run by the user

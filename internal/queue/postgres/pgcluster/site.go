@@ -30,8 +30,8 @@ const (
 )
 
 // ErrNotFound is returned by Open if there is no PostgreSQL. Who calls Open knows how to get it.
-var ErrNotFound = errors.New("PostgreSQL's programs (postgres, initdb, pg_basebackup) are neither in PATH nor in " +
-	"/usr/lib/postgresql/*/bin")
+var ErrNotFound = errors.New("PostgreSQL's programs (postgres, initdb, pg_basebackup) are neither in PATH nor where " +
+	"distributions put them, such as /usr/lib/postgresql/*/bin")
 
 // Place says where a site may be. The zero Place works.
 type Place struct {
@@ -40,6 +40,11 @@ type Place struct {
 	// Parent is the directory to make the site's own in, if others may enter it where that
 	// matters; otherwise, and for "", it is in memory if there is room, else in /tmp or /var/tmp.
 	Parent string
+	// Dir is the site's directory itself, which must not be there yet, instead of one in Parent. Then
+	// the site is there or nowhere: whoever measures syncs must not be given memory.
+	Dir string
+	// User is who runs PostgreSQL if the process is root's; "" is postgres, or else nobody.
+	User string
 }
 
 // Site is where clusters live: one directory, and what they are made of. Any number of goroutines
@@ -65,11 +70,16 @@ func Open(place Place) (_ *Site, err error) {
 		return nil, err
 	}
 	if os.Geteuid() == 0 {
-		if s.owner, err = unprivileged(); err != nil {
+		if s.owner, err = unprivileged(place.User); err != nil {
 			return nil, err
 		}
 	}
-	if s.dir, err = makeDirectory(place.Parent); err != nil {
+	if place.Dir != "" {
+		s.dir, err = place.Dir, makeThere(place.Dir)
+	} else {
+		s.dir, err = makeDirectory(place.Parent)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := s.watch(); err != nil {
@@ -96,7 +106,11 @@ func findBin(dir string) (string, error) {
 			return filepath.Dir(path), nil
 		}
 	}
-	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // fails for a bad pattern only
+	var dirs []string
+	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql@*/bin"} {
+		found, _ := filepath.Glob(pattern) // fails for a bad pattern only
+		dirs = append(dirs, found...)
+	}
 	slices.SortFunc(dirs, func(a, b string) int { return version(b) - version(a) })
 	for _, dir := range dirs {
 		if complete(dir) {
@@ -106,8 +120,10 @@ func findBin(dir string) (string, error) {
 	return "", ErrNotFound
 }
 
+// version reads the version off the name of the directory above: 15, postgresql@15, pgsql-15.
 func version(bin string) int {
-	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(bin))) // 0, the oldest, when it is no number
+	name := filepath.Base(filepath.Dir(bin))
+	n, _ := strconv.Atoi(name[strings.LastIndexAny(name, "@-")+1:]) // 0, the oldest, when it is no number
 	return n
 }
 
@@ -121,9 +137,13 @@ func complete(dir string) bool {
 }
 
 // unprivileged returns who runs PostgreSQL when the process is root's.
-func unprivileged() (*syscall.Credential, error) {
+func unprivileged(chosen string) (*syscall.Credential, error) {
+	names := []string{"postgres", "nobody"}
+	if chosen != "" {
+		names = []string{chosen}
+	}
 	var failed error
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range names {
 		u, err := user.Lookup(name)
 		if err != nil {
 			failed = errors.Join(failed, err)
@@ -156,12 +176,36 @@ func makeDirectory(preferred string) (string, error) {
 			failed = errors.Join(failed, err)
 			continue
 		}
-		if len(filepath.Join(dir, "999", ".s.PGSQL.65535")) < socketLimit {
-			return dir, nil
+		if err := short(dir); err != nil {
+			failed = errors.Join(failed, err, os.Remove(dir))
+			continue
 		}
-		failed = errors.Join(failed, fmt.Errorf("%s is too long for a socket's path", parent), os.Remove(dir))
+		return dir, nil
 	}
 	return "", fmt.Errorf("make a directory for PostgreSQL: %w", failed)
+}
+
+// makeThere makes the site's directory where it has to be.
+func makeThere(dir string) error {
+	err := short(dir)
+	if err == nil && !traversable(filepath.Dir(dir)) {
+		err = fmt.Errorf("%s is not open to other users", filepath.Dir(dir))
+	}
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("make a directory for PostgreSQL: %w", err)
+	}
+	return nil
+}
+
+// short fails if the path of a cluster's socket would be too long in a directory.
+func short(dir string) error {
+	if len(filepath.Join(dir, "999", ".s.PGSQL.65535")) < socketLimit {
+		return nil
+	}
+	return fmt.Errorf("%s is too long for a socket's path", dir)
 }
 
 // traversable tells whether another user may reach what is in dir, where that matters.
