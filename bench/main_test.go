@@ -219,6 +219,7 @@ func TestWorkloadsOnPostgres(t *testing.T) {
 		"cycles in batches of 100", "full cycles in batches", "full cycles of single jobs",
 		"longshore-postgres, 5,000 finished and 3,000 pending jobs", "longshore-postgres, a transaction held open for 3s",
 		"longshore-postgres, workers that wait", "processors of all for a full cycle", "servers on one database", "wake",
+		"what 2,000 jobs that wait take",
 	}, workloads)
 }
 
