@@ -94,6 +94,10 @@ demo: build ## Watch it work: count the source files of DIR= while workers and s
 	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o $(BIN)/longshore-demo ./examples/demo
 	@$(BIN)/longshore-demo -server $(BIN)/longshore-server -worker $(BIN)/longshore-worker -store "$$STORE" -dir "$$DIR"
 
+.PHONY: demos
+demos: demo ## Watch it work on disk, and then on PostgreSQL
+	@$(MAKE) --no-print-directory demo STORE=postgres
+
 .PHONY: bench
 bench: bench-programs ## Run the benchmarks (BENCH=regexp, BENCHCOUNT=1)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) -timeout 30m ./internal/queue/...
@@ -144,9 +148,10 @@ bench-compare: $(BIN)/benchstat ## Compare benchmarks of HTTP and engine with th
 	@GO='$(GO)' BENCH='$(BENCH)' BENCHPACKAGES='$(BENCHPACKAGES)' BENCHTIME='$(BENCHTIME)' \
 		BENCHCOUNT='$(if $(filter command line environment,$(origin BENCHCOUNT)),$(BENCHCOUNT),6)' scripts/bench-compare '$(REF)'
 
+# The demos wait more than they compute, and building twice computes.
 .PHONY: ci
 ci: ## What continuous integration runs: verify, lint, test, fuzz-short, demo on both stores, reproducible, sbom, verify-deploy
-	@for target in verify lint test fuzz-short demo "demo STORE=postgres" reproducible sbom verify-deploy; do \
+	@for target in verify lint test fuzz-short "--jobs=2 --output-sync=target demos reproducible" sbom verify-deploy; do \
 		echo "=== make $$target"; start=$$SECONDS; \
 		$(MAKE) --no-print-directory $$target; \
 		echo "=== make $$target: done in $$((SECONDS - start)) s"; \
