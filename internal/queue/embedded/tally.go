@@ -189,7 +189,7 @@ func (c *change) sizeOf(id uuid.UUID, r *record) int64 {
 // with the whole store.
 func (c *change) writeTallies() {
 	for _, t := range c.tallied {
-		stored := t.by[queue.Pending]+t.by[queue.Running] != 0 || t.counts == (queue.Counts{})
+		stored := t.by[queue.Pending]+t.by[queue.Running] != 0 || t.byBytes != 0 || t.counts == (queue.Counts{})
 		for state, n := range t.by {
 			t.counts[state] += n
 			stored = stored || n != 0 && state != int(queue.Pending) && state != int(queue.Running)

@@ -189,11 +189,13 @@ func (in *searched) addNewest(other *searched) {
 
 // drained takes notice of what was found after a claim that got less than it wanted: the first
 // ready job of each line, by lane and rank. It tells whether there is one, which somebody else had
-// locked, or that came meanwhile.
+// locked, or that came meanwhile; or may be, in a line in which another claim has begun since: that one's callers
+// may have got what they wanted elsewhere, and look no more.
 func (in *searched) drained(firsts map[line]int64) (left bool) {
 	for k, c := range in.claims {
 		l := c.line
 		if !c.isNewest() {
+			left = left || !l.isEmpty()
 			continue
 		}
 		if first, found := firsts[line{in.lanes[k], in.ranks[k]}]; found {

@@ -114,9 +114,13 @@ func TestOnlyTheNewestClaimOfALineIsAskedAfter(t *testing.T) {
 	require.Empty(t, at.lanes)
 	at.addNewest(&second)
 	require.Equal(t, searched{lanes: second.lanes, ranks: second.ranks, floors: second.floors}, at)
-	require.False(t, first.drained(map[line]int64{{1, 0}: 7}))
+	require.True(t, first.drained(nil), "who is not asked for looks again while there may be something")
 	require.True(t, second.drained(map[line]int64{{1, 0}: 7}))
 	f.requireLooksFor(t, 7)
+	last := f.begin()
+	last.claimed(nil)
+	require.False(t, last.drained(nil))
+	require.False(t, first.drained(nil), "and not once the line is known to be empty")
 }
 
 func TestWhatIsNotClaimedForLongTakesNoMemory(t *testing.T) {
