@@ -25,7 +25,7 @@ type flags struct {
 	Store               string        `default:"./longshore-data" placeholder:"DIR|memory|postgres://..." help:"Directory of the store, made if it is not there; or the address of a PostgreSQL database, which other servers may use too; or 'memory' to keep nothing."`
 	Migrate             bool          `help:"Bring the schema of the database up to date first."`
 	PollInterval        time.Duration `default:"1s" help:"How often to look for what other servers on the database did, in case that a notification got lost."`
-	DatabaseConnections int           `default:"8" help:"How many connections to the database there are at most, besides the one that waits for notifications."`
+	DatabaseConnections int           `default:"8" help:"How many connections to the database there are at most, besides the one that waits for notifications, and one that adds up bytes after an update."`
 	NoListen            bool          `help:"Wait for no notifications of the database, only poll; for a pool such as PgBouncer that hands out connections by transaction."`
 	HeartbeatTimeout    time.Duration `default:"120s" help:"How long a lease lasts without a heartbeat, unless its job says otherwise."`
 	ReapInterval        time.Duration `default:"30s" help:"How often to look for leases that went silent."`

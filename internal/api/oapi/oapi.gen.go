@@ -302,8 +302,8 @@ type ChannelQuota struct {
 	BytesLimit *int64 `json:"bytes_limit,omitempty"`
 
 	// BytesUsed How many they have, of all types. It can be more than the limit, as `jobs_used` can. Absent if
-	// there is no `bytes_limit`, or while it is not known, as after an update: then the
-	// channel may have any number.
+	// there is no `bytes_limit`, or while it is not known, as after an update: then only
+	// what is added at the same time counts.
 	BytesUsed *int64 `json:"bytes_used,omitempty"`
 
 	// Channel The lane a job waits in: a tenant, an environment, a region. Workers of one channel

@@ -19,6 +19,8 @@ const (
 	recountPatience = 2 * time.Minute
 	// recountShare bounds the part of its time that a server adds up: it rests for so many times as long.
 	recountShare = 10
+	// recountLater is how long it rests after a lane that took too long: every server tries for itself.
+	recountLater = time.Hour
 )
 
 const (
@@ -42,6 +44,9 @@ UPDATE longshore.counts SET folded = pg_current_xact_id()::xid, bytes = (
 WHERE lane = $1 AND NOT EXISTS (SELECT FROM longshore.count_differences WHERE lane = $1 AND bytes IS NULL)`
 )
 
+// errTooLong says that there are so many jobs of a lane that they cannot be added up in recountPatience.
+var errTooLong = errors.New("it takes longer than " + recountPatience.String())
+
 // keepRecounting adds up how large the jobs of lanes are of which that is not known, as after a program
 // has worked on the queue that does not count it, until ctx ends.
 func (s *Store) keepRecounting(ctx context.Context) {
@@ -56,14 +61,18 @@ func (s *Store) keepRecounting(ctx context.Context) {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, queue.ErrUnavailable) {
 			s.log.Error(err, "how large the jobs of a lane are could not be added up; it is tried again")
 		}
-		if pause = recountShare * time.Since(began); err != nil || !found {
+		pause = recountShare * time.Since(began)
+		switch {
+		case errors.Is(err, errTooLong):
+			pause = recountLater
+		case err != nil || !found:
 			pause = max(pause, recountInterval)
 		}
 	}
 }
 
 // recount adds up how large the jobs of one lane are, if there is one of which that is not known, and
-// no server folds counts at the moment. It tells whether there was one.
+// no server folds counts at the moment. It tells whether it has. errTooLong.
 func (s *Store) recount(ctx context.Context) (found bool, err error) {
 	var lane int32
 	err = s.database(ctx, func(ctx context.Context) error { return s.pool.QueryRow(ctx, findUncounted).Scan(&lane) })
@@ -94,11 +103,13 @@ func (s *Store) recount(ctx context.Context) (found bool, err error) {
 		if _, err := tx.Conn().PgConn().Exec(ctx, settings).ReadAll(); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, recountBytes, lane)
+		done, err := tx.Exec(ctx, recountBytes, lane)
+		found = done.RowsAffected() > 0
 		return err
 	})
 	if failure := (*pgconn.PgError)(nil); errors.As(err, &failure) && failure.Code == codeCanceled && ctx.Err() == nil {
-		return false, fmt.Errorf("the jobs of lane %d take longer than %s: %w", lane, recountPatience, err)
+		name, _ := s.laneOf(ctx, lane) // without it the number is all there is
+		return false, fmt.Errorf("channel %q, type %q (lane %d): %w", name.Channel, name.Type, lane, errTooLong)
 	}
 	return found, translate(err)
 }

@@ -23,7 +23,7 @@ const (
 	// notification tells it.
 	DefaultPollInterval = time.Second
 	// DefaultConnections is how many connections a server has at most, besides the one that it
-	// listens on. More do not make it faster: callers share statements.
+	// listens on, and one that it adds up bytes on after an update. More do not make it faster: callers share statements.
 	DefaultConnections = 8
 )
 

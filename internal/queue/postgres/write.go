@@ -137,9 +137,9 @@ func (c *change) write() ([]changed, error) {
 	var batch pgx.Batch
 	c.deleteRows(&batch)
 	c.insertRows(&batch)
-	c.writes.queue(&batch)
 	told, deleted := c.tell()
-	c.count(&batch)
+	c.count(&batch) // which looks at jobs that writes may delete
+	c.writes.queue(&batch)
 	c.log(&batch, 0, told, false)
 	c.log(&batch, 1, deleted, true)
 	if batch.Len() == 0 {
