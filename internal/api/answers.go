@@ -11,7 +11,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
-	"github.com/longshore-queue/longshore/internal/limit"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -184,7 +183,7 @@ type textAnswer struct {
 
 // textAnswer answers a request with a text.
 func (a *API) textAnswer(ctx context.Context, contentType string, text []byte) textAnswer {
-	return textAnswer{a, contentType, text, limit.Narrow(ctx)}
+	return textAnswer{a, contentType, text, narrow(ctx)}
 }
 
 // VisitGetOpenAPIJSONResponse writes the contract.

@@ -17,7 +17,6 @@ import (
 	"github.com/longshore-queue/longshore/internal/auth/mtls"
 	"github.com/longshore-queue/longshore/internal/auth/oidc"
 	"github.com/longshore-queue/longshore/internal/collect"
-	"github.com/longshore-queue/longshore/internal/limit"
 	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/metrics"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
@@ -208,7 +207,7 @@ func (a *App) newServer(handler http.Handler) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         a.conns.changed,
-		ConnContext:       limit.WithConn,
+		ConnContext:       api.WithConn,
 		ErrorLog:          log.New(serverLog{a.log}, "", 0),
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter},
 

@@ -1,4 +1,4 @@
-package limit_test
+package api
 
 import (
 	"fmt"
@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/longshore-queue/longshore/internal/limit"
 )
 
 func TestOnlyConnectionsOfOneRequestAtATimeAreMadeNarrow(t *testing.T) {
@@ -29,9 +27,9 @@ func TestOnlyConnectionsOfOneRequestAtATimeAreMadeNarrow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = fmt.Fprintf(w, "%s %t", r.Proto, limit.Narrow(r.Context()))
+				_, _ = fmt.Fprintf(w, "%s %t", r.Proto, narrow(r.Context()))
 			}))
-			server.Config.ConnContext = limit.WithConn
+			server.Config.ConnContext = WithConn
 			test.start(server)
 			t.Cleanup(server.Close)
 			response, err := server.Client().Get(server.URL)
@@ -46,8 +44,8 @@ func TestOnlyConnectionsOfOneRequestAtATimeAreMadeNarrow(t *testing.T) {
 
 func TestWithoutAConnectionThereIsNothingToMakeNarrow(t *testing.T) {
 	t.Parallel()
-	require.False(t, limit.Narrow(t.Context()))
+	require.False(t, narrow(t.Context()))
 	client, server := net.Pipe()
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
-	require.False(t, limit.Narrow(limit.WithConn(t.Context(), server)), "a pipe keeps nothing")
+	require.False(t, narrow(WithConn(t.Context(), server)), "a pipe keeps nothing")
 }
