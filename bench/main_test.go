@@ -115,6 +115,7 @@ func TestProfiles(t *testing.T) {
 // are meant for databases.
 func TestRiverBesideTheServer(t *testing.T) {
 	t.Parallel()
+	wantPostgres(t)
 	r := measured(t, "--only", "peers,filled,hold,waiters", "--contenders", "longshore-postgres,river")
 	require.NotEmpty(t, r.Postgres["server_version"])
 	found := false
@@ -135,27 +136,20 @@ func TestContenders(t *testing.T) {
 		"longshore", "longshore-next", "ceiling", "disk", "beanstalkd", "beanstalkd-log", "beanstalkd-f0",
 		"asynq", "asynq-always", "faktory", "nats", "nats-always",
 	}
-	results, page := filepath.Join(t.TempDir(), "results.json"), filepath.Join(t.TempDir(), "made", "peers.md")
-	cmd, temporary := program(t.Context(), t, quick(t, "--only", "peers", "--contenders", strings.Join(names, ","), "--json", results, "--docs", page)...)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	require.Empty(t, entries(t, temporary), "nothing is left behind")
-	content, err := os.ReadFile(results)
-	require.NoError(t, err)
-	var r report.Run
-	require.NoError(t, json.Unmarshal(content, &r))
-	measured := make(map[string]bool)
+	page := filepath.Join(t.TempDir(), "made", "peers.md")
+	r := measured(t, "--only", "peers", "--contenders", strings.Join(names, ","), "--docs", page)
+	has := make(map[string]bool)
 	for _, figure := range r.Figures {
-		measured[figure.System] = true
+		has[figure.System] = true
 	}
 	for _, name := range names {
-		require.NotEqual(t, measured[name], r.LeftOut[name] != "", name)
-		if measured[name] {
+		require.NotEqual(t, has[name], r.LeftOut[name] != "", name)
+		if has[name] {
 			require.NotEmpty(t, r.Means[name], name)
 		}
 	}
 	for _, name := range []string{"longshore", "ceiling", "disk", "nats"} {
-		require.True(t, measured[name], name)
+		require.True(t, has[name], name)
 	}
 	require.Contains(t, r.LeftOut, "faktory", "nobody said where its server is")
 	require.FileExists(t, filepath.Join(filepath.Dir(page), "cycles.svg"))
@@ -166,15 +160,7 @@ func TestContenders(t *testing.T) {
 
 func TestAuthenticationIsMeasuredWithAndWithout(t *testing.T) {
 	t.Parallel()
-	results := filepath.Join(t.TempDir(), "results.json")
-	cmd, temporary := program(t.Context(), t, quick(t, "--only", "auth", "--json", results)...)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	require.Empty(t, entries(t, temporary), "nothing is left behind")
-	content, err := os.ReadFile(results)
-	require.NoError(t, err)
-	var r report.Run
-	require.NoError(t, json.Unmarshal(content, &r))
+	r := measured(t, "--only", "auth")
 	var goals []string
 	for _, figure := range r.Figures {
 		if figure.Goal != nil {
@@ -204,6 +190,7 @@ func TestGrowth(t *testing.T) {
 func TestWorkloadsOnPostgres(t *testing.T) {
 	t.Parallel()
 	profiles := t.TempDir()
+	wantPostgres(t)
 	r := measured(t, "--store", "postgres", "--profile", profiles)
 	require.Contains(t, entries(t, profiles), "server-2-of-2.cpu.pprof")
 	var workloads []string
@@ -223,12 +210,17 @@ func TestWorkloadsOnPostgres(t *testing.T) {
 	}, workloads)
 }
 
-// measured runs the program on a PostgreSQL, and returns what it has written.
-func measured(t *testing.T, args ...string) report.Run {
+// wantPostgres leaves a test out where there is to be no PostgreSQL.
+func wantPostgres(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it wants a PostgreSQL")
 	}
+}
+
+// measured runs the program, and returns what it has written.
+func measured(t *testing.T, args ...string) report.Run {
+	t.Helper()
 	results := filepath.Join(t.TempDir(), "results.json")
 	cmd, temporary := program(t.Context(), t, quick(t, append(args, "--json", results)...)...)
 	out, err := cmd.CombinedOutput()
