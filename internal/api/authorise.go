@@ -27,7 +27,7 @@ type rule struct {
 
 // authorise finds out who the request comes from, and whether they may do that at all, before
 // anything of the request is read but its head. The principal travels on with the request.
-func (a *API) authorise(c echo.Context, needs *rule) error {
+func (a *API) authorise(c echo.Context, needs *rule, now time.Time) error {
 	if a.options.Authenticator == nil || needs.public {
 		return nil
 	}
@@ -40,8 +40,7 @@ func (a *API) authorise(c echo.Context, needs *rule) error {
 	if p == nil {
 		return errors.New("the authenticator returned nobody")
 	}
-	ctx := context.WithValue(auth.WithPrincipal(r.Context(), p), standingKey{}, &standing{r, p, time.Now()})
-	c.SetRequest(r.WithContext(ctx))
+	c.SetRequest(r.WithContext(auth.WithStanding(r.Context(), &auth.Standing{Principal: p, Request: r, Seen: now})))
 	if missing := needs.scopes &^ p.Scopes; missing != 0 {
 		return &requestError{code: codeScopeMissing, detail: "the credential lacks the scope " + strings.Join(missing.Names(), " and the scope ")}
 	}
@@ -66,34 +65,24 @@ func (a *API) keepPagesOut(r *http.Request) error {
 	}
 }
 
-// standing is what a request has shown of who it comes from, and when that was looked at last. It is
-// of one request, whose handler alone uses it.
-type standing struct {
-	request   *http.Request
-	principal *auth.Principal
-	at        time.Time
-}
-
-type standingKey struct{}
-
 // stands finds out whether whoever a call comes from that has waited may still be answered: a
 // credential is revoked, expires or is cut down while they wait. It is asked again after a second at the earliest,
 // because some kinds are dear to check. One that nobody can tell of is taken for good, as it was.
 func (a *API) stands(ctx context.Context) error {
-	s, _ := ctx.Value(standingKey{}).(*standing)
-	if s == nil || time.Since(s.at) < standsFor {
+	s := auth.StandingOf(ctx)
+	if s == nil || time.Since(s.Seen) < standsFor {
 		return nil
 	}
-	p, err := a.options.Authenticator.Authenticate(s.request)
+	p, err := a.options.Authenticator.Authenticate(s.Request)
 	switch {
 	case errors.Is(err, auth.ErrCannotTell):
 		return nil
 	case err != nil:
 		return err
-	case !p.Equal(s.principal):
+	case !p.Equal(s.Principal):
 		return queue.ErrUnavailable // who asks again is answered as who they are then
 	}
-	s.at = time.Now()
+	s.Seen = time.Now()
 	return nil
 }
 

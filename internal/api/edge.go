@@ -45,7 +45,7 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 			span := a.beginSpan(c)
 			defer func() { endSpan(span, c, answered, f.code) }()
 		}
-		if err := a.call(next, c); err != nil {
+		if err := a.call(next, c, started); err != nil {
 			f = a.fail(c, err)
 		}
 		answered = !f.aborted
@@ -58,8 +58,9 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// call calls the handler, and turns its panic into an error.
-func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
+// call calls the handler, and turns its panic into an error. It is told what time it is, because asking is
+// not free.
+func (a *API) call(next echo.HandlerFunc, c echo.Context, now time.Time) (err error) {
 	defer func() {
 		switch p := recover(); p {
 		case nil:
@@ -88,10 +89,10 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context) (err error) {
 		}
 		return next(c) // which says what there is instead
 	}
-	if err := a.authorise(c, &op.needs); err != nil {
+	if err := a.authorise(c, &op.needs, now); err != nil {
 		return err
 	}
-	if err := a.admit(c.Request().Context(), op); err != nil {
+	if err := a.admit(c.Request().Context(), op, now); err != nil {
 		return err
 	}
 	if err := checkPath(c); err != nil {

@@ -66,11 +66,14 @@ func (g *guard) admit(ctx context.Context, jobs []queue.NewJob) (nobodys map[uui
 	if err != nil {
 		return nil, err
 	}
-	nobodys = make(map[uuid.UUID]uuid.UUID)
 	for i := range given {
-		if own[i] != given[i] {
-			nobodys[own[i]] = given[i]
+		if own[i] == given[i] {
+			continue
 		}
+		if nobodys == nil {
+			nobodys = make(map[uuid.UUID]uuid.UUID)
+		}
+		nobodys[own[i]] = given[i]
 	}
 	if len(nobodys) == 0 {
 		return nil, nil
@@ -84,6 +87,9 @@ func (g *guard) admit(ctx context.Context, jobs []queue.NewJob) (nobodys map[uui
 
 // asGiven has an error about a dependency name it as it was given.
 func asGiven(err error, nobodys map[uuid.UUID]uuid.UUID) error {
+	if len(nobodys) == 0 {
+		return err
+	}
 	var missing *queue.DependencyError
 	if errors.As(err, &missing) {
 		if id, replaced := nobodys[missing.ID]; replaced {

@@ -60,9 +60,9 @@ func newBounds(limits Limits, q Queue) bounds {
 
 // admit refuses a request of somebody who calls too often, and one that wants memory while that is
 // short, before its body is read.
-func (a *API) admit(ctx context.Context, op *operation) error {
+func (a *API) admit(ctx context.Context, op *operation, now time.Time) error {
 	if p := auth.PrincipalOf(ctx); p != nil {
-		if wait := a.bounds.rates.Take(p.Name, cmp.Or(p.Limits.RequestsPerSecond, a.bounds.each.RequestsPerSecond), time.Now()); wait > 0 {
+		if wait := a.bounds.rates.Take(p.Name, cmp.Or(p.Limits.RequestsPerSecond, a.bounds.each.RequestsPerSecond), now); wait > 0 {
 			a.options.Observer.Limited(limitRate)
 			return &requestError{code: codeRateLimited, after: wait}
 		}

@@ -41,7 +41,7 @@ func TestPrincipalTravelsWithTheContext(t *testing.T) {
 	t.Parallel()
 	require.Nil(t, auth.PrincipalOf(t.Context()))
 	p := &auth.Principal{Name: "key:ci"}
-	require.Same(t, p, auth.PrincipalOf(auth.WithPrincipal(t.Context(), p)))
+	require.Same(t, p, auth.PrincipalOf(auth.WithStanding(t.Context(), &auth.Standing{Principal: p})))
 }
 
 // answer is an authenticator that always answers the same.

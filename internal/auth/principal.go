@@ -1,9 +1,6 @@
 package auth
 
-import (
-	"context"
-	"slices"
-)
+import "slices"
 
 // Principal is who a request comes from. It is not changed once it is made, and may be shared.
 type Principal struct {
@@ -65,16 +62,3 @@ func (c Channels) All() bool { return c.all }
 // Names returns the channels of the set, sorted; none if it is that of every channel. The caller
 // must not change them.
 func (c Channels) Names() []string { return c.names }
-
-type principalKey struct{}
-
-// WithPrincipal returns a context of a request that comes from the principal.
-func WithPrincipal(ctx context.Context, p *Principal) context.Context {
-	return context.WithValue(ctx, principalKey{}, p)
-}
-
-// PrincipalOf returns who the request of the context comes from; nil where nobody is asked.
-func PrincipalOf(ctx context.Context) *Principal {
-	p, _ := ctx.Value(principalKey{}).(*Principal)
-	return p
-}

@@ -32,6 +32,17 @@ func (r Result) Each(of time.Duration) float64 {
 	return float64(of.Nanoseconds()) / 1000 / float64(r.Operations)
 }
 
+// Plus returns both together: of measurements of the same thing, one after the other.
+func (r Result) Plus(other Result) Result {
+	return Result{
+		Operations: r.Operations + other.Operations,
+		Elapsed:    r.Elapsed + other.Elapsed,
+		Processor:  r.Processor + other.Processor,
+		Database:   r.Database + other.Database,
+		Own:        r.Own + other.Own,
+	}
+}
+
 // Observed is something that goes on, and how long to look at it.
 type Observed struct {
 	WarmUp, Duration time.Duration

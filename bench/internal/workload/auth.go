@@ -13,6 +13,8 @@ import (
 const (
 	// authGoal is which part of the rate is to be left where every request is asked for its key.
 	authGoal = 0.97
+	// authTurns is how many turns each of both servers has in a round.
+	authTurns = 8
 
 	authAsked   = "asked for a key"
 	authUnasked = "asked for nothing"
@@ -35,16 +37,15 @@ func (b *Bench) authOperations() []authOperation {
 
 // authenticate measures what it costs to ask each request for an API key.
 func authenticate(ctx context.Context, b *Bench) error {
-	systems := []string{authUnasked, authAsked}
 	for round := range b.Repeat {
 		for _, o := range b.authOperations() {
-			for _, i := range turns(len(systems), round) {
-				r, err := b.authOnce(ctx, systems[i], o)
-				if err != nil {
-					return fmt.Errorf("%s, %s: %w", o.name, systems[i], err)
-				}
-				b.Say("auth %d/%d, %s, %s: %s/s", round+1, b.Repeat, o.name, systems[i], report.Number(r.Rate()))
-				b.add(o.workload(), b.name()+", "+systems[i], o.measure, r)
+			results, err := b.authOnce(ctx, o, round)
+			if err != nil {
+				return fmt.Errorf("%s: %w", o.name, err)
+			}
+			for i, system := range authSystems() {
+				b.Say("auth %d/%d, %s, %s: %s/s", round+1, b.Repeat, o.name, system.name, report.Number(results[i].Rate()))
+				b.add(o.workload(), b.name()+", "+system.name, o.measure, results[i])
 			}
 		}
 	}
@@ -61,33 +62,56 @@ func authenticate(ctx context.Context, b *Bench) error {
 
 func (o authOperation) workload() string { return "authentication by key, " + o.name }
 
-// authOnce measures from a start of its own. Requests are the same bytes in either case, key included, which a
-// server that asks for nothing does not look at: only what is done with it is measured. The result counts jobs.
-func (b *Bench) authOnce(ctx context.Context, system string, o authOperation) (r load.Result, err error) {
-	store, err := b.fresh(ctx)
-	if err != nil {
-		return load.Result{}, err
+// authSystem is a server that asks for a key, or does not.
+type authSystem struct {
+	name, purpose string
+	arguments     []string
+}
+
+func authSystems() []authSystem {
+	return []authSystem{{authUnasked, "auth-unasked-", nil}, {authAsked, "auth-", []string{"--auth", "keys"}}}
+}
+
+// authOnce measures authSystems, each with a store of its own. They are both there all the time, and get
+// the load in short turns: what is to be seen is less than what a machine differs by from one
+// second to the next, or one start of a server from another. Requests are the same bytes in either
+// case, key included, which a server that asks for nothing does not look at: only what is done with
+// it is measured. The results count jobs.
+func (b *Bench) authOnce(ctx context.Context, o authOperation, round int) (results []load.Result, err error) {
+	systems := authSystems()
+	loads := make([]load.Load, len(systems))
+	for i, system := range systems {
+		store, err := b.fresh(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = closing(err, b.remover(ctx, store)) }()
+		key, err := b.newKey(ctx, store)
+		if err != nil {
+			return nil, err
+		}
+		s, err := b.start(ctx, store, b.LogLevel, system.purpose+o.profile, system.arguments...)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = closing(err, s.Stop) }()
+		loads[i] = b.timed(s, b.Connections, o.of)
+		loads[i].Credential = key
+		loads[i].Duration = b.Duration / authTurns
 	}
-	defer func() { err = closing(err, b.remover(ctx, store)) }()
-	key, err := b.newKey(ctx, store)
-	if err != nil {
-		return load.Result{}, err
+	results = make([]load.Result, len(systems))
+	for turn := range authTurns {
+		for _, i := range turns(len(systems), round+turn) {
+			r, err := load.Run(ctx, loads[i])
+			if err != nil {
+				return nil, err
+			}
+			r.Operations *= int64(o.jobs)
+			results[i] = results[i].Plus(r)
+			loads[i].WarmUp = b.WarmUp / authTurns
+		}
 	}
-	var asked []string
-	purpose := "auth-unasked-" + o.profile
-	if system == authAsked {
-		asked, purpose = []string{"--auth", "keys"}, "auth-"+o.profile
-	}
-	s, err := b.start(ctx, store, b.LogLevel, purpose, asked...)
-	if err != nil {
-		return load.Result{}, err
-	}
-	defer func() { err = closing(err, s.Stop) }()
-	l := b.timed(s, b.Connections, o.of)
-	l.Credential = key
-	r, err = load.Run(ctx, l)
-	r.Operations *= int64(o.jobs)
-	return r, err
+	return results, nil
 }
 
 // newKey makes an API key in a directory that no server has open.

@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -140,7 +139,7 @@ func (a *Authenticator) Authenticate(r *http.Request) (*auth.Principal, error) {
 	if k != nil {
 		want = k.hash
 	}
-	hash := sha256.Sum256([]byte(secret))
+	hash := hashOf(secret)
 	same := subtle.ConstantTimeCompare(hash[:], want[:]) == 1
 	now := time.Now().Add(offset)
 	switch {

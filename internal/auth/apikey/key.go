@@ -26,6 +26,13 @@ var idEncoding = base32.HexEncoding.WithPadding(base32.NoPadding) //nolint:goche
 // Hash is what is kept of a secret: SHA-256 of it as it is written.
 type Hash = [sha256.Size]byte
 
+// hashOf returns the hash of a secret, which is secretLength long. It copies it to where no memory
+// has to be found for it.
+func hashOf(secret string) Hash {
+	var text [secretLength]byte
+	return sha256.Sum256(text[:copy(text[:], secret)])
+}
+
 // Secret is a new key. Whoever makes it has to hand it over, because it is kept nowhere.
 type Secret struct {
 	ID   string
@@ -53,7 +60,7 @@ func withID(id string) Secret {
 	var random [secretBytes]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	secret := base64.RawURLEncoding.EncodeToString(random[:])
-	return Secret{ID: id, Hash: sha256.Sum256([]byte(secret)), text: Prefix + id + "." + secret}
+	return Secret{ID: id, Hash: hashOf(secret), text: Prefix + id + "." + secret}
 }
 
 // Text is the key as it is sent. It must be shown to nobody but who is to have it.
