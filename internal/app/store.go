@@ -14,6 +14,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/auth/apikey"
 	"github.com/longshore-queue/longshore/internal/logging"
+	"github.com/longshore-queue/longshore/internal/processors"
 	"github.com/longshore-queue/longshore/internal/queue"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
 	"github.com/longshore-queue/longshore/internal/queue/postgres"
@@ -45,6 +46,9 @@ func IsDatabase(store string) bool {
 func (a *App) openStore(ctx context.Context) (store, error) {
 	if IsDatabase(a.options.Store) {
 		return a.openDatabase(ctx)
+	}
+	if a.options.Store != InMemory {
+		processors.OneMore()
 	}
 	var observer embedded.Observer
 	if a.metrics != nil {
