@@ -322,6 +322,26 @@ func TestACallThatIsRepeatedIsAnsweredAsTheFirstThoughTheChannelIsFull(t *testin
 	}
 }
 
+func TestWhatACallDoesNotAddUsesNoQuota(t *testing.T) {
+	t.Parallel()
+	onEveryEngine(t, func(t *testing.T, open func() api.Queue) {
+		e := newEdge(t, open(), api.Options{Limits: api.Limits{Open: queue.Amount{Jobs: 4, Bytes: 16}, OpenKnown: time.Hour}})
+		failed, _ := e.create(`{"type":"failed"}`)["id"].(string) // which counts for that hour
+		require.Equal(t, http.StatusOK, e.on(e.lease(`{"types":["failed"]}`), "fail", `{"error":{"reason":"no"}}`).status)
+		e.create(`{"type":"t","unique_key":"u"}`)
+		const plain, later = `{"type":"t"}`, `{"jobs":[{"type":"t","delay_seconds":60}]}`
+		for range 4 {
+			require.Equal(t, http.StatusCreated, e.with("POST", "/v1/jobs", plain, keyHeader, "plain").status)
+			require.Equal(t, http.StatusOK, e.send("POST", "/v1/jobs", `{"type":"t","unique_key":"u"}`).status)
+			require.Equal(t, "failed", e.create(`{"type":"over","dependencies":["` + failed + `"]}`)["state"])
+		}
+		for range 4 {
+			require.Equal(t, http.StatusCreated, e.with("POST", "/v1/jobs/batch", later, keyHeader, "later").status)
+		}
+		e.tooMuch(e.send("POST", "/v1/jobs", plain), http.StatusTooManyRequests, "quota-exceeded", "1")
+	})
+}
+
 func TestAQuotaIsOfTheChannelThatTheCredentialIsFor(t *testing.T) {
 	t.Parallel()
 	c := twoCallers()

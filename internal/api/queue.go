@@ -16,8 +16,8 @@ type Queue interface {
 	queue.JobQueue
 
 	// EnqueueOnce is Enqueue, made idempotent: the same once again adds nothing and returns
-	// the same statuses, as they were when the jobs were added, for as long as the engine
-	// remembers the key. A call that failed has not used its key. ErrKeyReused;
+	// the same statuses, as they were when the jobs were added and Repeated, for as long as the
+	// engine remembers the key. A call that failed has not used its key. ErrKeyReused;
 	// ErrKeyInUse while the first call is under way; the errors of Enqueue.
 	EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
 

@@ -72,13 +72,13 @@ func (q *Quota) Reserve(ctx context.Context, wanted map[string]queue.Amount, now
 	if unknown := q.reserve(wanted, now); len(unknown) > 0 {
 		stored, err := q.count(ctx, slices.Collect(maps.Keys(unknown)))
 		if err != nil {
-			q.Release(wanted, false)
+			q.Release(wanted, nil)
 			return err
 		}
 		q.learn(unknown, stored, now)
 	}
 	if full := q.over(wanted); full != nil {
-		q.Release(wanted, false)
+		q.Release(wanted, nil)
 		return full
 	}
 	return nil
@@ -151,18 +151,15 @@ func (q *Quota) over(wanted map[string]queue.Amount) error {
 	return nil
 }
 
-// Release ends what Reserve began; added tells whether it was added, or may have been.
-func (q *Quota) Release(wanted map[string]queue.Amount, added bool) {
+// Release ends what Reserve began; added is how much of what was wanted was added, or may have been.
+func (q *Quota) Release(wanted, added map[string]queue.Amount) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for channel, n := range wanted {
 		use := q.channels[channel]
 		use.reserved = use.reserved.Minus(n)
-		if added {
-			use.added = use.added.Plus(n)
-		} else {
-			use.since = use.since.Minus(n)
-		}
+		use.added = use.added.Plus(added[channel])
+		use.since = use.since.Minus(n).Plus(added[channel])
 		if use.reserved == (queue.Amount{}) && q.good == 0 {
 			delete(q.channels, channel)
 		}

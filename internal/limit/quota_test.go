@@ -49,15 +49,15 @@ func TestAChannelIsFilledToItsQuotaAndNoFurther(t *testing.T) {
 	quota := limit.NewQuota(queue.Amount{Jobs: 10}, 0, s.count)
 	require.NoError(t, quota.Reserve(t.Context(), one("a", 2), start))
 	s.add("a", 2)
-	quota.Release(one("a", 2), true)
+	quota.Release(one("a", 2), one("a", 2))
 	var full *limit.QuotaError
 	require.ErrorAs(t, quota.Reserve(t.Context(), one("a", 1), start), &full)
 	require.Equal(t, limit.QuotaError{Channel: "a", Limit: 10}, *full)
 	require.NoError(t, quota.Reserve(t.Context(), one("b", 10), start), "another channel")
-	quota.Release(one("b", 10), true)
+	quota.Release(one("b", 10), one("b", 10))
 	s.add("a", -1)
 	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start), "a job was over")
-	quota.Release(one("a", 1), true)
+	quota.Release(one("a", 1), one("a", 1))
 }
 
 func TestAQuotaIsForAllJobsOfACallOrNone(t *testing.T) {
@@ -74,11 +74,24 @@ func TestWhatIsBeingAddedCountsUntilItIsThereOrNot(t *testing.T) {
 	quota := limit.NewQuota(queue.Amount{Jobs: 2}, 0, s.count)
 	require.NoError(t, quota.Reserve(t.Context(), one("a", 2), start))
 	require.Error(t, quota.Reserve(t.Context(), one("a", 1), start))
-	quota.Release(one("a", 2), false)
+	quota.Release(one("a", 2), nil)
 	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start))
 	s.err = errors.New("the store is away")
 	require.ErrorIs(t, quota.Reserve(t.Context(), one("a", 1), start), s.err)
 	s.err = nil
+	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start))
+}
+
+func TestOfWhatWasWantedOnlyThatCountsWhichWasAdded(t *testing.T) {
+	t.Parallel()
+	s := &store{jobs: make(map[string]int64)}
+	quota := limit.NewQuota(queue.Amount{Jobs: 3}, time.Hour, s.count)
+	for _, added := range []map[string]queue.Amount{nil, one("a", 1), {}, one("a", 1)} {
+		require.NoError(t, quota.Reserve(t.Context(), one("a", 2), start))
+		require.Error(t, quota.Reserve(t.Context(), one("a", 2), start), "until it is known")
+		quota.Release(one("a", 2), added)
+	}
+	require.Error(t, quota.Reserve(t.Context(), one("a", 2), start))
 	require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start))
 }
 
@@ -88,7 +101,7 @@ func TestWhatTheStoreSaidIsGoodForAWhile(t *testing.T) {
 	quota := limit.NewQuota(queue.Amount{Jobs: 5}, time.Second, s.count)
 	for range 5 {
 		require.NoError(t, quota.Reserve(t.Context(), one("a", 1), start))
-		quota.Release(one("a", 1), true)
+		quota.Release(one("a", 1), one("a", 1))
 	}
 	require.Equal(t, 1, s.asked)
 	require.Error(t, quota.Reserve(t.Context(), one("a", 1), start), "by what this server has added")
@@ -106,7 +119,7 @@ func TestCallersThatAddAtOnceNeverGoOverTheQuota(t *testing.T) {
 			for range 200 {
 				if quota.Reserve(t.Context(), one("a", 1), start) == nil {
 					s.add("a", 1)
-					quota.Release(one("a", 1), true)
+					quota.Release(one("a", 1), one("a", 1))
 				}
 			}
 		})
@@ -122,7 +135,7 @@ func TestChannelsThatNobodyAddsToAreForgotten(t *testing.T) {
 	for i := range 10_000 {
 		now := start.Add(time.Duration(i) * time.Millisecond)
 		require.NoError(t, quota.Reserve(t.Context(), one(strconv.Itoa(i), 1), now))
-		quota.Release(one(strconv.Itoa(i), 1), true)
+		quota.Release(one(strconv.Itoa(i), 1), one(strconv.Itoa(i), 1))
 	}
 	require.Error(t, quota.Reserve(t.Context(), one("9999", 1), start.Add(9999*time.Millisecond)), "it is known that it is full")
 }
@@ -136,7 +149,7 @@ func TestAQuotaOfJobsAndBytesIsKeptInBoth(t *testing.T) {
 	try := func(wanted map[string]queue.Amount) error {
 		err := quota.Reserve(t.Context(), wanted, start)
 		if err == nil {
-			quota.Release(wanted, true)
+			quota.Release(wanted, wanted)
 		}
 		return err
 	}

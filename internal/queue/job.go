@@ -263,6 +263,9 @@ type Enqueued struct {
 	// Existing tells that nothing was added, because the job's unique key is that of a job
 	// which is not over: Status is that job's, without Dependents, Progress and PartialResult.
 	Existing bool
+	// Repeated tells that nothing was added, because the call had been made before: all else is as it was
+	// answered then.
+	Repeated bool
 }
 
 // Progress is how far a run has come, as its worker sees it.

@@ -221,7 +221,7 @@ func (s *Store) enqueuedOf(entry *onceEntry) ([]queue.Enqueued, error) {
 				return nil, err
 			}
 		}
-		enqueued[i] = queue.Enqueued{Status: queue.StatusOf(&j.Job, &r.Record, outcome), Existing: answered.existing}
+		enqueued[i] = queue.Enqueued{Status: queue.StatusOf(&j.Job, &r.Record, outcome), Existing: answered.existing, Repeated: true}
 	}
 	return enqueued, nil
 }

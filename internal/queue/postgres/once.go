@@ -143,7 +143,7 @@ func (c *change) enqueuedOf(k *keptCall) ([]queue.Enqueued, error) {
 		j.Dependencies = queueEdges(above[place])
 		if k.answered == nil {
 			record, _ := j.Admit(nil, r.Queued)
-			answer[i] = queue.Enqueued{Status: queue.StatusOf(&j, &record, queue.Outcome{})}
+			answer[i] = queue.Enqueued{Status: queue.StatusOf(&j, &record, queue.Outcome{}), Repeated: true}
 			continue
 		}
 		a := &k.answered[i]
@@ -151,7 +151,7 @@ func (c *change) enqueuedOf(k *keptCall) ([]queue.Enqueued, error) {
 		if a.Reason != "" {
 			outcome.Error = &queue.JobError{Reason: a.Reason, Details: a.Details}
 		}
-		answer[i] = queue.Enqueued{Status: queue.StatusOf(&j, &a.Record, outcome), Existing: a.Existing}
+		answer[i] = queue.Enqueued{Status: queue.StatusOf(&j, &a.Record, outcome), Existing: a.Existing, Repeated: true}
 	}
 	return answer, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,10 +25,10 @@ var idempotencyTests = map[string]func(*testing.T, *fixture){
 	"the same call again is answered the same and adds nothing": func(t *testing.T, f *fixture) {
 		jobs := []queue.NewJob{{Name: "a", Type: "work"}, {Type: "work", Needs: needs("a"), Delay: time.Minute}}
 		first := f.enqueueOnce(t, once("k", "1"), jobs...)
-		require.Equal(t, first, f.enqueueOnce(t, once("k", "1"), jobs...))
+		require.Equal(t, repeated(first), f.enqueueOnce(t, once("k", "1"), jobs...))
 		f.finish(t, f.dequeue(t, "work").Token, `1`)
 		f.cancel(t, first[1].ID)
-		require.Equal(t, first, f.enqueueOnce(t, once("k", "1"), jobs...), "as they were then")
+		require.Equal(t, repeated(first), f.enqueueOnce(t, once("k", "1"), jobs...), "as they were then")
 		f.requireNothingReady(t, "work")
 		require.Len(t, f.list(t, 10), 2)
 	},
@@ -41,11 +42,11 @@ var idempotencyTests = map[string]func(*testing.T, *fixture){
 		f.Restart(t)
 		found, err = f.Queue().EnqueuedOnce(t.Context(), once("k", "1"))
 		require.NoError(t, err)
-		require.Equal(t, first, found)
+		require.Equal(t, repeated(first), found)
 		plain := f.enqueueOnce(t, once("plain", "1"), queue.NewJob{Type: "work"})
 		found, err = f.Queue().EnqueuedOnce(t.Context(), once("plain", "1"))
 		require.NoError(t, err)
-		require.Equal(t, plain, found)
+		require.Equal(t, repeated(plain), found)
 		_, err = f.Queue().EnqueuedOnce(t.Context(), once("k", "2"))
 		require.ErrorIs(t, err, queue.ErrKeyReused)
 		f.Advance(KeysLast)
@@ -69,7 +70,7 @@ var idempotencyTests = map[string]func(*testing.T, *fixture){
 			for range 5 {
 				found, err := f.Queue().EnqueuedOnce(t.Context(), call)
 				require.NoError(t, err)
-				require.Equal(t, first, found)
+				require.Equal(t, repeated(first), found)
 			}
 			require.NoError(t, group.Wait())
 		}
@@ -78,7 +79,7 @@ var idempotencyTests = map[string]func(*testing.T, *fixture){
 		jobs := []queue.NewJob{{Type: "work", Priority: 3, ExpiresAt: f.Now().Add(time.Hour)}, {Type: "work"}}
 		first := f.enqueueOnce(t, once("k", "1"), jobs...)
 		f.Restart(t)
-		require.Equal(t, first, f.enqueueOnce(t, once("k", "1"), jobs...))
+		require.Equal(t, repeated(first), f.enqueueOnce(t, once("k", "1"), jobs...))
 		f.requireKeyReused(t, once("k", "2"), jobs...)
 		require.Len(t, f.runToEnd(t, "work"), 2)
 	},
@@ -113,20 +114,20 @@ var idempotencyTests = map[string]func(*testing.T, *fixture){
 		require.Equal(t, id, first[0].ID)
 		require.True(t, first[0].Existing)
 		f.runToEnd(t, "work")
-		require.Equal(t, first, f.enqueueOnce(t, once("k", "1"), unique("work")), "although it is over by now")
+		require.Equal(t, repeated(first), f.enqueueOnce(t, once("k", "1"), unique("work")), "although it is over by now")
 		f.requireNothingReady(t, "work")
 	},
 	"a key is forgotten after its time": func(t *testing.T, f *fixture) {
 		job := queue.NewJob{Type: "work"}
 		first := f.enqueueOnce(t, once("k", "1"), job)
 		f.Advance(KeysLast - time.Microsecond)
-		require.Equal(t, first, f.enqueueOnce(t, once("k", "1"), job), "a repetition does not prolong it")
+		require.Equal(t, repeated(first), f.enqueueOnce(t, once("k", "1"), job), "a repetition does not prolong it")
 		f.requireKeyReused(t, once("k", "2"), job)
 		f.Advance(time.Microsecond)
 		second := f.enqueueOnce(t, once("k", "2"), job)
 		require.NotEqual(t, first[0].ID, second[0].ID)
 		f.Advance(KeysLast - time.Microsecond)
-		require.Equal(t, second, f.enqueueOnce(t, once("k", "2"), job), "it has a time of its own")
+		require.Equal(t, repeated(second), f.enqueueOnce(t, once("k", "2"), job), "it has a time of its own")
 		require.Len(t, f.runToEnd(t, "work"), 2)
 	},
 	"many keys are forgotten, each in its time": func(t *testing.T, f *fixture) {
@@ -157,14 +158,28 @@ var idempotencyTests = map[string]func(*testing.T, *fixture){
 			})
 		}
 		require.NoError(t, group.Wait())
-		first := f.enqueueOnce(t, once("k", "1"), queue.NewJob{Type: "work"})
+		last := f.enqueueOnce(t, once("k", "1"), queue.NewJob{Type: "work"})
+		first := 0
 		for _, answer := range answers {
 			if answer != nil {
-				require.Equal(t, first, answer)
+				require.Equal(t, last, repeated(answer))
+				if !answer[0].Repeated {
+					first++
+				}
 			}
 		}
+		require.Equal(t, 1, first)
 		require.Len(t, f.runToEnd(t, "work"), 1)
 	},
+}
+
+// repeated returns what a call is answered that is made again, by what it was answered.
+func repeated(first []queue.Enqueued) []queue.Enqueued {
+	again := slices.Clone(first)
+	for i := range again {
+		again[i].Repeated = true
+	}
+	return again
 }
 
 func (f *fixture) enqueueOnce(t *testing.T, once queue.Once, jobs ...queue.NewJob) []queue.Enqueued {

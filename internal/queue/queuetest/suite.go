@@ -22,7 +22,7 @@ import (
 type Queue interface {
 	queue.JobQueue
 	// EnqueueOnce is Enqueue, once: the same key and digest again returns the same statuses, as
-	// they were then, and adds nothing. ErrKeyReused for another digest; ErrKeyInUse while the
+	// they were then and Repeated, and adds nothing. ErrKeyReused for another digest; ErrKeyInUse while the
 	// first call is under way. A call that was refused has not used its key, and a key is
 	// forgotten after its time: KeysLast.
 	EnqueueOnce(ctx context.Context, jobs []queue.NewJob, once queue.Once) ([]queue.Enqueued, error)
