@@ -17,6 +17,11 @@ import (
 // that a server accepts.
 const DefaultMaxAnswerBytes = 64 << 20
 
+// pingAfter is how long a connection of HTTP/2 may be silent before the server is asked whether it is
+// still there, and how long that may take before it is given up. Both together are well below a
+// heartbeat timeout.
+const pingAfter = 15 * time.Second
+
 // ErrAnswerTooLong ends the reading of an answer that is longer than Options.MaxAnswerBytes.
 var ErrAnswerTooLong = errors.New("the server's answer is too long")
 
@@ -83,13 +88,8 @@ func New(baseURL string, options Options) (*Client, error) {
 	sender := &sender{agent: options.UserAgent, credential: options.Credential, maxAnswer: options.MaxAnswerBytes}
 	if options.HTTPClient != nil {
 		sender.http = *options.HTTPClient
-	} else if transport, ok := http.DefaultTransport.(*http.Transport); ok {
-		own := transport.Clone()
-		if options.TLS != nil {
-			own.TLSClientConfig = options.TLS.Clone()
-		}
-		own.MaxIdleConnsPerHost = 32 // all requests go to one host: 2 would close most connections
-		sender.http.Transport = own
+	} else if transport := newTransport(options.TLS); transport != nil {
+		sender.http.Transport = transport
 	}
 	sender.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if sender.agent == "" {
@@ -110,6 +110,27 @@ func New(baseURL string, options Options) (*Client, error) {
 		c.traceParent = func(context.Context) string { return "" }
 	}
 	return c, nil
+}
+
+// newTransport returns a transport as http.DefaultTransport is, with a few settings of its own; nil
+// if that was replaced by something else, which is used as it is then.
+func newTransport(settings *tls.Config) *http.Transport {
+	usual, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return nil
+	}
+	own := usual.Clone()
+	if settings != nil {
+		own.TLSClientConfig = settings.Clone()
+	}
+	own.MaxIdleConnsPerHost = 32 // all requests go to one host: 2 would close most connections
+	if own.HTTP2 == nil {
+		// All requests share one connection, and a request that ends for want of an answer does not
+		// end it: one that a router has forgotten would be used until TCP gives up, a quarter of an
+		// hour later.
+		own.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
+	}
+	return own
 }
 
 // sender is the one place that all requests of a client pass through.

@@ -1,0 +1,4 @@
+package client
+
+// NewTransport is what sends the requests of a client that is given none.
+var NewTransport = newTransport
