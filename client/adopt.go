@@ -12,7 +12,7 @@ import (
 func (w *Worker) adoptAll(tokens []Token) {
 	n, _ := w.slots.tryTake(len(tokens))
 	for _, token := range tokens[:n] {
-		w.start(func(s *slot) { w.adopt(token, true, s) })
+		w.start(func(s *slot) { w.adopt(token, nil, true, s) })
 	}
 	if rest := tokens[n:]; len(rest) > 0 {
 		w.log.Info("more leases to adopt than slots; giving some back", "leases", strconv.Itoa(len(rest)))
@@ -24,9 +24,10 @@ func (w *Worker) adoptAll(tokens []Token) {
 	}
 }
 
-// adopt runs the job of a lease of which only the token is known, if it is still alive.
-func (w *Worker) adopt(token Token, adopted bool, s *slot) {
-	lease, refreshed, err := w.revive(token)
+// adopt runs the job of a lease, if it is still alive. known is the lease as it was, or nil if there
+// is no more than its token.
+func (w *Worker) adopt(token Token, known *Lease, adopted bool, s *slot) {
+	lease, refreshed, err := w.revive(token, known)
 	switch {
 	case err == nil:
 		if adopted {
@@ -43,10 +44,10 @@ func (w *Worker) adopt(token Token, adopted bool, s *slot) {
 	}
 }
 
-// revive looks at the lease and refreshes it, until both have succeeded, the lease is over,
-// polling ends, or ReportTimeout has passed. It returns when the refreshing was sent: looking
-// does not count as a heartbeat, and the last one may be long ago.
-func (w *Worker) revive(token Token) (*Lease, time.Time, error) {
+// revive refreshes the lease, and looks at it unless it is known, until that has succeeded, the
+// lease is over, polling ends, or ReportTimeout has passed. It returns when the refreshing was sent:
+// looking does not count as a heartbeat, and the last one may be long ago.
+func (w *Worker) revive(token Token, known *Lease) (*Lease, time.Time, error) {
 	ctx, cancel := context.WithTimeout(w.polling, w.options.ReportTimeout)
 	defer cancel()
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
@@ -56,8 +57,8 @@ func (w *Worker) revive(token Token) (*Lease, time.Time, error) {
 		if err == nil && answer.Canceled {
 			return nil, sent, ErrCanceled
 		}
-		var lease *Lease
-		if err == nil {
+		lease := known
+		if err == nil && known == nil {
 			lease, err = w.calls.lease(ctx, token)
 		}
 		if err == nil && lease.Token != token {

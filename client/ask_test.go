@@ -144,3 +144,56 @@ func TestALeaseThatIsHandedOverAgainIsAsOldAsItIs(t *testing.T) {
 		require.LessOrEqual(t, beats[0], 62*time.Second, "it was due 20 s ago")
 	})
 }
+
+// A worker that was stopped, or a network that stood still, gets the answer of long ago.
+func TestALeaseWhoseAnswerComesAfterItsTimeIsRunOnlyIfItLives(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]bool{"it was taken back": true, "the server was away too": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			within(t, func(t *testing.T, f *fixture) {
+				f.server.pause, f.server.timeout = 5, 15
+				f.server.faults = faultsOf("dequeue", 1, fault{slow: 40 * time.Second})
+				j := f.server.add("t", `null`)
+				var until []time.Duration
+				f.start(func(_ context.Context, run *client.Run) (any, error) {
+					until = append(until, run.ValidUntil().Sub(f.begun))
+					return nil, nil
+				})
+				f.pass(30 * time.Second)
+				f.server.set(j, func(j *fakeJob) { j.lost, j.lastBeat = lost, time.Now() })
+				f.pass(20 * time.Second)
+				if lost {
+					require.Empty(t, until)
+					return
+				}
+				require.Equal(t, []time.Duration{55 * time.Second}, until, "from the heartbeat that came before the run")
+				require.Equal(t, `finish {"result":null}`, f.server.reported(j))
+			})
+		})
+	}
+}
+
+func TestALeaseIsCountedFromItsRequestWhenItsAnswerTakesLong(t *testing.T) {
+	t.Parallel()
+	for name, concurrency := range map[string]int{"one": 1, "many": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			within(t, func(t *testing.T, f *fixture) {
+				f.server.faults = faultsOf("dequeue", 1, fault{slow: 50 * time.Second})
+				f.server.add("t", `null`)
+				var until time.Duration
+				f.start(func(_ context.Context, run *client.Run) (any, error) {
+					until = run.ValidUntil().Sub(f.begun)
+					time.Sleep(50 * time.Second)
+					return nil, nil
+				}, slots(concurrency))
+				f.pass(90 * time.Second)
+				require.Equal(t, 120*time.Second, until)
+				beats := f.since(f.server.seen("heartbeat"))
+				require.NotEmpty(t, beats)
+				require.LessOrEqual(t, beats[0], 80*time.Second, "there is time for another one")
+			})
+		})
+	}
+}

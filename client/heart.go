@@ -47,6 +47,16 @@ func (c cadence) attempt() time.Duration {
 	return max(c.timeout/4, min(time.Second, c.timeout/2))
 }
 
+// first is how long the first heartbeat can wait under a lease that lives for left without. When it
+// was granted is not known any better than that, so it is as if that were now, unless that would
+// leave too little time for a second heartbeat.
+func (c cadence) first(left time.Duration) time.Duration {
+	if c.pause <= left-c.timeout/3 {
+		return c.pause
+	}
+	return left - c.timeout + c.pause
+}
+
 // reportPause is how often a handler can have its news sent at once.
 const reportPause = time.Second
 
@@ -61,8 +71,7 @@ const reportPause = time.Second
 func (w *Worker) beat(ctx context.Context, lease *Lease, run *Run) error {
 	c := newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds)
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
-	// Counted from when the lease was known to be alive, which may be a while ago.
-	pause := w.inStep(c, time.Until(run.ValidUntil())-c.timeout+c.pause)
+	pause := w.inStep(c, c.first(time.Until(run.ValidUntil())))
 	hurry := run.hurry
 	silent := false
 	w.beats.enter(1)

@@ -31,14 +31,9 @@ func newAsk(slots int, wait time.Duration) *ask {
 // many reports whether it takes the request for many jobs.
 func (a *ask) many() bool { return a.most > 1 || len(a.endings) > 0 }
 
-// granted is when a lease, which has just arrived, is known to have been granted at the
-// earliest: what arrives at the first time is fresh.
-func (a *ask) granted() time.Time {
-	if a.again {
-		return a.first
-	}
-	return time.Now()
-}
+// granted is when a lease that has just arrived was granted at the earliest. Its answer may have
+// been long under way, and nobody knows for how much of the time the server held it back.
+func (a *ask) granted() time.Time { return a.first }
 
 // poll asks for jobs, as many as slots are free, whenever some are, until polling ends. It
 // returns an error only if asking is of no use.
@@ -85,7 +80,7 @@ func (w *Worker) pursue(ask *ask, backoff *backoff) error {
 		case errors.As(err, &unread):
 			w.log.Error(err, "a granted lease could not be read; asking for it again")
 			ask.slots--
-			w.start(func(s *slot) { w.adopt(unread.token, false, s) })
+			w.start(func(s *slot) { w.adopt(unread.token, nil, false, s) })
 			return nil
 		}
 		ask.again = true
@@ -151,7 +146,13 @@ func (w *Worker) startLeases(ask *ask, leases []Lease) {
 			ask.seen = make(map[Token]bool, len(leases))
 		}
 		ask.seen[lease.Token] = true
-		runs = append(runs, func(s *slot) { w.work(lease, granted, false, s) })
+		runs = append(runs, func(s *slot) {
+			if !time.Now().Before(validUntil(lease, granted)) {
+				w.adopt(lease.Token, lease, false, s) // it may have been taken back on its way
+				return
+			}
+			w.work(lease, granted, false, s)
+		})
 	}
 	ask.slots -= len(runs)
 	w.start(runs...)

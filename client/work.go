@@ -105,8 +105,13 @@ func runOf(lease *Lease, granted time.Time, adopted bool) *Run {
 	if lease.Traceparent != nil {
 		run.TraceParent = *lease.Traceparent
 	}
-	run.setValidUntil(granted.Add(newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds).timeout))
+	run.setValidUntil(validUntil(lease, granted))
 	return run
+}
+
+// validUntil is until when a lease is sure to live that was granted, or refreshed, at from.
+func validUntil(lease *Lease, from time.Time) time.Time {
+	return from.Add(newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds).timeout)
 }
 
 // about are a log line's fields: which run it is about, and more.
