@@ -180,7 +180,7 @@ func TestALeaseIsCountedFromItsRequestWhenItsAnswerTakesLong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			within(t, func(t *testing.T, f *fixture) {
-				f.server.faults = faultsOf("dequeue", 1, fault{slow: 50 * time.Second})
+				f.server.faults = faultsOf("dequeue", 1, fault{slow: 35 * time.Second})
 				f.server.add("t", `null`)
 				var until time.Duration
 				f.start(func(_ context.Context, run *client.Run) (any, error) {
@@ -188,7 +188,7 @@ func TestALeaseIsCountedFromItsRequestWhenItsAnswerTakesLong(t *testing.T) {
 					time.Sleep(50 * time.Second)
 					return nil, nil
 				}, slots(concurrency))
-				f.pass(90 * time.Second)
+				f.pass(100 * time.Second)
 				require.Equal(t, 120*time.Second, until)
 				beats := f.since(f.server.seen("heartbeat"))
 				require.NotEmpty(t, beats)
