@@ -98,6 +98,7 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--tls-key=k"}, nil, "--tls-key makes no sense without --tls-cert"},
 		{[]string{"--tls-client-ca=c"}, nil, "--tls-client-ca"},
 		{[]string{"--auth=password"}, nil, "--auth"},
+		{[]string{"--auth="}, nil, "--auth: must not be empty"},
 		{[]string{"--auth=keys", "--auth=keys"}, nil, "--auth"},
 		{[]string{"--auth-keys-file=f"}, nil, "--auth-keys-file"},
 		{[]string{"audit", "argument"}, nil, "argument"},

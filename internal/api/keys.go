@@ -75,6 +75,9 @@ func (a *API) CreateKey(ctx context.Context, request oapi.CreateKeyRequestObject
 	if err := mayGrant(ctx, &add); err != nil {
 		return nil, err
 	}
+	if given.Channels != nil && len(wanted.Channels) == 0 {
+		return nil, invalid("channels", "must name at least one, or be left out for a key for every channel")
+	}
 	key, err := a.keys.CreateAPIKey(ctx, add)
 	if err != nil {
 		return nil, explainKey(&add, err)

@@ -219,6 +219,7 @@ func TestBadKeysAreNotMade(t *testing.T) {
 		`{"name":"a b","scopes":["read"]}`:     "name",
 		`{"name":"a","scopes":["read"],"x":1}`: "x",
 		`{"name":"a","scopes":["read"],"channels":["a","*"]}`:      "channels[1]",
+		`{"name":"a","scopes":["read"],"channels":[]}`:             "channels",
 		`{"name":"a","scopes":["read"],"expires_in_seconds":0}`:    "expires_in_seconds",
 		`{"name":"a","scopes":["read"],"expires_in_seconds":1e99}`: "expires_in_seconds",
 		`{"name":"a","scopes":["read"],"rate_limit":0}`:            "rate_limit",

@@ -7,8 +7,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/alecthomas/kong"
 
@@ -52,6 +54,7 @@ func (p Program) Parse(flags any, args, env []string) (code int, ok bool) {
 		kong.Help(printHelp),
 		kong.ValueFormatter(describe),
 		kong.Resolvers(variables(env)),
+		kong.KindMapper(reflect.Slice, kong.MapperFunc(list)),
 	)
 	if err != nil {
 		panic(err) // the tags are wrong
@@ -64,6 +67,22 @@ func (p Program) Parse(flags any, args, env []string) (code int, ok bool) {
 		return p.Usage(err.Error()), false
 	}
 	return ExitClean, true
+}
+
+// list decodes the value of a flag that may be repeated, as kong does, but for an empty one: kong takes that for no
+// value at all, and what a flag narrows down would be wide open where the variable of a script is not set.
+func list(ctx *kong.DecodeContext, target reflect.Value) error {
+	empty := false
+	switch value := ctx.Scan.Peek().Value.(type) {
+	case string:
+		empty = value == ""
+	case []any: // the lines of a variable
+		empty = len(value) == 0
+	}
+	if ctx.Value.Flag != nil && empty {
+		return errors.New("must not be empty; leave it out to do without")
+	}
+	return kong.NewRegistry().RegisterDefaults().ForType(target.Type()).Decode(ctx, target)
 }
 
 // Usage tells that the program was called wrongly, and returns the exit code that says so.

@@ -81,6 +81,8 @@ func TestBadUsageNamesProgramAndFlag(t *testing.T) {
 		"no value":    {[]string{"--path"}, nil, "--path"},
 		"validation":  {[]string{"--max-wait=-1s"}, nil, "--max-wait must not"},
 		"by variable": {nil, []string{"LONGSHORE_MAX_WAIT=soon"}, "--max-wait"},
+		"empty":       {[]string{"--run=a", "--run="}, nil, "--run: must not be empty"},
+		"blank":       {nil, []string{"LONGSHORE_RUN= \n"}, "--run: must not be empty"},
 		"after help":  {[]string{"--help", "--walk"}, nil, "--walk"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1342,7 +1342,7 @@ type NeedIf string
 
 // NewAPIKey defines model for NewAPIKey.
 type NewAPIKey struct {
-	// Channels The channels that the key is for; none is all of them.
+	// Channels The channels that the key is for; all of them when left out.
 	Channels *[]string `json:"channels,omitempty"`
 
 	// ExpiresInSeconds How long the key is good; for ever when left out.

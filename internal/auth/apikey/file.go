@@ -28,10 +28,24 @@ type line struct {
 	SHA256   string     `json:"sha256"` // of the secret, in hexadecimal digits
 	Name     string     `json:"name"`
 	Scopes   []string   `json:"scopes"`
-	Channels []string   `json:"channels,omitempty"` // none is all
+	Channels channels   `json:"channels,omitempty"` // nil is all
 	Expires  *time.Time `json:"expires_at,omitempty"`
 	Rate     float64    `json:"rate_limit,omitempty"`  // calls a second
 	Waiting  int        `json:"max_waiting,omitempty"` // calls that wait at the same time
+}
+
+// channels tell those that are not there from an empty list or null, which is more likely a slip of whatever has
+// written the file than the wish for a key for every channel.
+type channels []string
+
+// UnmarshalJSON implements json.Unmarshaler. Only for what is not there the channels stay nil.
+func (c *channels) UnmarshalJSON(text []byte) error {
+	names := []string{}
+	if err := json.Unmarshal(text, &names); err != nil {
+		return err
+	}
+	*c = append(channels{}, names...)
+	return nil
 }
 
 // Line is a key as a line of a file.
@@ -104,6 +118,9 @@ func parseLine(text []byte) (k queue.APIKey, err error) {
 	}
 	if _, err := auth.ParseScopes(l.Scopes); err != nil {
 		return k, fmt.Errorf("scopes: %w", err)
+	}
+	if l.Channels != nil && len(l.Channels) == 0 {
+		return k, errors.New("channels: must name at least one, or be left out for a key for every channel")
 	}
 	add := queue.NewAPIKey{
 		ID: l.ID, Name: l.Name, Hash: k.Hash, Scopes: l.Scopes, Channels: l.Channels,
