@@ -52,6 +52,20 @@ type answer struct {
 
 func (a answer) Authenticate(*http.Request) (*auth.Principal, error) { return a.p, a.err }
 
+func TestACredentialThatNoAuthenticatorKnowsIsABadOne(t *testing.T) {
+	t.Parallel()
+	none, good := answer{err: auth.ErrNoCredential}, answer{p: &auth.Principal{Name: "mtls:a"}}
+	for _, header := range []string{"Bearer a.b.c", "Bearer", "Basic YTpi", ""} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", header)
+		_, err = auth.Chain{none, none}.Authenticate(r)
+		require.ErrorIs(t, err, auth.ErrBadCredential, header)
+		_, err = auth.Chain{none, good}.Authenticate(r)
+		require.NoError(t, err, header)
+	}
+}
+
 func TestFirstAuthenticatorThatKnowsTheCredentialDecides(t *testing.T) {
 	t.Parallel()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 )
 
@@ -25,7 +26,8 @@ type Authenticator interface {
 }
 
 // Chain asks one authenticator after the other. The first that knows the request's kind of
-// credential decides.
+// credential decides. What none of them knows is as bad as what one refuses: to have no credential
+// is to show none.
 type Chain []Authenticator
 
 // Authenticate is as for Authenticator.
@@ -35,6 +37,9 @@ func (c Chain) Authenticate(r *http.Request) (*Principal, error) {
 		if !errors.Is(err, ErrNoCredential) {
 			return p, err
 		}
+	}
+	if len(r.Header["Authorization"]) > 0 {
+		return nil, fmt.Errorf("no credential of a kind that is asked for: %w", ErrBadCredential)
 	}
 	return nil, ErrNoCredential
 }

@@ -46,7 +46,7 @@ func newRequests(f factory) *Requests {
 		return answers{r.answered.WithLabelValues(a.operation, status), r.took.WithLabelValues(a.operation)}
 	})
 	credentials := f.counterVec("authentications_total",
-		"Requests that this server has asked who they come from: accepted, missing (there was no credential), refused, or unknown (nobody could tell at the moment).", "outcome")
+		"Requests that this server has asked who they come from: accepted, missing (there was no credential), refused (also if it is of no kind that is asked for), or unknown (nobody could tell at the moment).", "outcome")
 	r.asked = newKept(func(outcome string) prometheus.Counter { return credentials.WithLabelValues(outcome) })
 	for _, outcome := range []string{"accepted", "missing", "refused", "unknown"} {
 		r.asked.get(outcome) // so that it is 0 and not absent
