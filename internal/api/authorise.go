@@ -41,6 +41,10 @@ func (a *API) authorise(c echo.Context, needs *rule, now time.Time) error {
 		return errors.New("the authenticator returned nobody")
 	}
 	c.SetRequest(r.WithContext(auth.WithStanding(r.Context(), &auth.Standing{Principal: p, Request: r, Seen: now})))
+	// Before the scopes are looked at: what is refused costs a call too.
+	if err := a.takeTurn(p, now); err != nil {
+		return err
+	}
 	if missing := needs.scopes &^ p.Scopes; missing != 0 {
 		return &requestError{code: codeScopeMissing, detail: "the credential lacks the scope " + strings.Join(missing.Names(), " and the scope ")}
 	}

@@ -92,7 +92,7 @@ func (a *API) call(next echo.HandlerFunc, c echo.Context, now time.Time) (err er
 	if err := a.authorise(c, &op.needs, now); err != nil {
 		return err
 	}
-	if err := a.admit(c.Request().Context(), op, now); err != nil {
+	if err := a.admit(op); err != nil {
 		return err
 	}
 	if err := checkPath(c); err != nil {

@@ -58,15 +58,17 @@ func newBounds(limits Limits, q Queue) bounds {
 	return b
 }
 
-// admit refuses a request of somebody who calls too often, and one that wants memory while that is
-// short, before its body is read.
-func (a *API) admit(ctx context.Context, op *operation, now time.Time) error {
-	if p := auth.PrincipalOf(ctx); p != nil {
-		if wait := a.bounds.rates.Take(p.Name, cmp.Or(p.Limits.RequestsPerSecond, a.bounds.each.RequestsPerSecond), now); wait > 0 {
-			a.options.Observer.Limited(limitRate)
-			return &requestError{code: codeRateLimited, after: wait}
-		}
+// takeTurn refuses a request of somebody who calls too often.
+func (a *API) takeTurn(p *auth.Principal, now time.Time) error {
+	if wait := a.bounds.rates.Take(p.Name, cmp.Or(p.Limits.RequestsPerSecond, a.bounds.each.RequestsPerSecond), now); wait > 0 {
+		a.options.Observer.Limited(limitRate)
+		return &requestError{code: codeRateLimited, after: wait}
 	}
+	return nil
+}
+
+// admit refuses a request that wants memory while that is short, before its body is read.
+func (a *API) admit(op *operation) error {
 	if op.greedy && a.short() {
 		return errOverloaded
 	}

@@ -50,6 +50,17 @@ func TestACredentialMayCallAsOftenAsTheRateSays(t *testing.T) {
 	})
 }
 
+func TestCallsThatAScopeIsMissingForCountForTheRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := twoCallers()
+		c.principals["a"].Scopes = auth.Work
+		e := newEngineEdge(t, api.Options{Authenticator: c, Limits: api.Limits{RequestsPerSecond: 0.5}})
+		e.problem(e.do(as("a", "GET", "/v1/queues", "")), http.StatusForbidden, "scope-missing", "")
+		e.tooMuch(e.do(as("a", "GET", "/v1/queues", "")), http.StatusTooManyRequests, "rate-limited", "2")
+	})
+}
+
 func TestACredentialsOwnLimitsTakeThePlaceOfTheServers(t *testing.T) {
 	t.Parallel()
 	for name, limits := range map[string]api.Limits{"higher": {RequestsPerSecond: 1000, WaitingEach: 100}, "lower": {RequestsPerSecond: 0.001, WaitingEach: 1}, "none": {}} {
