@@ -27,8 +27,7 @@ func (p *Principal) May(scope Scopes, channel string) bool {
 
 // Equal reports whether both are the same one, and may do the same.
 func (p *Principal) Equal(other *Principal) bool {
-	return p.Name == other.Name && p.Scopes == other.Scopes && p.Channels.all == other.Channels.all &&
-		slices.Equal(p.Channels.names, other.Channels.names)
+	return p.Name == other.Name && p.Scopes == other.Scopes && p.Channels.Equal(other.Channels)
 }
 
 // Channels is a set of channels. The zero value is empty.
@@ -54,6 +53,11 @@ func (c Channels) Has(channel string) bool {
 	}
 	_, found := slices.BinarySearch(c.names, channel)
 	return found
+}
+
+// Equal reports whether both are the same set.
+func (c Channels) Equal(other Channels) bool {
+	return c.all == other.all && slices.Equal(c.names, other.names)
 }
 
 // All reports whether the set is that of every channel.

@@ -82,6 +82,7 @@ func (a *Authenticator) Start(ctx context.Context) error {
 	if err := a.Refresh(ctx); err != nil {
 		return err
 	}
+	a.tellNamesakes()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	a.stop = stop
 	a.running.Go(func() { a.run(background) })
@@ -251,8 +252,16 @@ func (a *Authenticator) note(ctx context.Context) {
 	}
 }
 
-// CreateAPIKey adds a key to the store. It is good at once.
+// CreateAPIKey adds a key to the store. It is good at once. The store refuses names of its own keys only; one that a key
+// of the file has for other channels is refused here, for the same reason (see queue.NewAPIKey).
 func (a *Authenticator) CreateAPIKey(ctx context.Context, add queue.NewAPIKey) (queue.APIKey, error) {
+	p, err := PrincipalOf(&queue.APIKey{Name: add.Name, Scopes: add.Scopes, Channels: add.Channels})
+	if err != nil {
+		return queue.APIKey{}, err
+	}
+	if a.filed.Load().elsewhere(p) {
+		return queue.APIKey{}, queue.ErrAPIKeyName
+	}
 	key, err := a.store.CreateAPIKey(ctx, add)
 	if err == nil {
 		_ = a.Refresh(ctx) // which logs it, and is tried again

@@ -350,6 +350,34 @@ func TestKeysOfAFile(t *testing.T) {
 	require.ErrorContains(t, a.ReloadFile(), "no such file")
 }
 
+func TestANameOfTheFileIsNotForKeysOfOtherChannelsInTheStore(t *testing.T) {
+	t.Parallel()
+	text, err := Line(&queue.APIKey{ID: Generate().ID, Name: "ci", Scopes: []string{"enqueue"}, Channels: []string{"a"}})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	m, told := &memory{}, &lines{}
+	a := started(t, m, Options{File: file, Logger: told})
+	create := func(channels ...string) error {
+		add, err := Prepare(Generate(), queue.NewAPIKey{Name: "ci", Scopes: []string{"read"}, Channels: channels})
+		require.NoError(t, err)
+		_, err = a.CreateAPIKey(t.Context(), add)
+		return err
+	}
+	require.NoError(t, create("b"))
+	require.NoError(t, os.WriteFile(file, []byte(text+"\n"), 0o600))
+	require.NoError(t, a.ReloadFile())
+	require.Len(t, told.all, 1)
+	require.Contains(t, told.all[0], "both called ci")
+	for _, channels := range [][]string{{"b"}, {"a", "b"}, nil} {
+		require.ErrorIs(t, create(channels...), queue.ErrAPIKeyName)
+	}
+	m.mu.Lock()
+	require.Len(t, m.keys, 1)
+	m.mu.Unlock()
+	require.NoError(t, create("a"), "so a key of the store takes over from one of the file")
+}
+
 func TestBadFilesAreRefused(t *testing.T) {
 	t.Parallel()
 	good := `{"id":"0123456789abcdef","sha256":"` + strings.Repeat("ab", 32) + `","name":"ci","scopes":["read"]}`

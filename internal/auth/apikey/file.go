@@ -157,7 +157,24 @@ func (a *Authenticator) ReloadFile() error {
 	}
 	a.filed.Store(next)
 	a.options.Logger.Info("the file of API keys was read", "file", a.options.File, "keys", fmt.Sprint(len(keys)))
+	a.tellNamesakes()
 	return nil
+}
+
+// tellNamesakes logs keys of the store that have a name which one of the file has for other channels. Both stay good:
+// which of them is the wrong one only an operator knows.
+func (a *Authenticator) tellNamesakes() {
+	filed := make(map[string]*auth.Principal)
+	for _, k := range a.filed.Load().keys {
+		filed[k.principal.Name] = k.principal
+	}
+	for id, k := range a.stored.Load().keys {
+		if other := filed[k.principal.Name]; other != nil && !other.Channels.Equal(k.principal.Channels) {
+			a.options.Logger.Error(nil, fmt.Sprintf(
+				"API key %s of the store and one of the file are both called %s and are for different channels, so that their rates and idempotency keys are shared; rename one",
+				id, strings.TrimPrefix(k.principal.Name, principalPrefix)))
+		}
+	}
 }
 
 // Prepare makes a key of what it is to be for, which has no id and hash yet. It is an error if there is

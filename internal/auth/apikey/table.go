@@ -41,6 +41,9 @@ func (u *use) note(now time.Time) {
 	}
 }
 
+// principalPrefix begins the names of principals that have an API key.
+const principalPrefix = "key:"
+
 // PrincipalOf returns who has a key. It is an error if a scope of it is none of this program's.
 func PrincipalOf(k *queue.APIKey) (*auth.Principal, error) {
 	scopes, err := auth.ParseScopes(k.Scopes)
@@ -52,7 +55,7 @@ func PrincipalOf(k *queue.APIKey) (*auth.Principal, error) {
 		channels = auth.SomeChannels(k.Channels...)
 	}
 	return &auth.Principal{
-		Name: "key:" + k.Name, Scopes: scopes, Channels: channels,
+		Name: principalPrefix + k.Name, Scopes: scopes, Channels: channels,
 		Limits: auth.Limits{RequestsPerSecond: k.Limits.Rate, Waiting: k.Limits.Waiting},
 	}, nil
 }
@@ -69,6 +72,16 @@ func (t *table) add(k *queue.APIKey, before *table) {
 		one.use = earlier.use
 	}
 	t.keys[k.ID] = one
+}
+
+// elsewhere reports whether a key has the principal's name for other channels.
+func (t *table) elsewhere(p *auth.Principal) bool {
+	for _, k := range t.keys {
+		if k.principal.Name == p.Name && !k.principal.Channels.Equal(p.Channels) {
+			return true
+		}
+	}
+	return false
 }
 
 func newTable() *table {
