@@ -23,7 +23,8 @@ type grant struct {
 	timeout          *int64
 	heartbeatTimeout *int64
 	edges            int
-	known            bool // the call has leases already: this one is not for it
+	caller           int32 // whom the lease is recorded for, counting from 1
+	known            bool  // the call has leases already: this one is not for it
 }
 
 func (g *grant) token() uuid.UUID { return tokenOf(g.place, g.secret) }
@@ -199,7 +200,7 @@ func (o *claimOrder) read(rows pgx.Rows) error {
 		if g.attempt != 1 {
 			g.since = time.Time{} // nobody knows since when it has waited for another one
 		}
-		g.secret, g.started = o.secrets[n-1], g.started.UTC()
+		g.secret, g.caller, g.started = o.secrets[n-1], o.callers[n-1], g.started.UTC()
 		o.grants = append(o.grants, g)
 	}
 	// To have them sorted there would copy what they have.

@@ -168,7 +168,7 @@ type roundOf struct {
 	group   *group
 	began   uint64    // who came until then is part of it
 	synced  uint64    // dispatcher.synced when it began
-	waiters []*waiter // those for whom something is claimed
+	waiters []*waiter // those for whom something is claimed: the callers of the order
 	order   claimOrder
 }
 
@@ -309,10 +309,14 @@ func (d *dispatcher) give(part *roundOf, overlaps bool) (unsure bool, left []gra
 	part.order.search.claimed(grants)
 	short := len(grants) < part.order.most
 	part.end()
-	for _, w := range part.waiters {
-		n := min(w.want, len(grants))
+	for i, w := range part.waiters {
+		// Theirs come one after the other; there are fewer than were taken where a job is damaged.
+		n := 0
+		for n < len(grants) && grants[n].caller == int32(i+1) { //nolint:gosec // few
+			n++
+		}
 		if n == 0 {
-			break
+			continue
 		}
 		mine := grants[:n:n]
 		grants = grants[n:]

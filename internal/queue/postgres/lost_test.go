@@ -31,6 +31,48 @@ func TestAJobThatAChangeLooksAtIsFoundAfterIt(t *testing.T) {
 	done(t, s, &l)
 }
 
+// A trigger loses rows of jobs as damage does. Who came first would have got the first job.
+func TestALeaseIsRecordedForWhoGotItThoughAJobIsLost(t *testing.T) {
+	t.Parallel()
+	for name, types := range map[string][]string{"one line": {"lost"}, "several": {"lost", "other"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := pgtest.Database(t)
+			_, err := Migrate(t.Context(), dsn)
+			require.NoError(t, err)
+			execute(t, dsn, `
+CREATE FUNCTION longshore.lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER lose BEFORE INSERT ON longshore.jobs FOR EACH ROW WHEN (NEW.args = '"lost"'::bytea) EXECUTE FUNCTION longshore.lose()`)
+			s := openServer(t, dsn, Options{})
+			leases := make(chan leaseOr, 3)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			for i := range 3 {
+				request := queue.DequeueRequest{Types: types, Worker: fmt.Sprint("worker ", i)}
+				go func() {
+					l, err := s.Dequeue(ctx, request)
+					if err == nil {
+						l.Labels = map[string]string{"worker": request.Worker}
+					}
+					leases <- leaseOr{lease: l, err: err}
+				}()
+				require.Eventually(t, func() bool { return s.claims.length() == i+1 && s.claims.sleeps(request.Lanes()) }, soon, tick)
+			}
+			add(t, s, queue.NewJob{Type: "lost", Args: []byte(`"lost"`)}, queue.NewJob{Type: "lost"}, queue.NewJob{Type: types[len(types)-1]})
+			for range 2 {
+				got := get(t, leases)
+				require.NoError(t, got.err)
+				_, secret := cutToken(got.lease.Token)
+				var worker string
+				require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT worker FROM longshore.leases WHERE secret = $1`, secret).Scan(&worker))
+				require.Equal(t, got.lease.Labels["worker"], worker)
+			}
+			cancel()
+			require.ErrorIs(t, get(t, leases).err, queue.ErrDequeueTimeout)
+		})
+	}
+}
+
 func TestChangesAtManyLanesNeedOneConnectionEach(t *testing.T) {
 	t.Parallel()
 	dsn := migrated(t, pgtest.Database(t))
