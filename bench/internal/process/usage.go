@@ -14,7 +14,7 @@ import (
 // ErrUnknown says that this system does not tell.
 var ErrUnknown = errors.New("only Linux tells what another process uses")
 
-// tick is the unit of processor times in /proc: USER_HZ, which is 100 wherever Go runs.
+// tick is the unit of processor times in /proc, which are exact to two of them: USER_HZ, which is 100 wherever Go runs.
 const tick = 10 * time.Millisecond
 
 // Resident returns how much memory of the server is resident, in bytes: VmRSS. ErrUnknown.
@@ -51,8 +51,7 @@ func residentOf(pid int) (int64, error) {
 	return 0, ErrUnknown
 }
 
-// Processor returns the time that the server has spent on processors, to the nearest 10 ms.
-// ErrUnknown.
+// Processor returns the time that the server has spent on processors. ErrUnknown.
 func (s *Server) Processor() (time.Duration, error) {
 	found, err := statisticsOf(s.cmd.Process.Pid)
 	return found.own, err
@@ -70,8 +69,8 @@ func (s *Server) Files() (int, error) {
 // Family returns the time that the server and its children have spent on processors. ErrUnknown.
 func (s *Server) Family() (time.Duration, error) { return Family(s.cmd.Process.Pid) }
 
-// Family returns the time that a process and its children have spent on processors, those that
-// have ended included, each to the nearest 10 ms. ErrUnknown.
+// Family returns the time that a process and its children have spent on processors. Those that have ended are
+// included, to 10 ms. ErrUnknown.
 func Family(pid int) (time.Duration, error) {
 	head, err := statisticsOf(pid)
 	if err != nil {
@@ -122,7 +121,11 @@ func statisticsOf(pid int) (statistics, error) {
 	if err != nil {
 		return statistics{}, err
 	}
-	return parseStatistics(stat)
+	found, err := parseStatistics(stat)
+	if exact, unknown := clock(pid); err == nil && unknown == nil {
+		found.own = exact
+	}
+	return found, err
 }
 
 // parseStatistics reads the parent, which is the 4th field, and the times, from the 14th on; the
