@@ -246,6 +246,37 @@ func TestServerThatDoesNotStart(t *testing.T) {
 	require.Empty(t, entries(t, temporary))
 }
 
+// failing is a server that works, and fails when it is asked to end.
+const failing = `#!/bin/sh
+[ "$1" = key ] && exec "$SERVER" "$@"
+"$SERVER" "$@" &
+trap 'kill $!; wait' TERM
+wait
+echo "that did not end well"
+exit 3
+`
+
+// What a server says at its end is part of what was measured: it may be that nothing was kept.
+func TestServerThatFailsAtItsEndFailsTheRun(t *testing.T) {
+	t.Parallel()
+	server := filepath.Join(t.TempDir(), "server")
+	require.NoError(t, os.WriteFile(server, []byte(failing), 0o700))
+	for _, name := range []string{"auth", "cycle", "idle", "payload", "wake"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd, temporary := program(t.Context(), t, quick(t, "--only", name, "--server", server)...)
+			released.once.Do(released.build)
+			require.NoError(t, released.err)
+			cmd.Env = append(cmd.Env, "SERVER="+released.server)
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err, "%s", out)
+			require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
+			require.Contains(t, string(out), "that did not end well")
+			require.Empty(t, entries(t, temporary), "nothing is left behind")
+		})
+	}
+}
+
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	// A hurry is not needed: the server that is built and started has to be there first.

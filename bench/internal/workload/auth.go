@@ -76,32 +76,48 @@ func authSystems() []authSystem {
 // the load in short turns: what is to be seen is less than what a machine differs by from one
 // second to the next, or one start of a server from another. Requests are the same bytes in either
 // case, key included, which a server that asks for nothing does not look at: only what is done with
-// it is measured. The results count jobs.
+// it is measured. The results count jobs, in the order of authSystems.
 func (b *Bench) authOnce(ctx context.Context, o authOperation, round int) (results []load.Result, err error) {
-	systems := authSystems()
-	loads := make([]load.Load, len(systems))
-	for i, system := range systems {
-		store, err := b.fresh(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = closing(err, b.remover(ctx, store)) }()
-		key, err := b.newKey(ctx, store)
-		if err != nil {
-			return nil, err
-		}
-		s, err := b.start(ctx, store, b.LogLevel, system.purpose+o.profile, system.arguments...)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = closing(err, s.Stop) }()
-		loads[i] = b.timed(s, b.Connections, o.of)
-		loads[i].Credential = key
-		loads[i].Duration = b.Duration / authTurns
+	err = b.withAuthLoads(ctx, o, authSystems(), nil, func(loads []load.Load) error {
+		results, err = b.authTakeTurns(ctx, o, round, loads)
+		return err
+	})
+	return results, err
+}
+
+// withAuthLoads starts those systems that have no load yet, one after the other, and calls do with the loads of all while all of
+// them run.
+func (b *Bench) withAuthLoads(ctx context.Context, o authOperation, systems []authSystem, loads []load.Load, do func([]load.Load) error) (err error) {
+	if len(loads) == len(systems) {
+		return do(loads)
 	}
-	results = make([]load.Result, len(systems))
+	system := systems[len(loads)]
+	store, err := b.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, b.remover(ctx, store)) }()
+	key, err := b.newKey(ctx, store)
+	if err != nil {
+		return err
+	}
+	s, err := b.start(ctx, store, b.LogLevel, system.purpose+o.profile, system.arguments...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closing(err, s.Stop) }()
+	l := b.timed(s, b.Connections, o.of)
+	l.Credential = key
+	l.Duration = b.Duration / authTurns
+	return b.withAuthLoads(ctx, o, systems, append(loads, l), do)
+}
+
+// authTakeTurns adds up what each load comes to in its turns. A server is warmed up in its first turn, and in each of the others
+// its new connections are, for as long as a turn has of it.
+func (b *Bench) authTakeTurns(ctx context.Context, o authOperation, round int, loads []load.Load) ([]load.Result, error) {
+	results := make([]load.Result, len(loads))
 	for turn := range authTurns {
-		for _, i := range turns(len(systems), round+turn) {
+		for _, i := range turns(len(loads), round+turn) {
 			r, err := load.Run(ctx, loads[i])
 			if err != nil {
 				return nil, err

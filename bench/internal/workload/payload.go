@@ -46,7 +46,7 @@ func (b *Bench) payloadFigure(size int, measure, unit string) report.Name {
 	return report.Name{Workload: b.payloadTable(), System: strconv.Itoa(size) + " bytes of args", Measure: measure, Unit: unit}
 }
 
-func (b *Bench) payloadOnce(ctx context.Context, size int) error {
+func (b *Bench) payloadOnce(ctx context.Context, size int) (err error) {
 	store, err := b.fresh(ctx)
 	if err != nil {
 		return err

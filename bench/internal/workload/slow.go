@@ -167,8 +167,8 @@ func (b *Bench) slowOnce(ctx context.Context, program string, trial slowTrial) (
 		return found, err
 	}
 	if trial.victim != slowNobody {
-		stop, err := b.startSlow(ctx, program, victim, trial.how)
-		if err != nil {
+		var stop func() error
+		if stop, err = b.startSlow(ctx, program, victim, trial.how); err != nil {
 			return found, err
 		}
 		defer func() { err = closing(err, stop) }()
@@ -204,6 +204,7 @@ func (b *Bench) startSlow(ctx context.Context, program string, victim *process.S
 	}
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = process.Attributes(syscall.SIGKILL)
 	if err := command.Start(); err != nil {
 		cancel()
 		return nil, errors.Join(err, log.Close())

@@ -1,7 +1,7 @@
 // Package workload has what is measured: for each workload which servers run, what they are
 // asked, and which figures come of it. A server that is measured runs alone, from a start of
-// its own, on a directory of its own; the systems of a workload take turns in each round, in
-// an order that changes from round to round.
+// its own, on a directory of its own, unless its workload is about more than one server; the systems of a workload take
+// turns in each round, in an order that changes from round to round.
 package workload
 
 import (
