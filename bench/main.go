@@ -53,6 +53,8 @@ func commandOf(args []string) (command, []string) {
 			return new(natsCommand), args[1:]
 		case "where":
 			return new(whereCommand), args[1:]
+		case "restate":
+			return new(restateCommand), args[1:]
 		case "fill":
 			return new(fillCommand), args[1:]
 		}

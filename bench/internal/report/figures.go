@@ -63,6 +63,15 @@ func (f *Figures) Median(name Name) (float64, bool) {
 	return 0, false
 }
 
+// Shown is a figure as tables show it, rounded; false if there is no such figure.
+func (f *Figures) Shown(name Name) (Shown, bool) {
+	figure := f.find(name)
+	if figure == nil {
+		return Shown{}, false
+	}
+	return Shown{shown(figure.Median), shown(figure.Least), shown(figure.Most)}, true
+}
+
 // Describe says what it means that a system has acknowledged something. It is told beside its figures.
 func (f *Figures) Describe(system, means string) {
 	if f.means == nil {

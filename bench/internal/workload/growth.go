@@ -3,8 +3,8 @@ package workload
 import (
 	"context"
 	"fmt"
-	"math"
-	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/longshore-queue/longshore/bench/internal/ceiling"
@@ -23,13 +23,6 @@ const (
 	growthMemory = "resident memory"
 	growthStore  = "store for each job"
 	waiterMemory = "resident memory for each"
-)
-
-// Up to which ratio of the cost at the largest size and at the least one it is called flat, and up
-// to how much more for every tenfold of the size logarithmic.
-const (
-	flatLimit        = 1.25
-	logarithmicLimit = 0.35
 )
 
 // waiterGoal is how many times the memory of an idle worker at the ceiling one may take.
@@ -253,43 +246,41 @@ func (b *Bench) aimWaiters(d dimension) {
 // plotGrowth draws cost against size, and says what it is.
 func (b *Bench) plotGrowth(d dimension) {
 	line := report.Series{Label: b.name()}
-	costs := make([]float64, 0, len(d.sizes))
+	found := make(curve, 0, len(d.sizes))
 	for _, size := range d.sizes {
 		name := b.growthName(d, size, growthCost, "us")
 		line.Points = append(line.Points, report.Point{At: float64(size), Of: name})
-		if cost, found := b.Figures.Median(name); found {
-			costs = append(costs, cost)
+		if f, measured := b.Figures.Shown(name); measured {
+			found = append(found, cost{size, f.Median, f.Least, f.Most})
 		}
 	}
 	b.Figures.Plot(report.Plot{
 		File: "growth-" + d.name, Title: "Processors for " + d.job + ", by " + d.name,
 		X: d.of, Y: "us", LogX: true, Series: []report.Series{line},
 	})
-	if len(costs) > 1 && len(costs) == len(d.sizes) {
-		b.Figures.Find(report.Finding{Workload: b.growthTable(d), Text: describeGrowth(d, costs)})
+	if len(found) > 1 && len(found) == len(d.sizes) {
+		b.Figures.Find(report.Finding{Workload: b.growthTable(d), Text: found.describe(d)})
 	}
 }
 
-// describeGrowth says in a sentence how costs grow.
-func describeGrowth(d dimension, costs []float64) string {
-	least, most := d.sizes[0], d.sizes[len(d.sizes)-1]
-	first, last := costs[0], costs[len(costs)-1]
-	return fmt.Sprintf("%s: %s takes %s us of the server's processors with %s %s, and %s us with %s (%.2f times as much; between %s and %s in all).",
-		shapeOf(d.sizes, costs), d.job, report.Number(first), report.Size(float64(least)), d.of,
-		report.Number(last), report.Size(float64(most)), last/first,
-		report.Number(slices.Min(costs)), report.Number(slices.Max(costs)))
-}
-
-// shapeOf names how costs grow with sizes.
-func shapeOf(sizes []int, costs []float64) string {
-	ratio := costs[len(costs)-1] / costs[0]
-	tenfolds := math.Log10(float64(sizes[len(sizes)-1]) / float64(sizes[0]))
-	switch {
-	case ratio <= flatLimit:
-		return "Flat"
-	case ratio <= 1+logarithmicLimit*tenfolds:
-		return "Logarithmic"
-	default:
-		return "Neither flat nor logarithmic"
+// SayGrowth says how costs grow that a page shows below a title; false if it is not one of those.
+func SayGrowth(title string, rows []report.Row) (string, bool) {
+	for _, d := range new(Bench).dimensions() {
+		if !strings.HasPrefix(strings.ToLower(title), d.name+", ") {
+			continue
+		}
+		var found curve
+		for _, row := range rows {
+			digits, named := strings.CutSuffix(row.System, " "+d.of)
+			size, err := strconv.Atoi(strings.ReplaceAll(digits, ",", ""))
+			f, measured := row.Figures[growthCost+", us"]
+			if named && err == nil && measured {
+				found = append(found, cost{size, f.Median, f.Least, f.Most})
+			}
+		}
+		if len(found) > 1 && len(found) == len(rows) {
+			return found.describe(d), true
+		}
 	}
+	return "", false
 }
