@@ -176,7 +176,7 @@ func explainKey(add *queue.NewAPIKey, err error) error {
 func (a *API) ListKeys(ctx context.Context, request oapi.ListKeysRequestObject) (oapi.ListKeysResponseObject, error) {
 	limit, after := limitOf(request.Params.Limit), ""
 	if request.Params.Cursor != nil {
-		words, err := nameCursorOf(*request.Params.Cursor, 1)
+		words, err := nameCursorOf(*request.Params.Cursor, listOfKeys, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +185,7 @@ func (a *API) ListKeys(ctx context.Context, request oapi.ListKeysRequestObject) 
 	list := oapi.ListKeys200JSONResponse{Keys: []oapi.APIKey{}}
 	err := a.visibleKeys(ctx, after, func(k *queue.APIKey, expired bool) bool {
 		if len(list.Keys) == limit {
-			next := nameCursor(list.Keys[limit-1].Id)
+			next := nameCursor(listOfKeys, list.Keys[limit-1].Id)
 			list.NextCursor = &next
 			return false
 		}

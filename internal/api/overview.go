@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
 	"github.com/longshore-queue/longshore/internal/queue"
@@ -29,14 +31,11 @@ func (a *API) ListQueues(ctx context.Context, request oapi.ListQueuesRequestObje
 	}
 	of := queuesDigest(listing.Types, listing.Channels)
 	if request.Params.Cursor != nil {
-		words, err := nameCursorOf(*request.Params.Cursor, 3)
+		words, err := nameCursorOf(*request.Params.Cursor, of, 2)
 		if err != nil {
 			return nil, err
 		}
-		if words[0] != of {
-			return nil, invalid("cursor", "is of another list; only limit may change from page to page")
-		}
-		listing.After = queue.Lane{Channel: words[1], Type: words[2]}
+		listing.After = queue.Lane{Channel: words[0], Type: words[1]}
 	}
 	page, err := a.queue.Queues(ctx, listing)
 	if err != nil {
@@ -115,7 +114,7 @@ func (a queuesAnswer) VisitListQueuesResponse(w http.ResponseWriter) error {
 func (a *API) ListWorkers(ctx context.Context, request oapi.ListWorkersRequestObject) (oapi.ListWorkersResponseObject, error) {
 	listing := queue.WorkerListing{Limit: limitOf(request.Params.Limit)}
 	if request.Params.Cursor != nil {
-		words, err := nameCursorOf(*request.Params.Cursor, 1)
+		words, err := nameCursorOf(*request.Params.Cursor, listOfWorkers, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +129,7 @@ func (a *API) ListWorkers(ctx context.Context, request oapi.ListWorkersRequestOb
 		list.Workers[i] = workerView(&page.Workers[i])
 	}
 	if page.More {
-		next := nameCursor(page.Workers[len(page.Workers)-1].Name)
+		next := nameCursor(listOfWorkers, page.Workers[len(page.Workers)-1].Name)
 		list.NextCursor = &next
 	}
 	return workersAnswer{api: a, list: list}, nil
@@ -212,19 +211,36 @@ func limitOf(given *int) int {
 // nameCursorVersion is the first byte of a cursor of lists that go by names.
 const nameCursorVersion = 3
 
-// nameCursor is a cursor of words, none of which has the control character that parts them.
-func nameCursor(words ...string) string {
-	text := append([]byte{nameCursorVersion}, strings.Join(words, "\n")...)
+// Lists that go by names, as their cursors call them. What queuesDigest returns is none of these: it has a space.
+const (
+	listOfWorkers = "workers"
+	listOfKeys    = "keys"
+)
+
+// nameCursor is a cursor of a list, and of words, none of which has the control character that parts them.
+func nameCursor(of string, words ...string) string {
+	text := append([]byte{nameCursorVersion}, of...)
+	for _, word := range words {
+		text = append(append(text, '\n'), word...)
+	}
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-// nameCursorOf is the inverse of nameCursor.
-func nameCursorOf(text string, words int) ([]string, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err == nil && len(b) > 0 && b[0] == nameCursorVersion {
-		if found := strings.Split(string(b[1:]), "\n"); len(found) == words {
-			return found, nil
+// nameCursorOf is the inverse of nameCursor. The words are text as names are, whoever wrote the cursor: a
+// database takes nothing else.
+func nameCursorOf(cursor, of string, n int) (words []string, err error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(b) == 0 || b[0] != nameCursorVersion {
+		return nil, invalid("cursor", "is no next_cursor of this server")
+	}
+	words = strings.Split(string(b[1:]), "\n")
+	for _, word := range words {
+		if !utf8.ValidString(word) || strings.ContainsFunc(word, unicode.IsControl) {
+			return nil, invalid("cursor", "is no next_cursor of this server")
 		}
 	}
-	return nil, invalid("cursor", "is no next_cursor of this list")
+	if words[0] != of || len(words) != 1+n {
+		return nil, invalid("cursor", "is of another list; only limit may change from page to page")
+	}
+	return words[1:], nil
 }
