@@ -47,6 +47,8 @@ func TestBadPathsAndQueries(t *testing.T) {
 		{"wait is NaN", "GET", "/v1/jobs/" + id + "?wait_seconds=NaN", 400, "invalid-request", "wait_seconds"},
 		{"wait is infinite", "GET", "/v1/jobs/" + id + "?wait_seconds=Inf", 400, "invalid-request", "wait_seconds"},
 		{"wait overflows", "GET", "/v1/jobs/" + id + "?wait_seconds=1e999", 400, "invalid-request", "wait_seconds"},
+		{"wait has an underscore", "GET", "/v1/jobs/" + id + "?wait_seconds=1_0", 400, "invalid-request", "wait_seconds"},
+		{"wait is hexadecimal", "GET", "/v1/jobs/" + id + "?wait_seconds=0x1p4", 400, "invalid-request", "wait_seconds"},
 		{"wait is negative", "GET", "/v1/jobs/" + id + "?wait_seconds=-1", 400, "invalid-request", "wait_seconds"},
 		{"unknown with a query", "GET", "/nope?x=1", 404, "route-not-found", ""},
 		{"unknown with a malformed query", "GET", "/v1?a;b=%zz", 404, "route-not-found", ""},

@@ -175,5 +175,8 @@ func TestBadStreams(t *testing.T) {
 	for _, id := range []string{"x", "1", "-", "1-", "-1", "g-1", "1-x", "1--1", "1-99999999999999999999"} {
 		e.problem(e.do(get("/v1/events", "Last-Event-ID", id)), 400, "invalid-request", "Last-Event-ID")
 	}
+	twice := get("/v1/events", "Last-Event-ID", "1-1")
+	twice.Header.Add("Last-Event-ID", "1-2")
+	e.problem(e.do(twice), 400, "invalid-request", "Last-Event-ID")
 	require.Equal(t, http.StatusMethodNotAllowed, e.send("HEAD", "/v1/events", "").status)
 }

@@ -212,6 +212,9 @@ func TestBadLists(t *testing.T) {
 		"queued_from=1":                      "queued_from",
 		"queued_before=2026-13-01T00:00:00Z": "queued_before",
 		"queued_from=0001-01-01T00:00:00Z":   "queued_from",
+		"queued_from=2026-11-17T9:30:00Z":    "queued_from", // as in a body, it is RFC 3339 or nothing
+		"queued_from=2026-11-17T09:30:00,5Z": "queued_from",
+		"queued_before=2026-11-17T09:30:00%2B24:00":                           "queued_before",
 		"queued_from=2026-11-18T00:00:00Z&queued_before=2026-11-17T00:00:00Z": "queued_before",
 		"order=":              "order",
 		"order=random":        "order",

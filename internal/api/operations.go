@@ -19,6 +19,7 @@ type operation struct {
 	traced      bool // has a traceparent
 	conditional bool // has an If-Match
 	cached      bool // has an If-None-Match
+	resumed     bool // has a Last-Event-ID
 	greedy      bool // wants memory, so that it is put off while that is short
 	keys        bool // changes API keys, which is noted whoever calls
 }
@@ -76,7 +77,7 @@ func operations() map[string]operation {
 		"GET /v1/queues":  {name: "listQueues", needs: read, query: map[string]parameter{"type": names, "channel": names, "limit": limit, "cursor": later}},
 		"GET /v1/workers": {name: "listWorkers", needs: read, query: map[string]parameter{"limit": limit, "cursor": later}},
 		"GET /v1/demand":  {name: "getDemand", needs: read, query: map[string]parameter{"types": names, "channels": names, "labels": names}},
-		"GET /v1/events":  {name: "streamEvents", needs: read, greedy: true, query: map[string]parameter{"channel": names, "type": names, "id": {check: checkIDs}}},
+		"GET /v1/events":  {name: "streamEvents", needs: read, greedy: true, resumed: true, query: map[string]parameter{"channel": names, "type": names, "id": {check: checkIDs}}},
 
 		"POST /v1/admin/backup":      {name: "createBackup", needs: server},
 		"POST /v1/admin/keys":        {name: "createKey", needs: admin, idempotent: true, keys: true},

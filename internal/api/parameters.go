@@ -4,7 +4,7 @@ import (
 	"math"
 	"net/url"
 	"strconv"
-	"time"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -59,8 +59,9 @@ func checkQuery(c echo.Context, op *operation) error {
 }
 
 func checkWait(name, value string) error {
+	// ParseFloat also takes what no number of JSON has: a base of 16, underscores, words.
 	seconds, err := strconv.ParseFloat(value, 64)
-	if err != nil {
+	if err != nil || strings.Trim(value, "+-.0123456789eE") != "" {
 		return invalid(name, "must be a number")
 	}
 	return checkSeconds(name, seconds)
@@ -97,7 +98,7 @@ func checkLabel(name, value string) error {
 }
 
 func checkTime(name, value string) error {
-	if _, err := time.Parse(time.RFC3339Nano, value); err != nil {
+	if _, ok := parseTime([]byte(value)); !ok {
 		return invalid(name, "must be a time such as 2026-11-17T09:30:00Z")
 	}
 	return nil

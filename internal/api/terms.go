@@ -53,6 +53,9 @@ func termsOf(ctx context.Context) *terms {
 // context.
 func takeTerms(c echo.Context, op *operation) error {
 	r := c.Request()
+	if op.resumed && len(r.Header.Values(headerLastEventID)) > 1 {
+		return invalid(headerLastEventID, "is there twice")
+	}
 	keys, parents := r.Header[headerIdempotencyKey], r.Header[headerTraceParent]
 	matches, known := r.Header[headerIfMatch], r.Header[headerIfNoneMatch]
 	if len(keys)+len(parents)+len(matches)+len(known) == 0 {
