@@ -25,13 +25,15 @@ type grant struct {
 	edges            int
 	caller           int32 // whom the lease is recorded for, counting from 1
 	known            bool  // the call has leases already: this one is not for it
+	passed           int64 // the first place in its line that somebody else had locked, and the claim has passed; 0 if there is none
 }
 
 func (g *grant) token() uuid.UUID { return tokenOf(g.place, g.secret) }
 
 // A claim takes the first jobs of one line or of several. Of several, those that come first in all
 // are found before any is locked, so that none is locked in vain; of one, they are locked as they
-// are found, so that two servers find different ones.
+// are found, so that two servers find different ones. What somebody else has locked may be left as it was,
+// and nobody says so: where the first of it stands comes with what was found.
 const (
 	firstOfOne = `
 candidate AS MATERIALIZED (
@@ -39,6 +41,13 @@ candidate AS MATERIALIZED (
   WHERE r.lane = ($1::int[])[1] AND r.rank = ($2::smallint[])[1] AND r.place >= ($3::bigint[])[1]
     AND (r.expires_at IS NULL OR r.expires_at > clock.now)
   ORDER BY r.place LIMIT $4 FOR UPDATE OF r SKIP LOCKED
+),
+passed AS MATERIALIZED (
+  SELECT r.lane, r.rank, r.place FROM longshore.ready r
+  WHERE r.lane = ($1::int[])[1] AND r.rank = ($2::smallint[])[1] AND r.place >= ($3::bigint[])[1]
+    AND r.place < (SELECT max(place) FROM candidate) AND r.place NOT IN (SELECT place FROM candidate)
+    AND (r.expires_at IS NULL OR r.expires_at > (SELECT now FROM clock))
+  ORDER BY r.place LIMIT 1
 )`
 	firstOfMany = `
 seen AS MATERIALIZED (
@@ -55,6 +64,9 @@ candidate AS MATERIALIZED (
   SELECT r.ctid AS at, r.rank, r.place FROM seen c
   JOIN longshore.ready r ON r.lane = c.lane AND r.rank = c.rank AND r.place = c.place
   FOR UPDATE OF r SKIP LOCKED
+),
+passed AS MATERIALIZED (
+  SELECT lane, rank, min(place) AS place FROM seen WHERE place NOT IN (SELECT place FROM candidate) GROUP BY lane, rank
 )`
 	claimBegin = `WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),`
 	// Who gets which of them is decided while they are few bytes each, and is the number of a caller
@@ -101,7 +113,7 @@ kept AS (
 )`
 	claimed = `
 SELECT n, place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges,
-  greatest(queued, run_at), `
+  greatest(queued, run_at), coalesce((SELECT p.place FROM passed p WHERE p.lane = granted.lane AND p.rank = granted.rank), 0), `
 	claimedKeyless = claimed + `false FROM granted`
 	claimedKeyed   = claimed + `($11::bytea[])[caller] IS NOT NULL AND NOT EXISTS (SELECT FROM kept WHERE hash = ($11::bytea[])[caller]) FROM granted`
 )
@@ -194,7 +206,7 @@ func (o *claimOrder) read(rows pgx.Rows) error {
 		var g grant
 		g.was, g.state = queue.Pending, queue.Running
 		if err := rows.Scan(&n, &g.place, (*[16]byte)(&g.id), &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
-			&g.timeout, &g.heartbeatTimeout, &g.edges, &g.since, &g.known); err != nil {
+			&g.timeout, &g.heartbeatTimeout, &g.edges, &g.since, &g.passed, &g.known); err != nil {
 			return err
 		}
 		if g.attempt != 1 {

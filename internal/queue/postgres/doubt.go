@@ -58,6 +58,13 @@ func (d *doubts) ask() (doubts, fresh bool) {
 	return d.once != nil, d.fresh
 }
 
+// are reports whether there are doubts.
+func (d *doubts) are() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.once != nil
+}
+
 // look begins to look at everything; failed tells that it came to nothing.
 func (d *doubts) look() (failed func()) {
 	d.mu.Lock()

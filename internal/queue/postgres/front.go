@@ -70,13 +70,19 @@ func (l *lineFront) begin() *lineClaim {
 // isNewest reports whether no other claim in the line has begun since.
 func (c *lineClaim) isNewest() bool { return c.line.begun == c.number }
 
-// end ends a claim that has found jobs up to a place, the last one; 0 if it has found none.
-func (c *lineClaim) end(last int64) {
+// end ends a claim that has found jobs up to a place, the last one; 0 if it has found none. passed is the first
+// place before that which somebody else had locked; 0 if there is none.
+func (c *lineClaim) end(last, passed int64) {
 	l := c.line
 	l.claims = slices.DeleteFunc(l.claims, func(other *lineClaim) bool { return other == c })
-	if last > 0 {
-		l.floor = max(l.floor, min(last+1, c.unseen))
+	if last == 0 {
+		return
 	}
+	upTo := min(last+1, c.unseen)
+	if passed > 0 {
+		upTo, l.most = min(upTo, passed), max(l.most, 1)
+	}
+	l.floor = max(l.floor, upTo)
 }
 
 // fronts are guarded by dispatcher.mu.
@@ -151,14 +157,14 @@ func (f fronts) search(lanes []queue.Lane) (in searched) {
 // claimed takes notice of what the claim has found in its lines, and ends it.
 func (in *searched) claimed(grants []grant) {
 	for k, c := range in.claims {
-		last := int64(0)
+		last, passed := int64(0), int64(0)
 		for i := range grants {
-			if in.lanes[k] == grants[i].lane && in.ranks[k] == grants[i].rank {
-				last = max(last, grants[i].place)
-				c.line.claimed(grants[i].place)
+			if g := &grants[i]; in.lanes[k] == g.lane && in.ranks[k] == g.rank {
+				last, passed = max(last, g.place), g.passed
+				c.line.claimed(g.place)
 			}
 		}
-		c.end(last)
+		c.end(last, passed)
 	}
 }
 
@@ -210,7 +216,7 @@ func (in *searched) drained(firsts map[line]int64) (left bool) {
 // undo forgets that there was a claim: nobody knows what it took.
 func (in *searched) undo() {
 	for _, c := range in.claims {
-		c.end(0)
+		c.end(0, 0)
 		c.line.fresh, c.line.came, c.line.more = min(c.line.fresh, c.floor), nil, true
 	}
 }

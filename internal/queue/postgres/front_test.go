@@ -75,6 +75,25 @@ func TestAClaimDoesNotPassWhatALaterOneLooksFor(t *testing.T) {
 	f.requireLooksFor(t, 101)
 }
 
+func TestAClaimDoesNotPassWhatSomebodyElseHasLocked(t *testing.T) {
+	t.Parallel()
+	f := newFront()
+	f.ready(101)
+	claim := f.begin()
+	grants := found(102, 103) // which were not heard of yet
+	for i := range grants {
+		grants[i].passed = 101
+	}
+	claim.claimed(grants)
+	f.requireLooksFor(t, 101)
+	claim = f.begin()
+	claim.claimed(found(101, 104))
+	claim = f.begin()
+	require.Empty(t, claim.floors)
+	f.ready(107)
+	require.Equal(t, int64(105), f.begin().floors[0])
+}
+
 func TestClaimsThatOverlapWithoutEndPassWhatTheyTake(t *testing.T) {
 	t.Parallel()
 	f := newFront()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/internal/queue"
@@ -29,6 +31,48 @@ func TestAJobThatAChangeLooksAtIsFoundAfterIt(t *testing.T) {
 	l := take(t, s, "looked-at")
 	require.Equal(t, id, l.JobID)
 	done(t, s, &l)
+}
+
+// holdFirst has somebody look at the first ready job of the database until goOn is called, which leaves it as
+// it is.
+func holdFirst(t *testing.T, dsn string) (goOn func()) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	_, err = conn.Exec(t.Context(), `BEGIN; SELECT FROM longshore.ready ORDER BY place LIMIT 1 FOR UPDATE`)
+	require.NoError(t, err)
+	return func() {
+		_, err = conn.Exec(t.Context(), `ROLLBACK`)
+		require.NoError(t, err)
+	}
+}
+
+// Whoever has locked a job may go away without a word.
+func TestAJobThatAnotherServerHasLockedAndLeftIsHandedOut(t *testing.T) {
+	t.Parallel()
+	for name, types := range map[string][]string{"one line": {"locked"}, "several": {"locked", "other"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := migrated(t, pgtest.Database(t))
+			openServer(t, dsn, Options{})
+			s := openServer(t, dsn, Options{})
+			ids := add(t, s, queue.NewJob{Type: "locked"}, queue.NewJob{Type: "locked"}, queue.NewJob{Type: "locked"}, queue.NewJob{Type: types[len(types)-1]})
+			goOn := holdFirst(t, dsn)
+			answer, err := s.DequeueBatch(t.Context(), queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: types}, Max: 2})
+			require.NoError(t, err)
+			goOn()
+			var handedOut []uuid.UUID
+			for i := range answer.Leases {
+				handedOut = append(handedOut, answer.Leases[i].JobID)
+			}
+			require.NotContains(t, handedOut, ids[0])
+			for len(handedOut) < len(ids) {
+				handedOut = append(handedOut, take(t, s, types...).JobID)
+			}
+			require.ElementsMatch(t, ids, handedOut)
+		})
+	}
 }
 
 // A trigger loses rows of jobs as damage does. Who came first would have got the first job.

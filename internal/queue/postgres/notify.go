@@ -80,9 +80,11 @@ func (n *notifier) runUntil(ctx context.Context) {
 	}
 }
 
-// isAlone reports whether there is no other server for sure: one that comes notifies those that
-// listen before it does anything else.
-func (s *Store) isAlone() bool { return s.notifier.alone.Load() && s.notifier.listens.Load() }
+// isAlone reports whether there is no other server for sure, nor a statement of this one that nobody
+// waits for any more: a server that comes notifies those that listen before it does anything else.
+func (s *Store) isAlone() bool {
+	return s.notifier.alone.Load() && s.notifier.listens.Load() && !s.tail.doubts.are()
+}
 
 func (s *Store) notify(ctx context.Context) error {
 	return s.database(ctx, func(ctx context.Context) error {
