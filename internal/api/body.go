@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
+	"github.com/longshore-queue/longshore/internal/limit"
 )
 
 const (
@@ -36,7 +37,9 @@ var errNoBody = fmt.Errorf("no body: %w", io.EOF)
 // A body is read whole and checked before it is looked into. The buffer is used again, unless
 // it is a large one: what is opaque in a body is copied out of it, or keeps it.
 type bodies struct {
-	timeout time.Duration // for all of the body
+	timeout time.Duration // for all of the body, and for room for it before
+	room    *limit.Room   // for those that are longer than keepBuffer
+	limited func()        // told of each that there was no room for
 	kinds   map[reflect.Type]bodyKind
 	readers sync.Pool // of *reader
 }
@@ -63,7 +66,11 @@ const (
 
 // newBodies returns a Binder for every type of body in the contract.
 func newBodies(options Options) (*bodies, error) {
-	b := &bodies{timeout: options.BodyTimeout, kinds: make(map[reflect.Type]bodyKind)}
+	b := &bodies{
+		timeout: options.BodyTimeout, room: options.Limits.Bodies,
+		limited: func() { options.Observer.Limited(limitMemory) },
+		kinds:   make(map[reflect.Type]bodyKind),
+	}
 	b.readers.New = func() any { return &reader{scanner: newScanner()} }
 	usual, withResult := options.MaxBodyBytes, max(options.MaxBodyBytes, options.MaxResultBytes+aroundResult)
 	withReport := max(options.MaxBodyBytes, options.MaxResultBytes+aroundReport)
@@ -144,18 +151,12 @@ func (b *bodies) Bind(into any, c echo.Context) error {
 }
 
 // read reads the whole body, within the limit and the time.
-func (b *bodies) read(buffer *bytes.Buffer, limit int64, c echo.Context) error {
-	r, w := c.Request(), c.Response().Writer
+func (b *bodies) read(buffer *bytes.Buffer, most int64, c echo.Context) error {
 	// Not http.Server's ReadTimeout: that goes on after the body is read, and its end looks
 	// to a handler that waits for a job as if the client had gone.
-	conn := http.NewResponseController(w)
+	conn := http.NewResponseController(c.Response().Writer)
 	deadline := conn.SetReadDeadline(time.Now().Add(b.timeout)) == nil
-	var err error
-	if r.ContentLength < 0 {
-		_, err = buffer.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
-	} else {
-		err = readDeclared(buffer, r.Body, r.ContentLength)
-	}
+	err := b.readInto(buffer, most, c)
 	if deadline && err == nil {
 		err = conn.SetReadDeadline(time.Time{})
 	}
@@ -165,13 +166,36 @@ func (b *bodies) read(buffer *bytes.Buffer, limit int64, c echo.Context) error {
 	closeAfter(c)
 	var over *http.MaxBytesError
 	switch {
+	case errors.Is(err, errOverloaded):
+		return err
 	case errors.As(err, &over):
-		return tooLarge(limit)
+		return tooLarge(most)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &requestError{code: codeRequestTimeout, detail: fmt.Sprintf("the body did not arrive within %s", b.timeout)}
 	default:
 		return &requestError{code: codeInvalidJSON, detail: "the body ended early"}
 	}
+}
+
+// readInto reads the whole body, once there is room for it. One of a length that nobody has declared may turn
+// out to be as long as one may be.
+func (b *bodies) readInto(buffer *bytes.Buffer, most int64, c echo.Context) error {
+	r, w := c.Request(), c.Response().Writer
+	if r.ContentLength >= 0 {
+		if err := b.makeRoom(c, r.ContentLength); err != nil {
+			return err
+		}
+		return readDeclared(buffer, r.Body, r.ContentLength)
+	}
+	body := http.MaxBytesReader(w, r.Body, most)
+	if n, err := buffer.ReadFrom(io.LimitReader(body, keepBuffer)); err != nil || n < keepBuffer {
+		return err
+	}
+	if err := b.makeRoom(c, most); err != nil {
+		return err
+	}
+	_, err := buffer.ReadFrom(body)
+	return err
 }
 
 // readDeclared reads a body of a length that is a claim of the client: what it reserves is
@@ -191,10 +215,10 @@ func readDeclared(buffer *bytes.Buffer, body io.Reader, length int64) error {
 	return err
 }
 
-func tooLarge(limit int64) error {
+func tooLarge(most int64) error {
 	return &requestError{
 		code:   codeBodyTooLarge,
-		detail: fmt.Sprintf("the body is longer than the %d bytes that this server accepts here", limit),
+		detail: fmt.Sprintf("the body is longer than the %d bytes that this server accepts here", most),
 	}
 }
 

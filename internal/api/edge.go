@@ -39,7 +39,12 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 		a.secure.set(header, c.Request().TLS != nil)
 		answered := false // as long as a panic may end the connection
 		a.options.Observer.Began()
-		defer func() { a.observe(c, started, answered) }()
+		defer func() {
+			a.observe(c, started, answered)
+			if a.options.Limits.Bodies != nil {
+				giveRoomBack(c.Request().Context())
+			}
+		}()
 		var f failure
 		if a.options.Tracer != nil {
 			span := a.beginSpan(c)

@@ -26,6 +26,9 @@ type Limits struct {
 	OpenKnown time.Duration
 	// Memory tells when memory is short; nil if it never is.
 	Memory *limit.Memory
+	// Bodies is the room for long bodies of requests, from before they are read until the requests are answered
+	// or begin to wait; nil for as much as there is. Memory does not know of what comes in at the moment.
+	Bodies *limit.Room
 }
 
 const (
@@ -101,6 +104,7 @@ func (a *API) enter(ctx context.Context) error {
 		a.options.Observer.Limited(limitWaitingInAll)
 		return &requestError{code: codeOverloaded, detail: "as many calls wait as this server lets wait; try again after the time in Retry-After", after: overloadedFor}
 	default:
+		giveRoomBack(ctx)
 		return nil
 	}
 }

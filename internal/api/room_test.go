@@ -1,0 +1,119 @@
+package api_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/limit"
+)
+
+// roomForOne is an API with room for one body that is longer than short ones are.
+func roomForOne(t *testing.T) *edge {
+	t.Helper()
+	return newEngineEdge(t, api.Options{BodyTimeout: 30 * time.Second, Limits: api.Limits{Bodies: limit.NewRoom(100 << 10)}})
+}
+
+// long is a value that makes a body long.
+func long() string { return `"` + strings.Repeat("x", 70<<10) + `"` }
+
+// held is a request whose body has not arrived as a whole.
+type held struct {
+	rest   *io.PipeWriter
+	answer chan answer
+}
+
+// hold sends the head of a request, and all of its body but the last byte.
+func (e *edge) hold(body string, declared bool) held {
+	reader, rest := io.Pipe()
+	request := httptest.NewRequestWithContext(e.t.Context(), http.MethodPost, "/v1/jobs", reader)
+	request.Header.Set("Content-Type", "application/json")
+	if request.ContentLength = -1; declared {
+		request.ContentLength = int64(len(body))
+	}
+	h := held{rest: rest, answer: make(chan answer, 1)}
+	go func() {
+		recorder := httptest.NewRecorder()
+		e.handler.ServeHTTP(recorder, request)
+		h.answer <- answer{recorder.Code, recorder.Header(), recorder.Body.String()}
+		_ = reader.Close()
+	}()
+	go func() { _, _ = io.WriteString(rest, body[:len(body)-1]) }()
+	synctest.Wait()
+	return h
+}
+
+// end sends the last byte.
+func (h held) end() answer {
+	_, _ = io.WriteString(h.rest, "}")
+	_ = h.rest.Close()
+	return <-h.answer
+}
+
+func TestLongBodiesWaitForRoomAndShortOnesDoNot(t *testing.T) {
+	t.Parallel()
+	for kind, declared := range map[string]bool{"whose length is declared": true, "in chunks": false} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e := roomForOne(t)
+				body := `{"type":"long","args":` + long() + `}`
+				first := e.hold(body, declared)
+				second := make(chan answer, 1)
+				go func() { second <- e.send("POST", "/v1/jobs", body) }()
+				synctest.Wait()
+				e.create(`{"type":"short"}`)
+				require.Empty(t, second)
+				require.Equal(t, http.StatusCreated, first.end().status)
+				require.Equal(t, http.StatusCreated, (<-second).status)
+				e.create(body)
+			})
+		})
+	}
+}
+
+func TestABodyThatThereIsNoRoomForInTimeIsPutOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := roomForOne(t)
+		body := `{"type":"long","args":` + long() + `}`
+		first := e.hold(body, true)
+		began := time.Now()
+		got := e.send("POST", "/v1/jobs", body)
+		e.tooMuch(got, http.StatusServiceUnavailable, "overloaded", "2")
+		require.Equal(t, "close", got.header.Get("Connection"))
+		require.Equal(t, 30*time.Second, time.Since(began))
+		require.Equal(t, http.StatusCreated, first.end().status)
+		require.Len(t, e.send("GET", "/v1/jobs", "").json(t)["jobs"], 1)
+		e.create(body)
+	})
+}
+
+func TestRoomIsGivenBackByWhatIsRefusedOrBeginsToWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := roomForOne(t)
+		body := `{"type":"long","args":` + long() + `}`
+		require.Equal(t, http.StatusBadRequest, e.send("POST", "/v1/jobs", body+"x").status)
+		e.create(body)
+		lease := e.lease(`{"types":["long"]}`)
+		waits := make(chan answer, 1)
+		go func() {
+			waits <- e.send("POST", "/v1/dequeue", fmt.Sprintf(`{"types":["none"],"wait_seconds":20,"finish":{"token":%q,"result":%s}}`, lease["token"], long()))
+		}()
+		synctest.Wait()
+		began := time.Now()
+		e.create(body)
+		require.Zero(t, time.Since(began))
+		require.Equal(t, http.StatusNoContent, (<-waits).status)
+		require.Equal(t, 20*time.Second, time.Since(began))
+	})
+}
