@@ -122,10 +122,13 @@ func (c *config) workerOptions() client.WorkerOptions {
 		Name:         c.Name,
 		Concurrency:  c.Concurrency,
 		DrainTimeout: orNone(c.DrainTimeout),
-		// The time a group may take to end, and for the output of what outlives its shell.
-		StopGrace: c.KillGrace + command.DefaultOutputDelay + time.Second,
+		StopGrace:    c.KillGrace + leftOpen,
 	}
 }
+
+// leftOpen is how long a command whose group has ended may take for what outlives it and keeps its
+// output and its pipe of progress open, and a moment.
+const leftOpen = command.DefaultOutputDelay + command.ProgressDelay + time.Second
 
 // orNone turns a flag's 0 into what options call no time at all.
 func orNone(d time.Duration) time.Duration {

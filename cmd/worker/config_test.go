@@ -47,13 +47,13 @@ func TestEveryFlagReachesWhatItIsAbout(t *testing.T) {
 			},
 			worker: client.WorkerOptions{
 				Channels: []string{"one", "two"}, Name: "w1", Concurrency: 7,
-				DrainTimeout: 3 * time.Minute, StopGrace: 7 * time.Second,
+				DrainTimeout: 3 * time.Minute, StopGrace: 8 * time.Second,
 			},
 			command: command.Options{Env: env, KillGrace: 4 * time.Second, MaxOutputBytes: 5},
 		},
 		"no time at all": {
 			args:    []string{"--name=w1", "--drain-timeout=0s", "--kill-grace=0s"},
-			worker:  client.WorkerOptions{Name: "w1", Concurrency: 1, DrainTimeout: -1, StopGrace: 3 * time.Second},
+			worker:  client.WorkerOptions{Name: "w1", Concurrency: 1, DrainTimeout: -1, StopGrace: 4 * time.Second},
 			command: command.Options{Env: env, KillGrace: -1, MaxOutputBytes: command.DefaultMaxOutputBytes},
 		},
 	} {

@@ -19,7 +19,7 @@ func main() {
 }
 
 // run is the whole program. It blocks until the worker has drained after SIGTERM or SIGINT,
-// or until a second one has ended it at once; a third has the system's default effect.
+// or until a second one has ended it at once. Further ones change nothing.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	program := program(stdout, stderr)
 	config, code, ok := parse(program, args, env)

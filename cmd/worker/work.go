@@ -17,9 +17,6 @@ import (
 	"github.com/longshore-queue/longshore/internal/tracing"
 )
 
-// lastMoment is how long a second signal waits for killed commands to be gone.
-const lastMoment = 2 * time.Second
-
 // work runs the worker until it has drained, and returns the exit code. The first signal, or
 // the end of ctx, begins the drain; a second signal kills every command and returns.
 func work(ctx context.Context, p cli.Program, c config, env []string, signals <-chan os.Signal) int {
@@ -92,7 +89,7 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 	}
 	select {
 	case err = <-ended:
-	case <-time.After(lastMoment):
+	case <-time.After(leftOpen):
 		err = errors.New("commands are still running")
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -230,6 +231,25 @@ func TestAfterTheDrainTimeoutCommandsAreEndedAndTheirJobsGivenBack(t *testing.T)
 	require.Equal(t, `release {}`, next(t, server.reports))
 	gone(t, pipe)
 	require.Equal(t, cli.ExitClean, next(t, p.code))
+}
+
+// A process with a session of its own lives on, and keeps open whatever the command was given. It is
+// waited for as long as it is when the command ends by itself.
+func TestAProcessThatACommandLetsGoDoesNotSpoilTheDrain(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("setsid"); err != nil {
+		t.Skip(err)
+	}
+	server, path, until := newServer(t), fifo(t), fifo(t)
+	end, err := os.OpenFile(until, os.O_RDWR, 0) // the process reads it until the test is over
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, end.Close()) })
+	p := launch(t, server, "--drain-timeout=0s", "--kill-grace=0s", "--run", "t=setsid cat '"+until+"' & echo ready >'"+path+"'; wait")
+	server.add("t", `null`)
+	held(t, path)
+	p.signals <- syscall.SIGTERM
+	require.Equal(t, `release {}`, next(t, server.reports))
+	require.Equal(t, cli.ExitClean, next(t, p.code), p.log)
 }
 
 func TestASecondSignalKillsEverythingNow(t *testing.T) {

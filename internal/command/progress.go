@@ -18,10 +18,11 @@ const (
 	progressPath = "/dev/fd/3"
 	// progressLine bounds a line; what is longer is cut. The contract takes messages of 1 KiB.
 	progressLine = 4 << 10
-	// progressDelay is how long the last lines of a command that has ended are waited for, if
-	// something that it started still holds the pipe open.
-	progressDelay = time.Second
 )
+
+// ProgressDelay is how long the last lines of a command that has ended are waited for, if something
+// that it started still holds the pipe open.
+const ProgressDelay = time.Second
 
 // progress is a pipe to which a command writes how far it is. A file would be as good to the
 // command, but it would have to be looked at again and again, and could grow.
@@ -68,7 +69,7 @@ func (p *progress) follow(run *client.Run) {
 // end waits for the last lines of a command that has ended, and closes the pipe. Whoever writes
 // to it afterwards finds it broken.
 func (p *progress) end() {
-	late := time.NewTimer(progressDelay)
+	late := time.NewTimer(ProgressDelay)
 	defer late.Stop()
 	select {
 	case <-p.read:
