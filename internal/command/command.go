@@ -23,7 +23,7 @@ const (
 	ReasonExitCode       = "exit-code"        // details: exit_code, stderr; retryable if it is 75
 	ReasonSignal         = "signal"           // details: signal, name, stderr
 	ReasonOutputTooLarge = "output-too-large" // details: limit_bytes, stderr
-	ReasonStartFailed    = "start-failed"     // details: message
+	ReasonStartFailed    = "start-failed"     // details: message; retryable, since it is about this machine
 	ReasonRunFailed      = "run-failed"       // details: message, stderr: its input or output failed
 )
 
@@ -112,13 +112,13 @@ func (r *Runner) Handler(line string) client.Handler {
 func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, error) {
 	dependencies, err := r.writeDependencies(run.Dependencies)
 	if err != nil {
-		return nil, failure(ReasonStartFailed, "message", err.Error())
+		return nil, notStarted(err)
 	}
 	defer func() { _ = os.Remove(dependencies) }()
 
 	pipe, err := newProgress()
 	if err != nil {
-		return nil, failure(ReasonStartFailed, "message", err.Error())
+		return nil, notStarted(err)
 	}
 
 	stdout := newBoundedBuffer(r.options.MaxOutputBytes)
@@ -145,7 +145,7 @@ func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, er
 	process, err := start(cmd)
 	if err != nil {
 		pipe.abandon()
-		return nil, failure(ReasonStartFailed, "message", err.Error())
+		return nil, notStarted(err)
 	}
 	pipe.follow(run)
 	defer pipe.end()
@@ -190,6 +190,14 @@ func (r *Runner) outcome(err error, stdout *boundedBuffer, stderr *tail) (any, e
 		return nil, r.tooLarge(stderr)
 	}
 	return result, nil
+}
+
+// notStarted is the failure of a command that could not be started, for what this machine lacks:
+// memory, processes, descriptors or disk. Another one may have it.
+func notStarted(err error) error {
+	f := failure(ReasonStartFailed, "message", err.Error())
+	f.Retryable = true
+	return f
 }
 
 func (r *Runner) tooLarge(stderr *tail) error {

@@ -174,6 +174,9 @@ func TestWhatCannotBeStartedIsAFailure(t *testing.T) {
 	reason, details := failed(t, err)
 	require.Equal(t, "start-failed", reason)
 	require.Contains(t, details["message"], "results of dependencies")
+	var failure *client.Failure
+	require.ErrorAs(t, err, &failure)
+	require.True(t, failure.Retryable, "a full disk is this machine's, and not the job's")
 }
 
 func TestACommandNeedNotReadItsInput(t *testing.T) {
