@@ -99,6 +99,8 @@ func start(ctx context.Context, p Program) (*Server, error) {
 	s.cmd.Stdout, s.cmd.Stderr = output, output
 	s.cmd.SysProcAttr = Attributes(syscall.SIGKILL)
 	s.cmd.SysProcAttr.Credential = p.As
+	// With ctx its whole group ends, as with Kill.
+	s.cmd.Cancel = func() error { return syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) }
 	begin := time.Now()
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
