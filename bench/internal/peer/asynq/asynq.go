@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -25,8 +26,11 @@ import (
 const (
 	// mostOutstanding is how many jobs may be added and not yet worked.
 	mostOutstanding = 1_000
-	// workers is how many jobs are worked at a time, each of which acknowledges its own.
+	// workers is how many jobs are worked at a time by all of them, each of which acknowledges its own.
 	workers = 64
+	// servers is how many share the work, as processes of an application would: each fetches one job at a time, so that
+	// one alone is slower.
+	servers = 4
 	// connections is how many connections there are to Redis on either side.
 	connections = 64
 	// checkInterval is how long a server waits when it has found no job. The default is a second.
@@ -38,7 +42,7 @@ const (
 // Peer is asynq at work.
 type Peer struct {
 	client    *asynq.Client
-	server    *asynq.Server
+	servers   []*asynq.Server
 	inspector *asynq.Inspector
 	room      *semaphore.Weighted
 	started   chan time.Time
@@ -51,10 +55,6 @@ func Open(address string, log io.Writer) (*Peer, error) {
 		client: asynq.NewClient(redis), inspector: asynq.NewInspector(redis),
 		room: semaphore.NewWeighted(mostOutstanding), started: make(chan time.Time, mostOutstanding),
 	}
-	p.server = asynq.NewServer(redis, asynq.Config{
-		Concurrency: workers, TaskCheckInterval: checkInterval, Logger: logger{log}, LogLevel: asynq.WarnLevel,
-		Queues: map[string]int{peer.Lane: 1, peer.OtherLane: 1},
-	})
 	mux := asynq.NewServeMux()
 	mux.HandleFunc(jobs.Type, func(context.Context, *asynq.Task) error {
 		p.room.Release(1)
@@ -64,24 +64,37 @@ func Open(address string, log io.Writer) (*Peer, error) {
 		p.started <- time.Now()
 		return nil
 	})
-	if err := p.server.Start(mux); err != nil {
-		return nil, fmt.Errorf("start asynq: %w", err)
+	for range servers {
+		server := asynq.NewServer(redis, asynq.Config{
+			Concurrency: workers / servers, TaskCheckInterval: checkInterval, Logger: logger{log}, LogLevel: asynq.WarnLevel,
+			Queues: map[string]int{peer.Lane: 1, peer.OtherLane: 1},
+		})
+		if err := server.Start(mux); err != nil {
+			return nil, errors.Join(fmt.Errorf("start asynq: %w", err), p.Close())
+		}
+		p.servers = append(p.servers, server)
 	}
 	return p, nil
 }
 
 // Close ends asynq, once what is being worked is done.
 func (p *Peer) Close() error {
-	p.server.Shutdown()
+	for _, server := range p.servers {
+		server.Shutdown()
+	}
 	return errors.Join(p.client.Close(), p.inspector.Close())
 }
 
 // done is how many jobs Redis has been told are done, which is after the worker's function returned.
 func (p *Peer) done(lane string) (int64, error) {
-	info, err := p.inspector.GetQueueInfo(lane)
-	if errors.Is(err, asynq.ErrQueueNotFound) {
-		return 0, nil // nothing was added yet
+	queues, err := p.inspector.Queues()
+	if err != nil {
+		return 0, err
 	}
+	if !slices.Contains(queues, lane) {
+		return 0, nil // nothing was added yet, of which asynq makes an error that cannot be told from others
+	}
+	info, err := p.inspector.GetQueueInfo(lane)
 	if err != nil {
 		return 0, err
 	}
