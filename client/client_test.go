@@ -234,3 +234,16 @@ func TestWaitEndsWithItsContextOrWhenThereIsNoSuchJob(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
+
+// It would be as long the next time, and every time it is fetched.
+func TestWaitEndsWhenTheAnswerIsTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		job := `{"id":"` + uuid.NewString() + `","state":"finished","result":"long"}`
+		api := newClient(t, respond(http.StatusOK, "application/json", job), func(o *client.Options) { o.MaxAnswerBytes = 10 })
+		_, err := api.Wait(ctx, uuid.New())
+		require.ErrorIs(t, err, client.ErrAnswerTooLong)
+	})
+}

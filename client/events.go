@@ -29,6 +29,10 @@ type Event struct {
 // maxEventLine is the longest line of a stream that is read, in bytes.
 const maxEventLine = 64 << 10
 
+// eventSilence is how long nothing at all may come on a stream before it counts as dead: the server
+// tells every 15 s that it goes on.
+const eventSilence = 45 * time.Second
+
 // Events watches jobs change. It connects again, and goes on after the last event that it has seen,
 // through network failures and server restarts, with jittered pauses, until ctx ends; an answer of
 // 4xx other than 408 and 429 ends it at once. An error is the last pair, and has no event.
@@ -58,6 +62,10 @@ func (c *Client) Events(ctx context.Context, params StreamEventsParams) iter.Seq
 
 // streamOnce passes on the events of one connection, and tells whether more are wanted.
 func (c *Client) streamOnce(ctx context.Context, params *StreamEventsParams, use func(*Event) bool) (more bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silence := time.AfterFunc(eventSilence, cancel)
+	defer silence.Stop()
 	resp, err := c.api.StreamEvents(ctx, params)
 	if err != nil {
 		return true, err
@@ -70,7 +78,8 @@ func (c *Client) streamOnce(ctx context.Context, params *StreamEventsParams, use
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxEventLine)
 	e := new(Event)
-	for lines.Scan() {
+	for ; lines.Scan(); silence.Reset(eventSilence) {
+		silence.Stop() // what is done with an event may take its time
 		name, value, _ := strings.Cut(lines.Text(), ": ")
 		switch name {
 		case "event":

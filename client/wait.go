@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -12,7 +13,7 @@ const waitSeconds = 30.0
 
 // Wait blocks until the job is over - finished, failed or canceled - and returns it as it is
 // then. It goes on through network failures and server restarts, with jittered pauses, until
-// ctx ends; an answer of 4xx other than 408 and 429 ends it at once.
+// ctx ends; an answer of 4xx other than 408 and 429, or one that is too long, ends it at once.
 func (c *Client) Wait(ctx context.Context, id JobId) (*Snapshot, error) {
 	job, err := await(ctx, func(ctx context.Context) (*Snapshot, bool, error) {
 		resp, err := c.api.GetJob(ctx, id, &GetJobParams{WaitSeconds: new(waitSeconds)})
@@ -75,7 +76,7 @@ func await[T any](ctx context.Context, ask func(context.Context) (T, bool, error
 			continue
 		case ctx.Err() != nil:
 			return answer, context.Cause(ctx)
-		case hopeless(err):
+		case hopeless(err), errors.Is(err, ErrAnswerTooLong):
 			return answer, err
 		}
 		// An error, or a server that does not hold its answers back.
