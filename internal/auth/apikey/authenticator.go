@@ -203,7 +203,9 @@ func (a *Authenticator) lookUp(ctx context.Context) error {
 		return errors.Join(auth.ErrCannotTell, ctx.Err())
 	}
 	if time.Since(a.read) >= lookUpPause {
-		a.readAll(ctx)
+		// What comes of it is for all who ask. A client that hangs up must not have the others told that the store
+		// does not answer.
+		a.readAll(context.WithoutCancel(ctx))
 	}
 	if a.failed != nil {
 		return auth.ErrCannotTell
