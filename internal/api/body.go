@@ -150,15 +150,13 @@ func (b *bodies) Bind(into any, c echo.Context) error {
 	return decode(rd.scanner, kind.object, v)
 }
 
-// read reads the whole body, within the limit and the time.
+// read reads the whole body, within the limit and the time, which edge has set, and ends that.
 func (b *bodies) read(buffer *bytes.Buffer, most int64, c echo.Context) error {
-	// Not http.Server's ReadTimeout: that goes on after the body is read, and its end looks
-	// to a handler that waits for a job as if the client had gone.
-	conn := http.NewResponseController(c.Response().Writer)
-	deadline := conn.SetReadDeadline(time.Now().Add(b.timeout)) == nil
 	err := b.readInto(buffer, most, c)
-	if deadline && err == nil {
-		err = conn.SetReadDeadline(time.Time{})
+	if err == nil {
+		// Not http.Server's ReadTimeout: that goes on after the body is read, and its end looks
+		// to a handler that waits for a job as if the client had gone.
+		err = readUntil(c.Response().Writer, time.Time{})
 	}
 	if err == nil {
 		return nil
@@ -196,6 +194,21 @@ func (b *bodies) readInto(buffer *bytes.Buffer, most int64, c echo.Context) erro
 	}
 	_, err := buffer.ReadFrom(body)
 	return err
+}
+
+// readUntil has the connection of w read until then at most; for ever until the zero time. What a test writes to has no
+// connection: http.ResponseController would make an error of that for each request.
+func readUntil(w http.ResponseWriter, then time.Time) error {
+	for {
+		switch of := w.(type) {
+		case interface{ SetReadDeadline(then time.Time) error }:
+			return of.SetReadDeadline(then)
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = of.Unwrap()
+		default:
+			return nil
+		}
+	}
 }
 
 // readDeclared reads a body of a length that is a claim of the client: what it reserves is

@@ -217,6 +217,29 @@ func TestBodyThatDoesNotCome(t *testing.T) {
 	require.True(t, response.Close)
 }
 
+// Nor is one that nobody reads but net/http, which does before it answers.
+func TestNoBodyIsWaitedForThatIsNotAskedFor(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, &stub{}, api.Options{BodyTimeout: 10 * time.Millisecond, Authenticator: credentials{}})
+	for head, status := range map[string]int{
+		"POST /v1/jobs": http.StatusUnauthorized, "GET /v1/jobs": http.StatusUnauthorized, "GET /healthz": http.StatusOK,
+		"GET /openapi.json": http.StatusOK, "POST /nothing": http.StatusNotFound, "PUT /v1/jobs": http.StatusMethodNotAllowed,
+	} {
+		for _, body := range []string{"Content-Length: 12\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"} {
+			conn := dial(t, e)
+			_, err := io.WriteString(conn, head+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+body)
+			require.NoError(t, err)
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err, head)
+			_, err = io.Copy(io.Discard, response.Body)
+			require.NoError(t, err, head)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, status, response.StatusCode, head)
+			require.True(t, response.Close, head)
+		}
+	}
+}
+
 // The time for the body does not count for what follows it: a long poll outlives it, and so
 // does the connection.
 func TestLongPollOutlivesTheTimeForTheBody(t *testing.T) {
@@ -243,6 +266,33 @@ func TestLongPollOutlivesTheTimeForTheBody(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusNoContent, response.StatusCode)
 	}
+}
+
+// A stream of events whose request has a body, which nobody asked for, does too.
+func TestAStreamOutlivesTheTimeForTheBody(t *testing.T) {
+	t.Parallel()
+	const bodyTimeout = 20 * time.Millisecond
+	q := &stub{events: func(ctx context.Context, _ queue.EventFilter, after queue.EventPosition, _ int) (queue.Events, error) {
+		patience := time.NewTimer(3 * bodyTimeout)
+		defer patience.Stop()
+		select {
+		case <-ctx.Done():
+			return queue.Events{}, errors.New("the stream was cut")
+		case <-patience.C:
+			return queue.Events{Next: after, Events: []queue.Event{{Number: 7, State: queue.Pending, Lane: queue.Lane{Channel: "c", Type: "t"}}}}, nil
+		}
+	}}
+	conn := dial(t, newEdge(t, q, api.Options{BodyTimeout: bodyTimeout}))
+	_, err := io.WriteString(conn, "GET /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = errors.Join(conn.Close(), response.Body.Close()) })
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() && lines.Text() != "event: job" {
+		continue
+	}
+	require.Equal(t, "event: job", lines.Text())
 }
 
 // The same on a real engine: the wait lasts as long as was asked for, and the connection is

@@ -34,6 +34,10 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 			// has nothing to write yet. allowTime sets another one for what is written.
 			_ = http.NewResponseController(c.Response().Writer).SetWriteDeadline(time.Time{})
 		}
+		if c.Request().ContentLength != 0 {
+			// Also for a body that no handler reads, such as that of somebody unknown: net/http reads it before it answers.
+			_ = readUntil(c.Response().Writer, started.Add(a.options.BodyTimeout))
+		}
 		header := c.Response().Header()
 		header[headerRequestID] = []string{requestID(c.Request())}
 		a.secure.set(header, c.Request().TLS != nil)
