@@ -34,7 +34,7 @@ func hold(ctx context.Context, b *Bench) error {
 				return fmt.Errorf("no job was claimed %s", holdWhen(i))
 			}
 			b.Say("hold %d/%d, %s: claim %s us", round+1, b.Holds, holdWhen(i), report.Number(microseconds(claims, 50)))
-			for _, p := range percentiles() {
+			for _, p := range told(len(claims)) {
 				b.Figures.Add(b.holdClaim(i, p.name), stat.Percentile(claims, p.p)/1e6)
 			}
 			b.Figures.Add(report.Name{Workload: b.holdName(), System: holdWhen(i), Measure: "claims", Unit: "/s"}, float64(len(claims))/h.part.Seconds())

@@ -42,7 +42,7 @@ func idle(ctx context.Context, b *Bench) error {
 		}
 		b.Say("idle %d/%d: %s KiB each, wake %s us", round+1, b.Repeat, report.Number(memory), report.Number(microseconds(wakes, 50)))
 		b.Figures.Add(name("resident memory of each", "KiB"), memory)
-		for _, p := range percentiles()[:2] {
+		for _, p := range told(len(wakes)) {
 			b.Figures.Add(name("enqueue sent to dequeue answered, "+p.name, "ms"), microseconds(wakes, p.p)/1000)
 		}
 	}

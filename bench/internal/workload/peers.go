@@ -169,7 +169,7 @@ func (b *Bench) peerWakes(ctx context.Context, systems []entrant, round, busy in
 			return fmt.Errorf("%s: wakes beside %d: %w", system, busy, err)
 		}
 		b.Say("peers %d/%d, %s: wake beside %d, %s us", round+1, b.Repeat, system, busy, report.Number(microseconds(wakes, 50)))
-		for _, p := range percentiles() {
+		for _, p := range told(len(wakes)) {
 			b.Figures.Add(peerWake(system, p.name, busy), microseconds(wakes, p.p)/1000)
 		}
 	}

@@ -89,6 +89,20 @@ func TestPartsOfTheTime(t *testing.T) {
 	require.Empty(t, h.within(holdParts))
 }
 
+// A percentile that no time lies beyond is the slowest under another name.
+func TestFewTimesTellNoHighPercentile(t *testing.T) {
+	t.Parallel()
+	for times, want := range map[int][]string{
+		1: {"p50"}, 99: {"p50"}, 100: {"p50", "p99"}, 999: {"p50", "p99"}, 1000: {"p50", "p99", "p99.9"},
+	} {
+		var names []string
+		for _, p := range told(times) {
+			names = append(names, p.name)
+		}
+		require.Equal(t, want, names, "%d times", times)
+	}
+}
+
 func TestDatabaseOf(t *testing.T) {
 	t.Parallel()
 	got, err := databaseOf("postgres:///bench_1?host=%2Ftmp%2Fpg&port=5432&user=u")

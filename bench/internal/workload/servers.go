@@ -46,7 +46,7 @@ func servers(ctx context.Context, b *Bench) error {
 					return err
 				}
 				b.Say("servers %d/%d, %s: wake %s us", round+1, b.Repeat, systems[i], report.Number(microseconds(wakes, 50)))
-				for _, p := range percentiles() {
+				for _, p := range told(len(wakes)) {
 					b.Figures.Add(serversWake(systems[i], p.name), microseconds(wakes, p.p)/1000)
 				}
 				return nil
