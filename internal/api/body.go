@@ -67,7 +67,7 @@ const (
 // newBodies returns a Binder for every type of body in the contract.
 func newBodies(options Options) (*bodies, error) {
 	b := &bodies{
-		timeout: options.BodyTimeout, room: options.Limits.Bodies,
+		timeout: options.BodyTimeout, room: options.Limits.Room,
 		limited: func() { options.Observer.Limited(limitMemory) },
 		kinds:   make(map[reflect.Type]bodyKind),
 	}

@@ -45,7 +45,7 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 		a.options.Observer.Began()
 		defer func() {
 			a.observe(c, started, answered)
-			if a.options.Limits.Bodies != nil {
+			if a.options.Limits.Room != nil {
 				giveRoomBack(c.Request().Context())
 			}
 		}()

@@ -26,9 +26,10 @@ type Limits struct {
 	OpenKnown time.Duration
 	// Memory tells when memory is short; nil if it never is.
 	Memory *limit.Memory
-	// Bodies is the room for long bodies of requests, from before they are read until the requests are answered
-	// or begin to wait; nil for as much as there is. Memory does not know of what comes in at the moment.
-	Bodies *limit.Room
+	// Room is that for long bodies of requests, from before they are read until the requests are answered or begin
+	// to wait, and for what many jobs are handed out or listed in; nil for as much as there is. Memory does
+	// not know of what comes and goes at the moment.
+	Room *limit.Room
 }
 
 const (

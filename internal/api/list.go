@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
+	"github.com/longshore-queue/longshore/internal/limit"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -45,11 +46,16 @@ func (a *API) ListJobs(ctx context.Context, request oapi.ListJobsRequestObject) 
 		}
 		listing.After = cursor.after
 	}
-	page, err := a.queue.ListJobs(ctx, listing)
+	held, err := a.roomFor(ctx, listSize)
 	if err != nil {
 		return nil, err
 	}
-	answer := listAnswer{api: a, jobs: make([]oapi.Job, len(page.Jobs)), fields: fields}
+	page, err := a.queue.ListJobs(ctx, listing)
+	if err != nil {
+		held.GiveBack()
+		return nil, err
+	}
+	answer := listAnswer{api: a, held: held, jobs: make([]oapi.Job, len(page.Jobs)), fields: fields}
 	for i := range page.Jobs {
 		answer.jobs[i] = jobView(&page.Jobs[i].Job, &page.Jobs[i].Status)
 	}
@@ -65,10 +71,12 @@ type listAnswer struct {
 	jobs   []oapi.Job
 	fields fieldSet // nil for all
 	next   string   // "" if it is the last page
+	held   *limit.Held
 }
 
 // VisitListJobsResponse writes the answer.
 func (a listAnswer) VisitListJobsResponse(w http.ResponseWriter) error {
+	defer a.held.GiveBack()
 	b, err := appendJobList(make([]byte, 0, jobListSize(a.jobs, a.next)), a.jobs, a.fields, a.next)
 	if err != nil {
 		return err

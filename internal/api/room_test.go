@@ -19,7 +19,7 @@ import (
 // roomForOne is an API with room for one body that is longer than short ones are.
 func roomForOne(t *testing.T) *edge {
 	t.Helper()
-	return newEngineEdge(t, api.Options{BodyTimeout: 30 * time.Second, Limits: api.Limits{Bodies: limit.NewRoom(100 << 10)}})
+	return newEngineEdge(t, api.Options{BodyTimeout: 30 * time.Second, Limits: api.Limits{Room: limit.NewRoom(100 << 10)}})
 }
 
 // long is a value that makes a body long.
@@ -115,5 +115,64 @@ func TestRoomIsGivenBackByWhatIsRefusedOrBeginsToWait(t *testing.T) {
 		require.Zero(t, time.Since(began))
 		require.Equal(t, http.StatusNoContent, (<-waits).status)
 		require.Equal(t, 20*time.Second, time.Since(began))
+	})
+}
+
+func TestManyLeasesAndListsWaitForRoomAndOneLeaseDoesNot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := roomForOne(t)
+		for range 3 {
+			e.create(`{"type":"t"}`)
+		}
+		body := e.hold(`{"type":"long","args":`+long()+`}`, true)
+		leases, list := make(chan answer, 1), make(chan answer, 1)
+		go func() { leases <- e.send("POST", "/v1/dequeue/batch", `{"types":["t"],"max":2}`) }()
+		go func() { list <- e.send("GET", "/v1/jobs", "") }()
+		synctest.Wait()
+		e.lease(`{"types":["t"]}`)
+		require.Empty(t, leases)
+		require.Empty(t, list)
+		require.Equal(t, http.StatusCreated, body.end().status)
+		require.Len(t, (<-leases).json(t)["leases"], 2)
+		require.Len(t, (<-list).json(t)["jobs"], 4)
+	})
+}
+
+func TestReportsAreTakenWhereThereIsNoRoomForMoreLeases(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := roomForOne(t)
+		id := e.create(`{"type":"t"}`)["id"]
+		lease := e.lease(`{"types":["t"]}`)
+		e.create(`{"type":"t"}`)
+		body := e.hold(`{"type":"long","args":`+long()+`}`, true)
+		got := e.send("POST", "/v1/dequeue/batch", fmt.Sprintf(`{"types":["t"],"max":2,"wait_seconds":20,"finish":[{"token":%q,"result":1}]}`, lease["token"])).json(t)
+		require.Empty(t, got["leases"])
+		require.Equal(t, "finished", got["finished"].([]any)[0].(map[string]any)["state"])
+		require.Equal(t, "finished", e.job(id)["state"])
+		e.tooMuch(e.send("POST", "/v1/dequeue/batch", `{"types":["t"],"max":2}`), http.StatusServiceUnavailable, "overloaded", "2")
+		e.tooMuch(e.send("GET", "/v1/jobs", ""), http.StatusServiceUnavailable, "overloaded", "2")
+		body.end()
+		require.Len(t, e.send("POST", "/v1/dequeue/batch", `{"types":["t"],"max":2}`).json(t)["leases"], 1)
+	})
+}
+
+func TestWhoWaitsForManyJobsHoldsNoRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := roomForOne(t)
+		e.create(`{"type":"t"}`)
+		lease := e.lease(`{"types":["t"]}`)
+		got := make(chan answer, 1)
+		go func() {
+			got <- e.send("POST", "/v1/dequeue/batch", fmt.Sprintf(`{"types":["long"],"max":2,"wait_seconds":20,"finish":[{"token":%q,"result":1}]}`, lease["token"]))
+		}()
+		synctest.Wait()
+		e.create(`{"type":"long","args":` + long() + `}`)
+		answer := (<-got).json(t)
+		require.Len(t, answer["leases"], 1)
+		require.Len(t, answer["finished"], 1)
+		require.Len(t, e.send("GET", "/v1/jobs", "").json(t)["jobs"], 2)
 	})
 }

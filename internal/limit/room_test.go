@@ -18,26 +18,29 @@ func TestRoomIsHeldByAsMuchAsFitsAndOthersWait(t *testing.T) {
 		require.NoError(t, err)
 		second, err := room.Take(t.Context(), 40)
 		require.NoError(t, err)
-		got := make(chan func(), 1)
+		got := make(chan *limit.Held, 1)
 		go func() {
-			third, err := room.Take(context.Background(), 1)
-			if err == nil {
+			if third, err := room.Take(context.Background(), 30); err == nil {
 				got <- third
 			}
 		}()
+		second.Keep(11)
+		second.Keep(20) // which is more than it holds
 		synctest.Wait()
 		require.Empty(t, got)
-		second()
-		second() // which gives nothing back that is another's
-		(<-got)()
-		first()
+		second.Keep(10)
+		third := <-got
+		third.GiveBack()
+		third.GiveBack() // which gives nothing back that is another's
+		second.GiveBack()
+		first.GiveBack()
 		all, err := room.Take(t.Context(), 1000)
 		require.NoError(t, err, "what is larger than the room takes all of it")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, err = room.Take(ctx, 1)
 		require.ErrorIs(t, err, context.Canceled)
-		all()
+		all.GiveBack()
 		_, err = room.Take(t.Context(), 100)
 		require.NoError(t, err)
 	})
@@ -47,8 +50,9 @@ func TestNoRoomIsRoomForEverything(t *testing.T) {
 	t.Parallel()
 	var room *limit.Room
 	for range 2 {
-		giveBack, err := room.Take(t.Context(), 1<<60)
+		held, err := room.Take(t.Context(), 1<<60)
 		require.NoError(t, err)
-		giveBack()
+		held.Keep(1)
+		held.GiveBack()
 	}
 }
