@@ -286,3 +286,87 @@ func TestAReadThatFailsForAWhileCostsNoJobAnything(t *testing.T) {
 	}
 	require.NoError(t, s.Close())
 }
+
+// GUARANTEES L6.
+func TestAReadThatFailsWhileTheStoreIsOpenedCostsNoLeaseAnything(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	s, err := open(disk, "store", Options{}, smallLimits())
+	require.NoError(t, err)
+	var tokens []uuid.UUID
+	for range 3 { // each in a block of its own
+		_, err = s.Enqueue(t.Context(), []queue.NewJob{{Type: "build", Args: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000))}})
+		require.NoError(t, err)
+		l, err := s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"build"}})
+		require.NoError(t, err)
+		tokens = append(tokens, l.Token)
+	}
+	require.NoError(t, s.db.Flush())
+	require.NoError(t, s.Close())
+
+	failed := requireOpenedDespiteFailingReads(t, disk, func(s *Store) {
+		for _, token := range tokens {
+			answer, err := s.RefreshHeartbeat(t.Context(), token, queue.Beat{})
+			require.NoError(t, err)
+			require.False(t, answer.Canceled)
+		}
+	})
+	require.Greater(t, failed, len(tokens))
+}
+
+func TestAReadThatFailsWhileTheStoreIsOpenedLeavesNoDependentUntold(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewCrashableMem()
+	h := newHarness(t, disk, "store", smallLimits())
+	// The root's record is in a block that nothing else reads: before it are the records of others, and
+	// behind it what they wait for.
+	between := make([]queue.NewJob, 2000)
+	for i := range between {
+		between[i] = queue.NewJob{Type: "later", Delay: time.Hour}
+	}
+	_, err := h.store.Enqueue(t.Context(), between)
+	require.NoError(t, err)
+	g := newCascade(t, h.store)
+	h.store.unsettled = g.cancelRoot(t, h.store)
+	require.NoError(t, h.store.db.Flush())
+	crashed := disk.CrashClone(vfs.CrashCloneCfg{})
+	require.NoError(t, h.store.CancelJob(t.Context(), g.root))
+	h.Close(t)
+
+	failed := requireOpenedDespiteFailingReads(t, crashed, func(s *Store) {
+		require.NoError(t, s.CancelJob(t.Context(), g.root)) // a repetition goes on with what could not be done
+		g.require(t, s)
+	})
+	require.Positive(t, failed)
+}
+
+// requireOpenedDespiteFailingReads opens a copy of a store again and again. At each try another one of
+// the reads fails that opening makes, once. Then it cannot be opened, or works. It returns how many
+// tries failed.
+func requireOpenedDespiteFailingReads(t *testing.T, disk *vfs.MemFS, works func(*Store)) (failed int) {
+	t.Helper()
+	for n := int64(1); ; n++ {
+		try := vfs.NewMem()
+		_, err := vfs.Clone(disk, try, "store", "store")
+		require.NoError(t, err)
+		var reads, last atomic.Int64
+		last.Store(n)
+		s, err := open(errorfs.Wrap(try, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsRead && strings.HasSuffix(op.Path, ".sst") && reads.Add(1) == last.Load() {
+				return errInjected
+			}
+			return nil
+		})), "store", Options{}, smallLimits())
+		last.Store(0)
+		if err == nil {
+			works(s)
+			require.NoError(t, s.Close())
+			if reads.Load() < n {
+				return failed
+			}
+			continue
+		}
+		require.ErrorIs(t, err, errInjected)
+		failed++
+	}
+}

@@ -14,13 +14,14 @@ import (
 )
 
 // loadLeases reads the leases that are not over, and gives each a fresh beat: while the store
-// was closed nobody could send one.
+// was closed nobody could send one. What is damaged costs no other lease anything; what cannot be
+// read this time, but may be another time, is no damage, and keeps the store from opening.
 func (s *Store) loadLeases() error {
 	now := s.clock()
 	var unreadable []*lease
 	err := s.scan([]byte{prefixRunning}, []byte{prefixRunning + 1}, func(key, value []byte) (bool, error) {
 		id, err := uuid.FromBytes(value)
-		if err == nil && len(key) != len(runningKey(nil, 0)) {
+		if err != nil || len(key) != len(runningKey(nil, 0)) {
 			err = queue.ErrDamaged
 		}
 		var r record
@@ -30,9 +31,12 @@ func (s *Store) loadLeases() error {
 		if err == nil && r.State != queue.Running {
 			err = fmt.Errorf("it is %s: %w", r.State, queue.ErrDamaged)
 		}
-		if err != nil {
+		if isDamage(err) {
 			s.log.Error(err, "a running job cannot be read; its lease is passed over", "job", id.String())
 			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("read running job %s: %w", id, err)
 		}
 		l := &lease{
 			token: r.Token, jobID: id, place: binary.BigEndian.Uint64(key[1:]), record: r,
@@ -42,11 +46,15 @@ func (s *Store) loadLeases() error {
 		if r.timeout > 0 {
 			l.deadline = r.Started.Add(r.timeout)
 		}
-		if j, err := s.readJob(id, false); err == nil {
+		j, err := s.readJob(id, false)
+		switch {
+		case err == nil:
 			l.lane, l.record.size = j.Lane(), j.size
-		} else {
+		case isDamage(err):
 			s.log.Error(err, "a running job has failed: it cannot be read", "job", id.String())
 			unreadable = append(unreadable, l)
+		default:
+			return false, fmt.Errorf("read running job %s: %w", id, err)
 		}
 		s.leases.add(l)
 		if t := s.tallies.byNumber[r.lane]; t != nil {

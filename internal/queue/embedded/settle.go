@@ -97,9 +97,12 @@ func (s *Store) resumeSettlements() error {
 		if err == nil {
 			r, err = s.readKept(id)
 		}
-		if err != nil {
+		if isDamage(err) {
 			s.log.Error(err, "the settlement of a job cannot be read; its dependents may wait for ever", "job", id.String())
 			return true, nil
+		}
+		if err != nil { // it may be read another time
+			return false, fmt.Errorf("read job %s, whose dependents are still to be told: %w", id, err)
 		}
 		pending = append(pending, settlement{
 			id: id, state: r.State, generation: binary.BigEndian.Uint64(key[17:]),
