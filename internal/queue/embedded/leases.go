@@ -115,7 +115,7 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 			return queue.Lease{}, err
 		}
 		if r.Token == token {
-			return s.buildLease(&grant{
+			return s.buildSeenLease(&grant{
 				token: token, jobID: l.jobID, attempt: r.Attempt,
 				timeout: r.timeout, heartbeatTimeout: r.heartbeatTimeout,
 			})
@@ -134,12 +134,23 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	built, err := s.buildLease(&grant{
+	built, err := s.buildSeenLease(&grant{
 		token: token, jobID: ended.JobID, attempt: ended.Attempt,
 		timeout: r.timeout, heartbeatTimeout: r.heartbeatTimeout,
 	})
 	built.Canceled = canceled
 	return built, err
+}
+
+// buildSeenLease is buildLease for one whose job may be over by now, and deleted: ErrNotExist then.
+func (s *Store) buildSeenLease(g *grant) (queue.Lease, error) {
+	l, err := s.buildLease(g)
+	if errors.Is(err, queue.ErrDamaged) {
+		if _, again := s.readRecord(g.jobID); errors.Is(again, queue.ErrNotExist) {
+			return queue.Lease{}, again
+		}
+	}
+	return l, err
 }
 
 // buildLease reads what a lease's holder is told.

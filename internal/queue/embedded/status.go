@@ -33,20 +33,25 @@ func (s *Store) JobStatus(_ context.Context, id uuid.UUID) (queue.Status, error)
 }
 
 // readStatus reads the record first: what it says is there is there, because a change is visible as a whole, and
-// what is over does not change any more, unless it is retried in this very moment: then it looks again.
+// what is over does not change any more, unless it is retried or deleted in this very moment: then it looks again.
 func (s *Store) readStatus(id uuid.UUID) (queue.Status, error) { return s.readParts(id, queue.Parts{}) }
 
 // readParts is readStatus without some parts.
 func (s *Store) readParts(id uuid.UUID, omit queue.Parts) (queue.Status, error) {
 	for {
 		status, err := s.tryStatus(id, omit)
-		if err != nil || omit.Outcome || status.State != queue.Failed || status.Error != nil {
+		if err != nil || omit.Outcome || !lacksOutcome(&status) {
 			return status, err
 		}
-		if again, err := s.readRecord(id); err != nil || again.State == queue.Failed && again.Version == status.Version {
+		if again, err := s.readRecord(id); err != nil || again.State == status.State && again.Version == status.Version {
 			return status, err
 		}
 	}
+}
+
+// lacksOutcome reports whether a job should have an outcome and has none.
+func lacksOutcome(status *queue.Status) bool {
+	return status.State == queue.Failed && status.Error == nil || status.State == queue.Finished && status.Result == nil
 }
 
 func (s *Store) tryStatus(id uuid.UUID, omit queue.Parts) (queue.Status, error) {
