@@ -63,6 +63,8 @@ func (l *lane) remove(at position) {
 	index, found := l.find(at)
 	switch {
 	case !found: // beyond the window
+	case len(l.window) == 1:
+		l.window = nil // and what it was made in, since nobody may ask for what is beyond it
 	case index == 0:
 		l.window = l.window[1:]
 	default:

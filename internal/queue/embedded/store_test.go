@@ -232,6 +232,33 @@ func TestLanesThatAreEmptyAreForgotten(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+func TestALaneWhoseBacklogWasCanceledHoldsNothingAndIsForgottenWithItsJobs(t *testing.T) {
+	t.Parallel()
+	s, err := open(vfs.NewMem(), "store", Options{}, smallLimits())
+	require.NoError(t, err)
+	jobs := make([]queue.NewJob, 5*s.limits.windowRefill) // more than the window has
+	for i := range jobs {
+		jobs[i] = queue.NewJob{Type: "build"}
+	}
+	enqueued, err := s.Enqueue(t.Context(), jobs)
+	require.NoError(t, err)
+	ids := make([]uuid.UUID, len(enqueued))
+	for i := range enqueued {
+		ids[i] = enqueued[i].ID
+	}
+	changed, err := s.CancelJobs(t.Context(), ids)
+	require.NoError(t, err)
+	require.Equal(t, len(ids), changed)
+	for _, l := range s.lanes {
+		require.Nil(t, l.window, "what it was made in would stay")
+	}
+	changed, err = s.DeleteJobs(t.Context(), ids)
+	require.NoError(t, err)
+	require.Equal(t, len(ids), changed)
+	require.Empty(t, s.lanes)
+	require.NoError(t, s.Close())
+}
+
 func TestOpeningReadsNoBacklog(t *testing.T) {
 	t.Parallel()
 	fs := vfs.NewMem()

@@ -207,6 +207,7 @@ func (c *change) writeTallies() {
 			// Its number may be given to another lane, since no job has it any more.
 			c.delete(key)
 			c.store.tallies.remove(t)
+			delete(c.store.lanes, t.lane) // it may have thought that there are more on disk
 			continue
 		}
 		c.set(key, t.encode(c.value[:0]))
