@@ -106,10 +106,10 @@ func (c *change) unlink(id uuid.UUID, r *record, place uint64, most int) (found 
 		found.dependents = append(found.dependents, linked{found.next, d})
 		return true, nil
 	})
-	if err != nil || found.needed || len(found.dependents) == 0 {
+	if err != nil || found.needed || !r.hasDependents {
 		return found, err
 	}
-	// Those that are over by something else may still be to be told.
+	// Those that are over by something else, or deleted, may still be to be told.
 	prefix := idKey(nil, prefixSettlement, id)
 	err = s.scan(prefix, after(prefix), func(_, _ []byte) (bool, error) {
 		found.needed = true

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -201,4 +202,39 @@ func TestChainsAreSettledInBoundedSteps(t *testing.T) {
 	require.NoError(t, h.store.CancelJob(t.Context(), ids[0]))
 	require.Greater(t, h.store.syncer.committed.Load()-before, uint64(2))
 	h.Close(t)
+}
+
+func TestAJobThatIsDeletedBeforeItsDependentsAreToldLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewCrashableMem()
+	s := newSteps(t, fs)
+	root := s.enqueue(queue.NewJob{})
+	var children []uuid.UUID
+	for range 2 * s.limits.settleStep {
+		child := s.enqueue(queue.NewJob{Dependencies: []uuid.UUID{root}})
+		// It has a dependent, which is gone by the time that it ends.
+		grandchild := s.enqueue(queue.NewJob{Dependencies: []uuid.UUID{child}})
+		require.NoError(t, s.store.CancelJob(t.Context(), grandchild))
+		require.NoError(t, s.store.DeleteJob(t.Context(), grandchild))
+		children = append(children, child)
+	}
+	s.store.unsettled = cascade{root: root}.cancelRoot(t, s.store)
+	require.Equal(t, queue.Canceled, s.state(children[0]))
+	require.NoError(t, s.store.DeleteJob(t.Context(), children[0]))
+
+	after := newHarness(t, fs.CrashClone(vfs.CrashCloneCfg{}), "store", smallLimits()) // which would tell of an error
+	for _, h := range []*harness{after, s.harness} {
+		require.NoError(t, h.store.CancelJob(t.Context(), root))
+		_, err := h.store.JobStatus(t.Context(), children[0])
+		require.ErrorIs(t, err, queue.ErrNotExist)
+		_, err = h.store.Prune(t.Context(), time.Time{}) // of what was deleted
+		require.NoError(t, err)
+		found := false
+		require.NoError(t, h.store.scan([]byte{prefixHidden}, []byte{prefixHidden + 1}, func([]byte, []byte) (bool, error) {
+			found = true
+			return true, nil
+		}))
+		require.False(t, found)
+		h.Close(t)
+	}
 }
