@@ -2741,7 +2741,8 @@ type ClientInterface interface {
 	//
 	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
 	// in another way, so that the worker learns of it at once. That is another heartbeat when it
-	// ends, and never lasts longer than `heartbeat_in_seconds`.
+	// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
+	// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 	//
 	// `progress` and `partial_result` are shown with the job until the next lease, or until it
 	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -2760,7 +2761,8 @@ type ClientInterface interface {
 	//
 	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
 	// in another way, so that the worker learns of it at once. That is another heartbeat when it
-	// ends, and never lasts longer than `heartbeat_in_seconds`.
+	// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
+	// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 	//
 	// `progress` and `partial_result` are shown with the job until the next lease, or until it
 	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -4015,7 +4017,8 @@ func (c *GeneratedClient) FinishLease(ctx context.Context, token Token, body Fin
 //
 // With `wait_seconds` the answer is held back until the job is canceled or the lease is over
 // in another way, so that the worker learns of it at once. That is another heartbeat when it
-// ends, and never lasts longer than `heartbeat_in_seconds`.
+// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
+// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 //
 // `progress` and `partial_result` are shown with the job until the next lease, or until it
 // finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -4044,7 +4047,8 @@ func (c *GeneratedClient) HeartbeatWithBody(ctx context.Context, token Token, co
 //
 // With `wait_seconds` the answer is held back until the job is canceled or the lease is over
 // in another way, so that the worker learns of it at once. That is another heartbeat when it
-// ends, and never lasts longer than `heartbeat_in_seconds`.
+// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
+// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 //
 // `progress` and `partial_result` are shown with the job until the next lease, or until it
 // finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -6833,7 +6837,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
 	// in another way, so that the worker learns of it at once. That is another heartbeat when it
-	// ends, and never lasts longer than `heartbeat_in_seconds`.
+	// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
+	// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 	//
 	// `progress` and `partial_result` are shown with the job until the next lease, or until it
 	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -6852,7 +6857,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
 	// in another way, so that the worker learns of it at once. That is another heartbeat when it
-	// ends, and never lasts longer than `heartbeat_in_seconds`.
+	// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
+	// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 	//
 	// `progress` and `partial_result` are shown with the job until the next lease, or until it
 	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -10927,7 +10933,8 @@ func (c *ClientWithResponses) FinishLeaseWithResponse(ctx context.Context, token
 //
 // With `wait_seconds` the answer is held back until the job is canceled or the lease is over
 // in another way, so that the worker learns of it at once. That is another heartbeat when it
-// ends, and never lasts longer than `heartbeat_in_seconds`.
+// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
+// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 //
 // `progress` and `partial_result` are shown with the job until the next lease, or until it
 // finishes. Each replaces all of what was reported before, and may be reported as `{}` or
@@ -10952,7 +10959,8 @@ func (c *ClientWithResponses) HeartbeatWithBodyWithResponse(ctx context.Context,
 //
 // With `wait_seconds` the answer is held back until the job is canceled or the lease is over
 // in another way, so that the worker learns of it at once. That is another heartbeat when it
-// ends, and never lasts longer than `heartbeat_in_seconds`.
+// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
+// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 //
 // `progress` and `partial_result` are shown with the job until the next lease, or until it
 // finishes. Each replaces all of what was reported before, and may be reported as `{}` or

@@ -95,12 +95,22 @@ func (a *API) Heartbeat(ctx context.Context, request oapi.HeartbeatRequestObject
 			return nil, err
 		}
 	}
+	held := a.mayBeHeld(request.Body)
+	if held {
+		// Before anything is done: a call that may not wait has changed nothing.
+		if err := a.enter(ctx); err != nil {
+			return nil, err
+		}
+		defer a.leave(ctx)
+	}
 	answer, err := a.queue.RefreshHeartbeat(ctx, request.Token, beat)
 	if err != nil {
 		return nil, err
 	}
 	view := beatView(answer, a.options.HeartbeatTimeout)
-	if wait := a.heldBack(request.Body, &view); wait > 0 {
+	if held && !answer.Canceled {
+		// Until the next one would have to be sent, at most.
+		wait := min(waitOf(request.Body.WaitSeconds, a.options.MaxWait), duration(view.HeartbeatInSeconds))
 		if err := a.awaitLease(ctx, request.Token, wait); err != nil {
 			return nil, err
 		}
@@ -113,20 +123,13 @@ func (a *API) Heartbeat(ctx context.Context, request oapi.HeartbeatRequestObject
 	return oapi.Heartbeat200JSONResponse(view), nil
 }
 
-// heldBack is how long the answer to a heartbeat is held back at most: until the next one would
-// have to be sent.
-func (a *API) heldBack(body *oapi.HeartbeatRequest, answer *oapi.HeartbeatAnswer) time.Duration {
-	if body == nil || answer.Canceled || a.stopping() {
-		return 0
-	}
-	return min(waitOf(body.WaitSeconds, a.options.MaxWait), duration(answer.HeartbeatInSeconds))
+// mayBeHeld reports whether the answer to a heartbeat is held back if there is nothing to tell.
+func (a *API) mayBeHeld(body *oapi.HeartbeatRequest) bool {
+	return body != nil && waitOf(body.WaitSeconds, a.options.MaxWait) > 0 && !a.stopping()
 }
 
 func (a *API) awaitLease(ctx context.Context, token uuid.UUID, wait time.Duration) error {
-	waiting, cancel, err := a.hold(ctx, wait)
-	if err != nil {
-		return err
-	}
+	waiting, cancel := a.patience(ctx, wait)
 	defer cancel()
 	if err := a.queue.AwaitLease(waiting, token); err != nil {
 		return err

@@ -162,6 +162,30 @@ func TestAReportIsTakenWhereItsCallMayNotWait(t *testing.T) {
 	})
 }
 
+// What a heartbeat says is not kept if its answer cannot be held back: it is refused, and refused whole.
+func TestAHeartbeatThatMayNotWaitHasChangedNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngineEdge(t, api.Options{Limits: api.Limits{Waiting: 1}})
+		id := e.create(`{"type":"t"}`)["id"].(string)
+		lease := e.lease(`{"types":["t"]}`)
+		held := make(chan answer)
+		go func() { held <- e.send("POST", "/v1/dequeue", `{"types":["none"],"wait_seconds":10}`) }()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		before := e.job(id)
+		e.tooMuch(e.on(lease, "heartbeat", `{"progress":{"percent":40},"partial_result":1,"wait_seconds":5}`), http.StatusServiceUnavailable, "overloaded", "2")
+		require.Equal(t, before, e.job(id))
+		require.NotEqual(t, time.Now().UTC().Format(time.RFC3339Nano), e.send("GET", "/v1/jobs/"+id+"/explain", "").json(t)["last_heartbeat_at"])
+		require.Equal(t, http.StatusOK, e.on(lease, "heartbeat", `{"progress":{"percent":40}}`).status, "it does not wait")
+		require.Equal(t, map[string]any{"percent": 40.0}, e.job(id)["progress"])
+		require.Equal(t, http.StatusNoContent, (<-held).status)
+		began := time.Now()
+		require.Equal(t, http.StatusOK, e.on(lease, "heartbeat", `{"wait_seconds":5}`).status, "there is room")
+		require.Equal(t, 5*time.Second, time.Since(began))
+	})
+}
+
 func TestWhileMemoryIsShortWorkersMayReportAndNobodyGetsMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
