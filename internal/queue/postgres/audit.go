@@ -90,7 +90,7 @@ const countStates = `SELECT state, count(*) FROM longshore.records WHERE NOT hid
 func Audit(ctx context.Context, dsn string) (audit queue.Audit, err error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return audit, fmt.Errorf("the address of the database: %w", err)
+		return audit, badAddress(err)
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // each statement is asked once, perhaps through a pool
 	conn, err := pgx.ConnectConfig(ctx, config)

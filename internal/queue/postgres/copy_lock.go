@@ -49,7 +49,7 @@ type exclusion struct {
 func exclude(ctx context.Context, dsn string, options pgx.TxOptions, lockTables string) (_ *exclusion, err error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("the address of the database: %w", err)
+		return nil, badAddress(err)
 	}
 	config.RuntimeParams["application_name"] = "longshore-copy"
 	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // which a pool of connections allows

@@ -121,7 +121,7 @@ func nameOf(source *goose.Source) string { return source.Path }
 func withProvider(ctx context.Context, dsn string, files fs.FS, writes bool, use func(*goose.Provider) error) error {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return fmt.Errorf("the address of the database: %w", err)
+		return badAddress(err)
 	}
 	config.RuntimeParams["application_name"] = "longshore-migrate"
 	config.RuntimeParams["lock_timeout"] = fmt.Sprint(lockPatience.Milliseconds())

@@ -191,7 +191,7 @@ func (s *Store) start(ctx context.Context, config *pgx.ConnConfig, listens bool)
 func poolConfig(dsn string, options *Options) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("the address of the database: %w", err)
+		return nil, badAddress(err)
 	}
 	config.MaxConns = int32(min(options.Connections, 1000)) //nolint:gosec // bounded
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
