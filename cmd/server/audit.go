@@ -28,7 +28,7 @@ func runAudit(ctx context.Context, args, env []string, stdout, stderr io.Writer)
 	if code, ok := program.Parse(&f, args, env); !ok {
 		return code
 	}
-	if f.Store == "" || f.Store == app.InMemory {
+	if app.WrongStore(f.Store) != "" || f.Store == app.InMemory {
 		return program.Usage("--store must be the directory of a store, or the address of a database")
 	}
 	sound, err := app.Audit(ctx, f.Store, stdout)

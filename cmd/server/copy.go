@@ -30,7 +30,7 @@ func runCopy(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 		return code
 	}
 	for _, store := range []struct{ flag, value string }{{"--from", f.From}, {"--to", f.To}} {
-		if store.value == "" || store.value == app.InMemory {
+		if app.WrongStore(store.value) != "" || store.value == app.InMemory {
 			return program.Usage(store.flag + " must be the directory of a store, or the address of a database")
 		}
 	}

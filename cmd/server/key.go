@@ -116,7 +116,7 @@ func (k *keyCommand) revoke() int {
 }
 
 func (k *keyCommand) isStore(store string) (code int, ok bool) {
-	if store == "" || store == app.InMemory {
+	if app.WrongStore(store) != "" || store == app.InMemory {
 		return k.Usage("--store must be the directory of a store, or the address of a database"), false
 	}
 	return cli.ExitClean, true

@@ -119,6 +119,7 @@ func TestBadUsageOfKeys(t *testing.T) {
 		{[]string{"create", "--name=a", "--scope=read", "--max-waiting=-1"}, "--max-waiting must be"},
 		{[]string{"create", "--name=a", "--scope=read", "--store=memory"}, "--store"},
 		{[]string{"list", "--store="}, "--store"},
+		{[]string{"list", "--store=POSTGRES://u:planted@h/x"}, "--store must be"},
 		{[]string{"revoke"}, "<id>"},
 	} {
 		code, stdout, stderr := key(t, c.args, "LONGSHORE_STORE="+store)

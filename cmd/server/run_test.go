@@ -70,6 +70,9 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--admin-listen=0.0.0.0:8081"}, nil, "--admin-listen"},
 		{[]string{"--otlp-endpoint=collector:4318"}, nil, "--otlp-endpoint"},
 		{[]string{"--store="}, nil, "--store"},
+		{[]string{"--store=Postgres://u:planted@h/x"}, nil, "--store must be a directory"},
+		{nil, []string{"LONGSHORE_STORE=host=h password=planted"}, "--store must be a directory"},
+		{[]string{"audit", "--store=mysql://u:planted@h/x"}, nil, "--store must be the directory"},
 		{[]string{"--max-connections=-1"}, nil, "--max-connections"},
 		{[]string{"--max-waiting=many"}, nil, "--max-waiting"},
 		{[]string{"--max-waiting-per-credential=-1"}, nil, "--max-waiting-per-credential"},
@@ -118,6 +121,7 @@ func TestBadUsage(t *testing.T) {
 			require.NoDirExists(t, store)
 			require.Regexp(t, `^longshore-server( audit)?: `, stderr.String())
 			require.Contains(t, stderr.String(), c.named)
+			require.NotContains(t, stderr.String(), "planted")
 			require.Empty(t, stdout.String())
 		})
 	}

@@ -125,8 +125,8 @@ func (o Options) validate() error {
 	if err := o.validateAdmin(); err != nil {
 		return err
 	}
-	if o.Store == "" {
-		return &OptionError{"Store", "must not be empty"}
+	if wrong := WrongStore(o.Store); wrong != "" {
+		return &OptionError{"Store", wrong}
 	}
 	for _, d := range []struct {
 		option string

@@ -42,6 +42,19 @@ func IsDatabase(store string) bool {
 	return strings.HasPrefix(store, "postgres://") || strings.HasPrefix(store, "postgresql://")
 }
 
+// WrongStore says what is wrong with what a Store is called; "" if nothing is. An address that is not that of a
+// database is no directory: it would be made, and its name, with a password in it, be in the log.
+func WrongStore(store string) string {
+	switch {
+	case store == "":
+		return "must not be empty"
+	case !IsDatabase(store) && (strings.Contains(store, "://") || strings.Contains(store, "password=")):
+		return "must be a directory, or the address of a database, which begins with postgres://"
+	default:
+		return ""
+	}
+}
+
 // openStore opens the engine that the options name.
 func (a *App) openStore(ctx context.Context) (store, error) {
 	if IsDatabase(a.options.Store) {
