@@ -17,6 +17,9 @@ const (
 	claimSize = queue.MaxBatch
 	// claimsAtOnce is how many claims go together in one transaction.
 	claimsAtOnce = 32
+	// overlapsBorne is how often in a row the round of a group may overlap with another one, in which it may have
+	// missed something, before it has one that does not.
+	overlapsBorne = 8
 )
 
 // dispatcher hands ready jobs to the callers that ask for them, in the order in which they came.
@@ -40,6 +43,7 @@ type dispatcher struct {
 	synced  uint64     // whoever came until then, what others had made ready by then is known here
 	unsure  []*roundOf // after which somebody cannot sleep yet who got nothing
 	looking bool       // lookAgain is under way
+	apart   bool       // the next round is to overlap with no other one
 }
 
 func (d *dispatcher) init(s *Store) {
@@ -286,6 +290,22 @@ func (d *dispatcher) chosen() []*group {
 	return chosen
 }
 
+// wantsApart reports whether the next round is to overlap with no other one.
+func (d *dispatcher) wantsApart() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.apart
+}
+
+// takeApart is wantsApart for a round that begins, and is the one.
+func (d *dispatcher) takeApart() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	apart := d.apart
+	d.apart = false
+	return apart
+}
+
 // expect has those look in this round whom its new jobs are for. mu is held.
 func (d *dispatcher) expect(added *addJobsPart) {
 	for i := range added.jobs {
@@ -341,9 +361,14 @@ func (d *dispatcher) give(part *roundOf, overlaps bool) (unsure bool, left []gra
 	}
 	if overlaps && (short || g.hasUnaware(part.began)) {
 		d.mark(g) // for when that one is over: what was missed may be what it had locked, or added
+		g.overlapped++
+		if g.overlapped >= overlapsBorne {
+			d.apart = true
+		}
 		d.store.rounds.kick()
 		return false, left
 	}
+	g.overlapped = 0
 	if d.store.isAlone() {
 		// Nobody else has locked anything, or made anything ready that is not known here.
 		if short {

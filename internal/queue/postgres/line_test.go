@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore-queue/longshore/internal/queue"
+	"github.com/longshore-queue/longshore/internal/queue/postgres/pgtest"
 )
 
 // Who is not willing to wait is told that there is nothing for it, however many rounds there are
@@ -123,4 +124,52 @@ func (d *dispatcher) length() int {
 		}
 	}
 	return n
+}
+
+// Whose round overlaps with another one each time is answered all the same.
+func TestWhoDoesNotWaitIsAnsweredWhileRoundsOverlapWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for name, others := range map[string]int{"alone": 0, "not alone": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := migrated(t, pgtest.Database(t))
+			for range others {
+				openServer(t, dsn, Options{})
+			}
+			limits := defaultLimits()
+			limits.round = 1
+			s, err := open(t.Context(), dsn, Options{Logger: newCalmLog(t)}, limits)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, s.Close()) }()
+			if others == 0 {
+				require.Eventually(t, s.isAlone, soon, tick)
+			}
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			var adders errgroup.Group
+			var added atomic.Int64
+			for range 16 {
+				adders.Go(func() error {
+					for ctx.Err() == nil {
+						if _, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "busy"}}); err != nil {
+							return err
+						}
+						added.Add(1)
+					}
+					return nil
+				})
+			}
+			require.Eventually(t, func() bool { return added.Load() > 100 }, soon, tick)
+			for range 20 {
+				answered := make(chan error, 1)
+				go func() {
+					_, err := s.Dequeue(over(), queue.DequeueRequest{Types: []string{"idle"}})
+					answered <- err
+				}()
+				require.ErrorIs(t, get(t, answered), queue.ErrDequeueTimeout)
+			}
+			end()
+			require.NoError(t, adders.Wait())
+		})
+	}
 }

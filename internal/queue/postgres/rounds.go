@@ -14,7 +14,7 @@ import (
 // waits for nobody.
 //
 // One round is under way at a time, and a second one where that much has gathered that it is a full
-// one. Rejected: more of them, or one for each kind. The database works for each statement about as long
+// one. Now and then one has to be alone, for those who may have missed something in each. Rejected: more of them, or one for each kind. The database works for each statement about as long
 // as for a dozen jobs in it, so that more rounds of fewer callers are slower for everybody.
 type rounds struct {
 	store *Store
@@ -66,6 +66,7 @@ func (r *rounds) runUntil(ctx context.Context) {
 			<-ended
 		}
 	}()
+	apart := false // the round that is under way is to overlap with no other one
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,7 +75,10 @@ func (r *rounds) runUntil(ctx context.Context) {
 		case one := <-ended:
 			delete(underWay, one)
 		}
-		for len(underWay) == 0 || len(underWay) < roundsAtOnce && r.isFull() {
+		for len(underWay) == 0 || len(underWay) < roundsAtOnce && r.isFull() && !apart && !r.store.claims.wantsApart() {
+			if len(underWay) == 0 {
+				apart = r.store.claims.takeApart()
+			}
 			next := r.gather()
 			if len(next.parts) == 0 {
 				break

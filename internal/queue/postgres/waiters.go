@@ -21,6 +21,9 @@ type group struct {
 	ends  [lists]link // the first and the last of each list, as next and previous
 	dirty bool        // it is among dispatcher.dirty
 	pause time.Duration
+	// overlapped is how many of its rounds have overlapped with another one since somebody was last told that
+	// there is nothing.
+	overlapped int
 }
 
 // list is one of the lists of a group.
