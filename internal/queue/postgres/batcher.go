@@ -27,7 +27,7 @@ type batcher[Call, Answer any] struct {
 
 // prepared is a statement, and what it answers.
 type prepared[Answer any] interface {
-	// queue adds the statement, which is that one of the round.
+	// queue adds the statement, which is that one of the round. It may be called again, with nothing done.
 	queue(batch *pgx.Batch, number int16)
 	// answers returns an answer for each call, once the round is committed.
 	answers(ctx context.Context) []Answer

@@ -16,10 +16,6 @@ import (
 // documentation. The number is arbitrary, and ours.
 const changeLock = 0x4c6f6e6773686f72
 
-// triesOfChange is how often a change is tried that loses against another transaction. That takes
-// somebody else's statements on our tables, such as those of an operator.
-const triesOfChange = 3
-
 // change is one transaction that changes jobs as the rules say, one at a time in the database.
 type change struct {
 	ctx   context.Context
@@ -57,12 +53,7 @@ type jobColumns struct {
 // change makes a change: queue.ErrUnavailable if nobody knows whether it was made. If do fails,
 // nothing is changed.
 func (s *Store) change(ctx context.Context, do func(c *change) error) error {
-	for try := 1; ; try++ {
-		err := s.tryChange(ctx, do)
-		if err == nil || !isConflict(err) || try == triesOfChange {
-			return err
-		}
-	}
+	return tryAgain(func() error { return s.tryChange(ctx, do) })
 }
 
 func (s *Store) tryChange(ctx context.Context, do func(c *change) error) error {

@@ -182,7 +182,7 @@ func (s *Store) prepareEnqueue(calls []enqueueCall) (prepared[enqueueAnswer], er
 	if err != nil {
 		return nil, err
 	}
-	return &addJobsPart{adding: in, store: s, found: make([]enqueueAnswer, len(calls))}, nil
+	return &addJobsPart{adding: in, store: s}, nil
 }
 
 func (p *addJobsPart) queue(batch *pgx.Batch, number int16) {
@@ -200,7 +200,7 @@ func (p *addJobsPart) queue(batch *pgx.Batch, number int16) {
 
 func (p *addJobsPart) read(rows pgx.Rows) error {
 	in := p.adding
-	p.changes = make([]changed, 0, len(in.jobs))
+	p.found, p.changes = make([]enqueueAnswer, len(in.sizes)), make([]changed, 0, len(in.jobs))
 	for rows.Next() {
 		var (
 			n, place int64

@@ -56,6 +56,8 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 	case errors.As(err, &failure):
 		switch class := failure.Code[:2]; {
+		case failure.SeverityUnlocalized == "FATAL", failure.SeverityUnlocalized == "PANIC": // with which the connection ends
+			return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
 		case class == classConnection, class == classResources, class == classOperator, class == classSystem,
 			failure.Code == codeReadOnly, failure.Code == codeLockTimeout:
 			return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
@@ -89,6 +91,25 @@ func isRule(err error) bool {
 func isConflict(err error) bool {
 	var failure *pgconn.PgError
 	return errors.As(err, &failure) && (failure.Code == codeSerialization || failure.Code == codeDeadlock)
+}
+
+// triesOfTransaction is how often a transaction is tried that loses against another one. That takes
+// somebody else's statements on our tables, such as those of an operator, or calls with the same idempotency
+// keys at several servers at once.
+const triesOfTransaction = 3
+
+// tryAgain makes a transaction again that has lost against another one; queue.ErrUnavailable if it has too
+// often.
+func tryAgain(transaction func() error) error {
+	for try := 1; ; try++ {
+		err := transaction()
+		switch {
+		case !isConflict(err):
+			return err
+		case try == triesOfTransaction:
+			return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+		}
+	}
 }
 
 // leastOutage is how long an outage lasts at least: a shorter one is a connection that was lost.

@@ -211,7 +211,7 @@ type beatPart struct {
 }
 
 func prepareBeats(tokens []uuid.UUID) (prepared[*beatAnswer], error) {
-	p := &beatPart{places: make([]int64, len(tokens)), secrets: make([][16]byte, len(tokens)), found: make([]*beatAnswer, len(tokens))}
+	p := &beatPart{places: make([]int64, len(tokens)), secrets: make([][16]byte, len(tokens))}
 	for i, token := range tokens {
 		p.places[i], p.secrets[i] = cutToken(token)
 	}
@@ -220,6 +220,7 @@ func prepareBeats(tokens []uuid.UUID) (prepared[*beatAnswer], error) {
 
 func (p *beatPart) queue(batch *pgx.Batch, _ int16) {
 	batch.Queue(beatLeases, p.places, p.secrets).Query(func(rows pgx.Rows) error {
+		p.found = make([]*beatAnswer, len(p.places))
 		for rows.Next() {
 			var n int64
 			var timeout *int64

@@ -170,7 +170,6 @@ func (s *Store) prepareFinish(calls []finishCall) (prepared[finishAnswer], error
 			p.results, p.digests = append(p.results, call[i].ending.outcome.Result), append(p.digests, call[i].ending.digest[:])
 		}
 	}
-	p.finished = make([]bool, len(p.places))
 	return p, nil
 }
 
@@ -179,6 +178,7 @@ func (p *finishPart) queue(batch *pgx.Batch, number int16) {
 }
 
 func (p *finishPart) read(rows pgx.Rows) error {
+	p.finished, p.changes = make([]bool, len(p.places)), nil
 	for rows.Next() {
 		var n int64
 		c := changed{was: queue.Running, state: queue.Finished, end: queue.EndReported}

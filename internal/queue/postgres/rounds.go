@@ -35,7 +35,8 @@ type round struct {
 
 // part is what a round does of one kind.
 type part interface {
-	// queue adds its statements, the first of which is that one of the round.
+	// queue adds its statements, the first of which is that one of the round. It is called again when the
+	// round is made again, with nothing done.
 	queue(batch *pgx.Batch, number int16)
 	// done is called when the round is committed, or has failed; alone tells that there was nothing
 	// else in it.
@@ -126,19 +127,22 @@ func (r *rounds) gather() *round {
 }
 
 func (r *rounds) run(ctx context.Context, parts []part) {
-	var batch pgx.Batch
-	for _, p := range parts {
-		p.queue(&batch, int16(batch.Len())) //nolint:gosec // few
-	}
-	var err error
+	statements := 0
 	began := time.Now()
-	if batch.Len() > 0 {
-		err = r.store.database(ctx, func(ctx context.Context) error { return r.store.pool.SendBatch(ctx, &batch).Close() })
-	}
+	err := tryAgain(func() error {
+		var batch pgx.Batch
+		for _, p := range parts {
+			p.queue(&batch, int16(batch.Len())) //nolint:gosec // few
+		}
+		if statements = batch.Len(); statements == 0 {
+			return nil
+		}
+		return r.store.database(ctx, func(ctx context.Context) error { return r.store.pool.SendBatch(ctx, &batch).Close() })
+	})
 	if err != nil {
 		r.store.tail.doubt(err)
 	}
-	if r.store.observer != nil && batch.Len() > 0 {
+	if r.store.observer != nil && statements > 0 {
 		r.store.observeRound(parts, time.Since(began), err)
 	}
 	for _, p := range parts {
