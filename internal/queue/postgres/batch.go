@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -53,20 +55,14 @@ func (s *Store) exchange(ctx context.Context, request *queue.BatchRequest) (answ
 		answer.Leases, err = s.dequeue(ctx, &request.DequeueRequest, request.Max)
 	}
 	if err != nil {
-		s.giveBack(ctx, answer.Leases)
+		tokens := make([]uuid.UUID, len(answer.Leases))
+		for i := range answer.Leases {
+			tokens[i] = answer.Leases[i].Token
+		}
+		s.giveBack(ctx, tokens) // nobody will hear of them
 		return queue.BatchAnswer{}, err
 	}
 	return answer, nil
-}
-
-// giveBack gives leases back that nobody will hear of.
-func (s *Store) giveBack(ctx context.Context, leases []queue.Lease) {
-	for i := range leases {
-		if _, err := s.report(ctx, leases[i].Token, release(0)); err != nil && !isRule(err) {
-			_, secret := cutToken(leases[i].Token)
-			s.keeper.releaseOrphans(nil, [][16]byte{secret}, nil)
-		}
-	}
 }
 
 func (s *Store) reportOnly(ctx context.Context, request *queue.BatchRequest) (queue.BatchAnswer, error) {

@@ -76,6 +76,24 @@ func TestWhoSleepsWhenItsClaimIsCutGetsTheJob(t *testing.T) {
 	})
 }
 
+// A job that cannot be read fails when it is leased, which is a change of its own.
+func TestLeasesThatCannotBeHandedOutWithAnotherAreGivenBack(t *testing.T) {
+	t.Parallel()
+	s, p := behindProxy(t)
+	ids := add(t, s, queue.NewJob{Type: "claimed"}, queue.NewJob{Type: "claimed"}, queue.NewJob{Type: "claimed"})
+	_, err := s.pool.Exec(t.Context(), `UPDATE longshore.jobs SET labels = '[]' WHERE id = $1`, ids[1])
+	require.NoError(t, err)
+	happened := p.cutAt(underWay, "SELECT pg_advisory_xact_lock")
+	_, err = s.DequeueBatch(over(), queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: []string{"claimed"}}, Max: 3})
+	requireCut(t, underWay, happened, err)
+	for _, id := range []uuid.UUID{ids[0], ids[2]} {
+		require.Eventually(t, func() bool {
+			status, err := s.JobStatus(t.Context(), id)
+			return err == nil && status.State == queue.Pending && status.Retries == 0
+		}, soon, tick)
+	}
+}
+
 // blockClaims has claims wait for their leases until what it returns is called.
 func blockClaims(t *testing.T, dsn string) (goOn func()) {
 	t.Helper()

@@ -92,7 +92,7 @@ func (s *Store) deliver(ctx context.Context, grants []grant) (leases []queue.Lea
 		}
 		lane, err := s.laneOf(ctx, g.lane)
 		if err != nil {
-			s.releaseGrants(ctx, grants[i:])
+			s.releaseGrants(ctx, grants)
 			return nil, err
 		}
 		d := definition{timeout: g.timeout, heartbeatTimeout: g.heartbeatTimeout, traceParent: g.traceParent, labels: g.labels}
@@ -113,6 +113,7 @@ func (s *Store) deliver(ctx context.Context, grants []grant) (leases []queue.Lea
 		}
 		outcome := queue.Outcome{Error: &queue.JobError{Reason: reason}}
 		if _, err := s.report(ctx, g.token(), requeueOrFinish(0, outcome)); err != nil && !isRule(err) {
+			s.releaseGrants(ctx, grants)
 			return nil, err
 		}
 	}
@@ -141,10 +142,27 @@ func heldBy(l *queue.Lease) int {
 
 // releaseGrants gives leases back that nobody will hear of.
 func (s *Store) releaseGrants(ctx context.Context, grants []grant) {
+	tokens := make([]uuid.UUID, len(grants))
 	for i := range grants {
-		if _, err := s.report(ctx, grants[i].token(), release(0)); err != nil && !isRule(err) {
-			s.keeper.releaseOrphans(nil, [][16]byte{grants[i].secret}, nil)
+		tokens[i] = grants[i].token()
+	}
+	s.giveBack(ctx, tokens)
+}
+
+// giveBack is releaseGrants by the tokens of the leases. Once the database is away, nobody waits for it with each
+// of them.
+func (s *Store) giveBack(ctx context.Context, tokens []uuid.UUID) {
+	for i, token := range tokens {
+		if _, err := s.report(ctx, token, release(0)); err == nil || isRule(err) {
+			continue
 		}
+		var secrets [][16]byte
+		for _, token := range tokens[i:] {
+			_, secret := cutToken(token)
+			secrets = append(secrets, secret)
+		}
+		s.keeper.releaseOrphans(nil, secrets, nil)
+		return
 	}
 }
 
