@@ -151,6 +151,7 @@ func (d *dispatcher) noticeAll(changes []changed, others bool) {
 		lane, err := d.store.laneOf(d.store.life.ctx, c.lane)
 		if err != nil {
 			d.store.log.Error(err, "a lane is not known; its jobs are found a little later")
+			d.store.tail.doubt(err) // what was read is not read again
 			continue
 		}
 		ready = true

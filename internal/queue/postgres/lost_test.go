@@ -75,6 +75,22 @@ func TestAJobThatAnotherServerHasLockedAndLeftIsHandedOut(t *testing.T) {
 	}
 }
 
+// What another server has done is read once, and the lane that it was done in if need be.
+func TestAJobOfALaneThatCouldNotBeReadIsHandedOut(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t, pgtest.Database(t))
+	p, address := through(t, dsn)
+	from, to := openServer(t, dsn, Options{}), openServer(t, address, Options{})
+	got := takeLater(t, to, "new")
+	happened := p.cutAt(beforeStatement, "FROM longshore.lanes WHERE number")
+	id := add(t, from, queue.NewJob{Type: "new"})[0]
+	get(t, happened)
+	l := get(t, got)
+	require.NoError(t, l.err)
+	require.Equal(t, id, l.lease.JobID)
+	done(t, from, &l.lease)
+}
+
 // A trigger loses rows of jobs as damage does. Who came first would have got the first job.
 func TestALeaseIsRecordedForWhoGotItThoughAJobIsLost(t *testing.T) {
 	t.Parallel()
