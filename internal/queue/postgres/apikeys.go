@@ -23,9 +23,13 @@ const (
 	deleteKeys   = `DELETE FROM longshore.api_keys WHERE id = ANY($1)`
 	keysAfter    = `SELECT ` + keyColumns + ` FROM longshore.api_keys WHERE id > $1 ORDER BY id LIMIT $2`
 	databaseTime = `SELECT longshore.now()`
-	useKeys      = `
-UPDATE longshore.api_keys k SET last_used = u.at FROM unnest($1::text[], $2::timestamptz[]) AS u(id, at)
-WHERE k.id = u.id AND (k.last_used IS NULL OR k.last_used < u.at)`
+	// Several servers may note the same keys at once: each locks them in the same order.
+	useKeys = `
+WITH used AS MATERIALIZED (
+  SELECT k.id, u.at FROM unnest($1::text[], $2::timestamptz[]) AS u(id, at) JOIN longshore.api_keys k ON k.id = u.id COLLATE "C"
+  ORDER BY k.id FOR UPDATE OF k
+)
+UPDATE longshore.api_keys k SET last_used = u.at FROM used u WHERE k.id = u.id AND (k.last_used IS NULL OR k.last_used < u.at)`
 )
 
 // CreateAPIKey adds an API key, which is good until its lifetime is over, by the database's clock.

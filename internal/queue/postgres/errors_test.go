@@ -3,8 +3,10 @@ package postgres
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 	"github.com/longshore-queue/longshore/internal/queue/postgres/pgtest"
@@ -100,4 +102,32 @@ func TestAConnectionThatTheDatabaseEndsIsNobodysFault(t *testing.T) {
 	require.ErrorIs(t, err, queue.ErrUnavailable)
 	l := take(t, s, "one")
 	done(t, s, &l)
+}
+
+func TestServersNoteTheUseOfTheSameAPIKeysAtOnce(t *testing.T) {
+	t.Parallel()
+	a, b := twoServers(t, Options{})
+	var ids []string
+	for i := range 40 {
+		key, err := a.CreateAPIKey(t.Context(), queue.NewAPIKey{ID: fmt.Sprint(i), Name: fmt.Sprint(i), Scopes: []string{"read"}})
+		require.NoError(t, err)
+		ids = append(ids, key.ID)
+	}
+	began := time.Now()
+	var noting errgroup.Group
+	for n, s := range []*Store{a, b} {
+		noting.Go(func() error {
+			for i := range 100 {
+				used := make(map[string]time.Time)
+				for _, id := range ids {
+					used[id] = began.Add(time.Duration(2*i+n) * time.Second)
+				}
+				if err := s.UseAPIKeys(t.Context(), used); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, noting.Wait())
 }
