@@ -133,6 +133,22 @@ CREATE TRIGGER lose BEFORE INSERT ON longshore.jobs FOR EACH ROW WHEN (NEW.args 
 	}
 }
 
+func TestJobsOfLanesThatAreNotKnownAreReadWithOneConnection(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t, pgtest.Database(t))
+	a := openServer(t, dsn, Options{})
+	ids := add(t, a, queue.NewJob{Type: "over"}, queue.NewJob{Type: "over"})
+	for range ids {
+		l := take(t, a, "over")
+		done(t, a, &l)
+	}
+	b := openServer(t, dsn, Options{Connections: 1})
+	page, err := b.ListJobs(t.Context(), queue.Listing{Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, page.Jobs, len(ids))
+	require.Equal(t, "over", page.Jobs[0].Job.Type)
+}
+
 func TestChangesAtManyLanesNeedOneConnectionEach(t *testing.T) {
 	t.Parallel()
 	dsn := migrated(t, pgtest.Database(t))

@@ -28,7 +28,9 @@ WHERE j.id = ANY($1) AND NOT r.hidden`
 type listed struct {
 	queue.ListedJob
 	row
-	edges int
+	edges      int
+	definition definition
+	outcome    queue.Outcome
 }
 
 // readJobs reads jobs, those that exist, each as it was at one moment.
@@ -42,7 +44,7 @@ func (s *Store) readJobs(ctx context.Context, ids []uuid.UUID, omit queue.Parts)
 		defer rows.Close()
 		for rows.Next() {
 			l := new(listed)
-			if err := s.scanListed(ctx, rows, l); err != nil {
+			if err := l.scan(rows); err != nil {
 				return err
 			}
 			found[l.id] = l
@@ -52,35 +54,47 @@ func (s *Store) readJobs(ctx context.Context, ids []uuid.UUID, omit queue.Parts)
 	if err != nil {
 		return nil, err
 	}
+	for _, l := range found {
+		if err := s.complete(ctx, l); err != nil {
+			return nil, err
+		}
+	}
 	return found, s.addEdges(ctx, found, omit)
 }
 
-func (s *Store) scanListed(ctx context.Context, rows pgx.Rows, l *listed) error {
+func (l *listed) scan(rows pgx.Rows) error {
 	var (
-		d                     definition
+		d                     = &l.definition
 		args, result, details []byte
 		reason                *string
 		progress              *bool
 		percent               *float64
 		message, partial      []byte
 	)
-	err := l.scan(rows, &l.edges, &d.timeout, &d.heartbeatTimeout, &d.traceParent, &d.labels, &d.terms, &args, &result, &reason, &details,
+	err := l.row.scan(rows, &l.edges, &d.timeout, &d.heartbeatTimeout, &d.traceParent, &d.labels, &d.terms, &args, &result, &reason, &details,
 		&progress, &percent, &message, &partial)
 	if err != nil {
 		return err
 	}
-	lane, found := s.lanes.lane(l.lane)
-	if !found {
-		if lane, err = s.laneOf(ctx, l.lane); err != nil {
-			return err
-		}
+	l.Job.Args, l.outcome = args, outcomeOf(l.State, result, reason, details)
+	l.Status.Progress, l.Status.PartialResult = reportedOf(progress, percent, message, partial)
+	return nil
+}
+
+// complete makes of what was read what is shown. It may need a connection to find the lane: all of them may be
+// in the hands of those who read.
+func (s *Store) complete(ctx context.Context, l *listed) error {
+	lane, err := s.laneOf(ctx, l.lane)
+	if err != nil {
+		return err
 	}
-	if l.Job, err = jobOf(l.id, lane, &d); err != nil {
+	args, progress, partial := l.Job.Args, l.Status.Progress, l.Status.PartialResult
+	if l.Job, err = jobOf(l.id, lane, &l.definition); err != nil {
 		return err
 	}
 	l.Job.Args = args
-	l.Status = queue.StatusOf(&l.Job, &l.Record, outcomeOf(l.State, result, reason, details))
-	l.Status.Progress, l.Status.PartialResult = reportedOf(progress, percent, message, partial)
+	l.Status = queue.StatusOf(&l.Job, &l.Record, l.outcome)
+	l.Status.Progress, l.Status.PartialResult = progress, partial
 	return nil
 }
 
