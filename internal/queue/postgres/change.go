@@ -317,11 +317,14 @@ func (c *change) tie(r *tracked, ties int16) {
 // finish ends a job that is not over, as next says, with the outcome if it has one.
 func (c *change) finish(r *tracked, next queue.Record, outcome *queue.Outcome) error {
 	if r.ties&tieUniqueKey != 0 {
-		j, err := c.job(r)
-		if err != nil {
+		switch j, err := c.job(r); {
+		case errors.Is(err, queue.ErrDamaged): // it is over all the same, and there is another way to its key
+			c.writes.add(`DELETE FROM longshore.unique_keys WHERE lane = $1 AND place = $2`, r.lane, r.place)
+		case err != nil:
 			return err
+		default:
+			c.writes.freeUnique(r.lane, j.UniqueKey)
 		}
-		c.writes.freeUnique(r.lane, j.UniqueKey)
 		r.ties &^= tieUniqueKey
 	}
 	if next.State == queue.Finished && r.ties&tieReported != 0 {

@@ -88,12 +88,16 @@ func (s *Store) doAllDue(ctx context.Context) (time.Duration, error) {
 	}
 }
 
+// isNotLost is what holds of a row r of a job that exists. One whose row in jobs is lost, which the audit tells of,
+// stays where it is: nothing can be done with it. OFFSET 0 has that be looked up for each row that is found.
+const isNotLost = `EXISTS (SELECT FROM longshore.jobs j WHERE j.place = r.place OFFSET 0)`
+
 const nextDue = `
 SELECT least(
-  (SELECT min(run_at) FROM longshore.waiting WHERE state = 1),
-  (SELECT min(expires_at) FROM longshore.waiting WHERE expires_at IS NOT NULL),
-  (SELECT min(expires_at) FROM longshore.ready WHERE expires_at IS NOT NULL),
-  (SELECT min(deadline) FROM longshore.leases WHERE deadline IS NOT NULL),
+  (SELECT run_at FROM longshore.waiting r WHERE state = 1 AND ` + isNotLost + ` ORDER BY run_at LIMIT 1),
+  (SELECT expires_at FROM longshore.waiting r WHERE expires_at IS NOT NULL AND ` + isNotLost + ` ORDER BY expires_at LIMIT 1),
+  (SELECT expires_at FROM longshore.ready r WHERE expires_at IS NOT NULL AND ` + isNotLost + ` ORDER BY expires_at LIMIT 1),
+  (SELECT deadline FROM longshore.leases r WHERE deadline IS NOT NULL AND ` + isNotLost + ` ORDER BY deadline LIMIT 1),
   (SELECT min(until) FROM longshore.calls)
 ), longshore.now()`
 
@@ -118,11 +122,12 @@ func (s *Store) untilDue(ctx context.Context) (time.Duration, error) {
 // and those whose runs take too long.
 const (
 	dueJobs = `
-(SELECT place, false AS runs, expires_at AS at, id FROM longshore.waiting WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
-UNION ALL (SELECT place, false, expires_at, id FROM longshore.ready WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
-UNION ALL (SELECT place, true, run_at, id FROM longshore.waiting WHERE state = 1 AND run_at <= $1 ORDER BY run_at LIMIT $2)
+(SELECT place, false AS runs, expires_at AS at, id FROM longshore.waiting r WHERE expires_at <= $1 AND ` + isNotLost + ` ORDER BY expires_at LIMIT $2)
+UNION ALL (SELECT place, false, expires_at, id FROM longshore.ready r WHERE expires_at <= $1 AND ` + isNotLost + ` ORDER BY expires_at LIMIT $2)
+UNION ALL (SELECT place, true, run_at, id FROM longshore.waiting r WHERE state = 1 AND run_at <= $1 AND ` + isNotLost + ` ORDER BY run_at LIMIT $2)
 ORDER BY at, runs, id LIMIT $2`
-	longRuns = `SELECT place, false, deadline, id FROM longshore.leases WHERE deadline <= $1 ORDER BY deadline, id LIMIT $2`
+	longRuns = `
+SELECT place, false, deadline, id FROM longshore.leases r WHERE deadline <= $1 AND ` + isNotLost + ` ORDER BY deadline, id LIMIT $2`
 )
 
 // dueJob is a row of those.

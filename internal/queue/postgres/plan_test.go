@@ -24,7 +24,7 @@ func hotStatements() map[string]string {
 		"firstReady": firstReady, "lockReady": lockReady, "lockLeases": lockLeases, "readWaiting": readWaiting,
 		"readEnded": readEnded, "defineByID": defineByID, "defineByPlace": defineByPlace, "readLease": readLease,
 		"readEndedLease": readEndedLease, "readStates": readStates, "readCall": readCall, "addJobs": addJobs, "addJobsKeyless": addJobsKeyless,
-		"readChanges": readChanges, "readDependencies": readDependencies, "everyFront": everyFront, "nextDue": nextDue,
+		"readChanges": readChanges, "readDependencies": readDependencies, "everyFront": everyFront, "nextDue": nextDue, "dueJobs": dueJobs, "longRuns": longRuns,
 		"edgesBelow": edgesBelow, "allEdgesBelow": allEdgesBelow, "edgesAbove": edgesAbove,
 		"insertCounts": insertCounts,
 	}

@@ -264,7 +264,7 @@ func (c *change) reportOne(token uuid.UUID, e *ending) (queue.State, error) {
 		return e.again(ended)
 	}
 	j, err := c.job(r)
-	if err != nil {
+	if err != nil && !errors.Is(err, queue.ErrDamaged) { // then it has no policy, and its lease ends all the same
 		return 0, err
 	}
 	next, how, err := e.rule(&j, r.Record, c.now)

@@ -1,0 +1,78 @@
+package postgres
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+	"github.com/longshore-queue/longshore/internal/queue/postgres/pgtest"
+)
+
+// What is damaged harms nothing else. The audit tells of it.
+
+func TestJobsThatAreLostKeepNoOthersFromFallingDue(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Database(t)
+	_, err := Migrate(t.Context(), dsn)
+	require.NoError(t, err)
+	s := openServer(t, dsn, Options{})
+	soonOver := time.Now().Add(time.Second)
+	add(t, s,
+		queue.NewJob{Type: "lost", RunAt: soonOver}, queue.NewJob{Type: "lost", ExpiresAt: soonOver},
+		queue.NewJob{Name: "open", Type: "lost"}, queue.NewJob{Type: "lost", Needs: []queue.Need{{Name: "open"}}, ExpiresAt: soonOver},
+		queue.NewJob{Type: "runs", Timeout: time.Second})
+	take(t, s, "runs")
+	execute(t, dsn, `DELETE FROM longshore.jobs`)
+	id := add(t, s, queue.NewJob{Type: "after", RunAt: soonOver.Add(time.Second)})[0]
+	l := get(t, takeLater(t, s, "after"))
+	require.NoError(t, l.err)
+	require.Equal(t, id, l.lease.JobID)
+	until, err := s.untilDue(t.Context())
+	require.NoError(t, err)
+	require.Positive(t, until, "what cannot be done is due for ever")
+	audit, err := Audit(t.Context(), dsn)
+	require.NoError(t, err)
+	for _, state := range []string{"1", "2", "3", "4"} {
+		require.True(t, slices.ContainsFunc(audit.Differences, func(line string) bool {
+			return strings.HasPrefix(line, "a job in state "+state+" at place ") && strings.HasSuffix(line, " does not exist")
+		}), audit.Differences)
+	}
+}
+
+func TestAJobWithAUniqueKeyThatCannotBeReadExpires(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t, pgtest.Database(t))
+	s := openServer(t, dsn, Options{})
+	soonOver := time.Now().Add(time.Second)
+	ids := add(t, s, queue.NewJob{Type: "damaged", UniqueKey: "u", ExpiresAt: soonOver}, queue.NewJob{Type: "damaged", UniqueKey: "v"})
+	execute(t, dsn, `UPDATE longshore.jobs SET terms = terms || '{"priority":"?"}'`)
+	id := add(t, s, queue.NewJob{Type: "after", RunAt: soonOver.Add(time.Second)})[0]
+	l := get(t, takeLater(t, s, "after"))
+	require.NoError(t, l.err)
+	require.Equal(t, id, l.lease.JobID)
+	require.NoError(t, s.CancelJob(t.Context(), ids[1]))
+	added, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "damaged", UniqueKey: "u"}, {Type: "damaged", UniqueKey: "v"}})
+	require.NoError(t, err)
+	require.False(t, added[0].Existing, "its key is free again")
+	require.False(t, added[1].Existing)
+}
+
+func TestAJobThatCannotBeReadFailsWhenItIsLeased(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t, pgtest.Database(t))
+	s := openServer(t, dsn, Options{})
+	ids := add(t, s, queue.NewJob{Type: "one"}, queue.NewJob{Type: "one"})
+	_, err := s.pool.Exec(t.Context(), `UPDATE longshore.jobs SET labels = '[]' WHERE id = $1`, ids[0])
+	require.NoError(t, err)
+	answer, err := s.DequeueBatch(t.Context(), queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: []string{"one"}}, Max: 2})
+	require.NoError(t, err)
+	require.Len(t, answer.Leases, 1)
+	require.Equal(t, ids[1], answer.Leases[0].JobID)
+	var reason string
+	require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT reason FROM longshore.ended WHERE id = $1`, ids[0]).Scan(&reason))
+	require.Equal(t, queue.ReasonDamaged, reason)
+}
