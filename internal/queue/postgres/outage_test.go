@@ -148,3 +148,30 @@ func TestManyCallersShareFewConnections(t *testing.T) {
 	require.NoError(t, group.Wait())
 	require.NoError(t, s.Ready(t.Context()))
 }
+
+// A worker that waits has no connection of its own: there may be thousands of them.
+func TestWorkersThatWaitHoldNoConnection(t *testing.T) {
+	t.Parallel()
+	const connections, workers = 2, 40
+	s := openServer(t, migrated(t, pgtest.Database(t)), Options{Connections: connections})
+	awaitListening(t, s)
+	connected := func() (n int) {
+		// All but the one that asks.
+		require.NoError(t, s.pool.QueryRow(t.Context(), `
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()`).Scan(&n))
+		return n
+	}
+	var waits []<-chan leaseOr
+	for i := range workers {
+		waits = append(waits, takeLater(t, s, fmt.Sprintf("waits-%d", i)))
+	}
+	// The rest of the pool, one that listens, and one that may add up bytes at the start.
+	require.LessOrEqual(t, connected(), connections+1)
+	for i, wait := range waits {
+		id := add(t, s, queue.NewJob{Type: fmt.Sprintf("waits-%d", i)})[0]
+		got := get(t, wait)
+		require.NoError(t, got.err)
+		require.Equal(t, id, got.lease.JobID)
+		done(t, s, &got.lease)
+	}
+}
