@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/labstack/echo/v4"
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
@@ -229,6 +230,16 @@ const (
 func (a *API) allowTime(w http.ResponseWriter, size int) {
 	// Only a connection that has ended, or that of a test, cannot have a deadline.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(a.timeToRead(size)))
+}
+
+// allowTimeToEnd lets the client read what net/http has held back. It does not begin to write that before it has
+// read a body that no handler has read, of a call that is refused or has none, for as long as a body may take.
+func (a *API) allowTimeToEnd(c echo.Context, refused bool) {
+	d := a.timeToRead(0)
+	if r := c.Request(); r.ContentLength != 0 && (refused || r.Method != http.MethodPost && r.Method != http.MethodPatch) {
+		d += a.options.BodyTimeout
+	}
+	_ = http.NewResponseController(c.Response().Writer).SetWriteDeadline(time.Now().Add(d))
 }
 
 func (a *API) timeToRead(size int) time.Duration {

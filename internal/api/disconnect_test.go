@@ -240,6 +240,28 @@ func TestNoBodyIsWaitedForThatIsNotAskedFor(t *testing.T) {
 	}
 }
 
+// The time for reading an answer begins when net/http has stopped to wait for such a body, and not before.
+func TestWhoseBodyDoesNotComeIsAnsweredAllTheSame(t *testing.T) {
+	t.Parallel()
+	const timeout = 500 * time.Millisecond
+	e := newEdge(t, &stub{}, api.Options{BodyTimeout: timeout, WriteTimeout: timeout})
+	for head, status := range map[string]int{
+		"GET /healthz": http.StatusOK, "OPTIONS /v1/jobs": http.StatusNoContent, "POST /nothing": http.StatusNotFound,
+		"POST /v1/jobs": http.StatusUnsupportedMediaType,
+	} {
+		t.Run(head, func(t *testing.T) {
+			t.Parallel()
+			conn := dial(t, e)
+			_, err := io.WriteString(conn, head+" HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{")
+			require.NoError(t, err)
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			require.Equal(t, status, response.StatusCode)
+		})
+	}
+}
+
 // The time for the body does not count for what follows it: a long poll outlives it, and so
 // does the connection.
 func TestLongPollOutlivesTheTimeForTheBody(t *testing.T) {

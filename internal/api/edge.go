@@ -58,7 +58,7 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 			f = a.fail(c, err)
 		}
 		answered = !f.aborted
-		a.allowTime(c.Response().Writer, 0) // to read what net/http has held back
+		a.allowTimeToEnd(c, f.code != "")
 		// The level is looked at first, since the fields are most of the work.
 		if a.log.IsLevelEnabled(logrus.InfoLevel) {
 			a.access(c, started, f)
