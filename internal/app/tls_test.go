@@ -3,6 +3,8 @@ package app_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"path/filepath"
@@ -66,6 +68,31 @@ func TestServerSpeaksHTTP2AndHTTP1OverTLS(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusBadRequest, response.StatusCode)
+}
+
+func TestAnHTTP2ConnectionHasABoundedNumberOfStreams(t *testing.T) {
+	t.Parallel()
+	s := startTLS(t, false)
+	conn, err := tls.Dial("tcp", s.app.Addr(), &tls.Config{RootCAs: s.ca.Pool(), NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(soon)))
+	_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00") // and no settings of its own
+	require.NoError(t, err)
+	head := make([]byte, 9)
+	_, err = io.ReadFull(conn, head)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, head[3], "the first frame has the settings")
+	settings := make([]byte, int(head[1])<<8|int(head[2]))
+	_, err = io.ReadFull(conn, settings)
+	require.NoError(t, err)
+	streams := uint32(0)
+	for ; len(settings) >= 6; settings = settings[6:] {
+		if binary.BigEndian.Uint16(settings) == 3 { // SETTINGS_MAX_CONCURRENT_STREAMS
+			streams = binary.BigEndian.Uint32(settings[2:])
+		}
+	}
+	require.EqualValues(t, 250, streams)
 }
 
 func TestServerIsNotStartedWithoutItsFiles(t *testing.T) {
