@@ -90,6 +90,8 @@ func New(baseURL string, options Options) (*Client, error) {
 		sender.http = *options.HTTPClient
 	} else if transport := newTransport(options.TLS); transport != nil {
 		sender.http.Transport = transport
+	} else if options.TLS != nil {
+		return nil, errors.New("http.DefaultTransport is no *http.Transport any more, which would take the option TLS; give an HTTPClient with those settings instead")
 	}
 	sender.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if sender.agent == "" {

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -54,6 +55,18 @@ func TestNewRefusesAddressesThatCannotWork(t *testing.T) {
 		require.Error(t, err, address)
 		require.NotContains(t, err.Error(), "secret")
 	}
+}
+
+func TestSettingsOfTLSThatCannotBeUsedAreNotLeftOut(t *testing.T) { //nolint:paralleltest // http.DefaultTransport is one for all
+	usual := http.DefaultTransport
+	defer func() { http.DefaultTransport = usual }()
+	http.DefaultTransport = respond(http.StatusOK, "application/json", `{}`)
+	_, err := client.New("https://queue.test", client.Options{TLS: &tls.Config{MinVersion: tls.VersionTLS12}})
+	require.ErrorContains(t, err, "HTTPClient")
+	api, err := client.New("https://queue.test", client.Options{})
+	require.NoError(t, err)
+	_, err = api.Job(t.Context(), uuid.New())
+	require.NoError(t, err, "what stands there is used")
 }
 
 func TestProblemsAreErrors(t *testing.T) {

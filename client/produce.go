@@ -47,7 +47,8 @@ func WithIdempotencyKey(key string) EnqueueOption {
 //
 // While the server cannot be reached, or its answer is lost, the request is sent again, for
 // Options.RetryTimeout or until ctx ends. All that is one intended call, which creates one job
-// at most. After an error that is not a *Problem the job may exist; only a call with the same
+// at most. A *Problem of 4xx says that there is none, but for 408, 425, 429 and
+// CodeIdempotencyKeyInUse. After any other error the job may exist; only a call with the same
 // WithIdempotencyKey can tell.
 func (c *Client) Enqueue(ctx context.Context, job NewJob, options ...EnqueueOption) (*Snapshot, error) {
 	call, err := c.newCreation(ctx, job, options)
