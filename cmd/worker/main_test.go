@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -31,7 +32,8 @@ func execute(t *testing.T, server *fakeServer, args ...string) (*exec.Cmd, *lock
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(environ(), asMain+"=1", "LONGSHORE_SERVER="+server.URL)
+	// All processes of a test share a directory for files.
+	cmd.Env = append(environ(), asMain+"=1", "LONGSHORE_SERVER="+server.URL, "TMPDIR="+filepath.Dir(t.TempDir()))
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
 	return cmd, log
@@ -83,4 +85,26 @@ func TestAWorkerThatIsKilledTakesTheShellsOfItsCommandsWithIt(t *testing.T) {
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())
 	gone(t, pipe)
+}
+
+func TestAWorkerRemovesWhatOneThatWasKilledLeft(t *testing.T) {
+	t.Parallel()
+	left := func() []string {
+		names, err := filepath.Glob(filepath.Join(filepath.Dir(t.TempDir()), "longshore-*"))
+		require.NoError(t, err)
+		return names
+	}
+	server, path := newServer(t), fifo(t)
+	server.add("t", `null`)
+	cmd, _ := execute(t, server, "--run", "t=echo ready >'"+path+"'; exec sleep 1000")
+	held(t, path)
+	next(t, server.asked)
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	require.Len(t, left(), 1)
+	cmd, _ = execute(t, server, "--run", "t=true")
+	next(t, server.asked)
+	require.Empty(t, left())
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait())
 }

@@ -37,6 +37,7 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 	}
 	defer func() { _ = traces.Stop(ctx) }() // OnError was told
 	runner := command.New(c.commandOptions(env))
+	runner.Sweep()
 	options := c.workerOptions()
 	options.Logger = advised{Logger: log, certificate: c.ClientCert != ""}
 	options.Handlers = make(map[string]client.Handler, len(c.commands))

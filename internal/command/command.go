@@ -3,7 +3,6 @@ package command
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -114,7 +113,7 @@ func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, er
 	if err != nil {
 		return nil, notStarted(err)
 	}
-	defer func() { _ = os.Remove(dependencies) }()
+	defer dependencies.remove()
 
 	pipe, err := newProgress()
 	if err != nil {
@@ -130,7 +129,7 @@ func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, er
 		"LONGSHORE_JOB_TYPE="+run.Type,
 		"LONGSHORE_JOB_CHANNEL="+run.Channel,
 		"LONGSHORE_ATTEMPT="+strconv.FormatInt(run.Attempt, 10),
-		"LONGSHORE_DEPENDENCIES="+dependencies,
+		"LONGSHORE_DEPENDENCIES="+dependencies.name(),
 		"LONGSHORE_PROGRESS="+progressPath,
 	)
 	if run.TraceParent != "" {
@@ -211,27 +210,6 @@ func failure(reason string, keysAndValues ...any) *client.Failure {
 		details[fmt.Sprint(keysAndValues[i])] = keysAndValues[i+1]
 	}
 	return &client.Failure{Reason: reason, Details: details}
-}
-
-// writeDependencies writes the file for LONGSHORE_DEPENDENCIES, readable by its owner only,
-// and returns its path.
-func (r *Runner) writeDependencies(dependencies []client.Dependency) (string, error) {
-	if dependencies == nil {
-		dependencies = []client.Dependency{}
-	}
-	content, err := json.Marshal(dependencies)
-	if err != nil {
-		return "", fmt.Errorf("encode the results of dependencies: %w", err)
-	}
-	file, err := os.CreateTemp(r.options.TempDir, "longshore-dependencies-*.json")
-	if err != nil {
-		return "", fmt.Errorf("write the results of dependencies: %w", err)
-	}
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return "", fmt.Errorf("write the results of dependencies: %w", errors.Join(err, os.Remove(file.Name())))
-	}
-	return file.Name(), nil
 }
 
 // process is a command that was started.
