@@ -155,7 +155,10 @@ func (c calls) send(ctx context.Context, token Token, r report) error {
 	case verbRelease:
 		resp, err = c.api.ReleaseLeaseWithBody(ctx, token, jsonType, body)
 	}
-	_, err = decode[Reported](resp, err, http.StatusOK)
+	answer, err := decode[Reported](resp, err, http.StatusOK)
+	if err == nil && answer.State == "" {
+		err = errors.New("the answer is not to a report") // but of something in between
+	}
 	c.reach.note(err)
 	return err
 }

@@ -196,3 +196,32 @@ func TestAReportIsGivenUpAfterItsTimeout(t *testing.T) {
 		require.Less(t, len(f.server.seen("finish")), 40, "attempts are paced")
 	})
 }
+
+// Something in between may say that all is well, in JSON, and know nothing of the report.
+func TestAnAnswerThatIsNotToAReportDoesNotAcknowledgeIt(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		j := f.server.add("t", `null`)
+		reports := 0
+		between := transport(func(req *http.Request) (*http.Response, error) {
+			if opOf(req) == "finish" {
+				reports++
+			}
+			if reports == 1 {
+				return respond(http.StatusOK, "application/json", `{"status":"ok"}`)(req)
+			}
+			return f.server.RoundTrip(req)
+		})
+		api, err := client.New("http://queue.test", client.Options{HTTPClient: &http.Client{Transport: between}})
+		require.NoError(t, err)
+		worker, err := client.NewWorker(api, client.WorkerOptions{Handlers: map[string]client.Handler{"t": lasting(0)}})
+		require.NoError(t, err)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- worker.Run(ctx) }()
+		f.pass(10 * time.Second)
+		stop()
+		require.NoError(t, <-done)
+		require.Equal(t, `finish {"result":"done"}`, f.server.reported(j))
+	})
+}
