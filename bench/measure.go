@@ -54,6 +54,10 @@ func (m *measureCommand) Run(ctx context.Context, out output) (err error) {
 		Say:     func(format string, arguments ...any) { _, _ = fmt.Fprintf(out.stderr, format+"\n", arguments...) },
 	}
 	r := m.describe()
+	if memory, err := process.InMemory(work); err == nil && memory {
+		r.InMemory = true
+		b.Say("%s is in memory: nothing is measured on a disk; set TMPDIR to a directory that is on one", os.TempDir())
+	}
 	chosen, err := workload.Select(m.Only, m.Store)
 	if err != nil {
 		return err

@@ -132,3 +132,9 @@ func TestNumber(t *testing.T) {
 		require.Equal(t, want, report.Number(v))
 	}
 }
+
+func TestSummaryTellsThatNothingWasOnDisk(t *testing.T) {
+	t.Parallel()
+	require.NotContains(t, new(report.Run).Summary(), "in memory")
+	require.Contains(t, (&report.Run{InMemory: true}).Summary(), "nothing was on disk")
+}

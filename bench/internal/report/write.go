@@ -23,13 +23,15 @@ type Run struct {
 	LoadBefore *float64          `json:"load_average_before,omitempty"`
 	LoadAfter  *float64          `json:"load_average_after,omitempty"`
 	Settings   map[string]string `json:"settings"`
-	Postgres   map[string]string `json:"postgres,omitempty"`           // how PostgreSQL is set, if there is one
-	Compared   []string          `json:"compared,omitempty"`           // workloads
-	Means      map[string]string `json:"acknowledged_means,omitempty"` // of systems
-	LeftOut    map[string]string `json:"left_out,omitempty"`           // systems, and why
-	Plots      []Plot            `json:"plots,omitempty"`
-	Findings   []Finding         `json:"findings,omitempty"`
-	Figures    []*Figure         `json:"figures"`
+	// InMemory: the stores were on no disk, so that nothing that is said to be was.
+	InMemory bool              `json:"stores_in_memory,omitempty"`
+	Postgres map[string]string `json:"postgres,omitempty"`           // how PostgreSQL is set, if there is one
+	Compared []string          `json:"compared,omitempty"`           // workloads
+	Means    map[string]string `json:"acknowledged_means,omitempty"` // of systems
+	LeftOut  map[string]string `json:"left_out,omitempty"`           // systems, and why
+	Plots    []Plot            `json:"plots,omitempty"`
+	Findings []Finding         `json:"findings,omitempty"`
+	Figures  []*Figure         `json:"figures"`
 }
 
 // Take puts the figures into the run.
@@ -122,6 +124,9 @@ func (r *Run) Summary() string {
 	s := fmt.Sprintf("%s, %s, %d processors; %.0f s", r.Go, r.System, r.Processors, r.Took)
 	if r.LoadBefore != nil && r.LoadAfter != nil {
 		s += fmt.Sprintf("; load average %.2f before, %.2f after", *r.LoadBefore, *r.LoadAfter)
+	}
+	if r.InMemory {
+		s += "\nthe directory for temporary files is in memory: nothing was on disk, whatever is said of it; set TMPDIR to one that is"
 	}
 	for _, system := range slices.Sorted(maps.Keys(r.LeftOut)) {
 		s += fmt.Sprintf("\nleft out: %s: %s", system, r.LeftOut[system])
