@@ -1400,7 +1400,7 @@ type NewJob struct {
 	MaxRetries *int `json:"max_retries,omitempty"`
 
 	// MaxTimeouts How many runs may exceed `timeout_seconds` and be followed by another one, which
-	// waits as `retry` says.
+	// waits as `retry` says. More than 0 only with `timeout_seconds`.
 	MaxTimeouts *int `json:"max_timeouts,omitempty"`
 
 	// Name What the `needs` of other jobs of the same call name this one by. It is not kept
