@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ const (
 // newBodies returns a Binder for every type of body in the contract.
 func newBodies(options Options) (*bodies, error) {
 	b := &bodies{
-		timeout: options.BodyTimeout, room: options.Limits.Room,
+		timeout: options.BodyTimeout, room: options.Limits.Bodies,
 		limited: func() { options.Observer.Limited(limitMemory) },
 		kinds:   make(map[reflect.Type]bodyKind),
 	}
@@ -164,7 +165,7 @@ func (b *bodies) read(buffer *bytes.Buffer, most int64, c echo.Context) error {
 	closeAfter(c)
 	var over *http.MaxBytesError
 	switch {
-	case errors.Is(err, errOverloaded):
+	case errors.Is(err, errOverloaded), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &over):
 		return tooLarge(most)
@@ -175,24 +176,34 @@ func (b *bodies) read(buffer *bytes.Buffer, most int64, c echo.Context) error {
 	}
 }
 
-// readInto reads the whole body, once there is room for it. One of a length that nobody has declared may turn
-// out to be as long as one may be.
+// readInto reads the whole body. A long one is read on once there is room for it; one of a length that nobody has
+// declared may turn out to be as long as one may be.
 func (b *bodies) readInto(buffer *bytes.Buffer, most int64, c echo.Context) error {
 	r, w := c.Request(), c.Response().Writer
-	if r.ContentLength >= 0 {
-		if err := b.makeRoom(c, r.ContentLength); err != nil {
+	declared, body := r.ContentLength >= 0, r.Body
+	if declared {
+		most = r.ContentLength
+	} else {
+		body = http.MaxBytesReader(w, r.Body, most)
+	}
+	if b.room != nil && most > keepBuffer {
+		// What is declared is a claim. Short ones need no room: there are as many as connections at most.
+		if n, err := buffer.ReadFrom(io.LimitReader(body, keepBuffer)); err != nil || n < keepBuffer {
 			return err
 		}
-		return readDeclared(buffer, r.Body, r.ContentLength)
+		if err := b.makeRoom(r.Context(), most); err != nil {
+			return err
+		}
+		// Who had to wait has the whole time to send the rest.
+		if err := readUntil(w, time.Now().Add(b.timeout)); err != nil {
+			return err
+		}
 	}
-	body := http.MaxBytesReader(w, r.Body, most)
-	if n, err := buffer.ReadFrom(io.LimitReader(body, keepBuffer)); err != nil || n < keepBuffer {
-		return err
-	}
-	if err := b.makeRoom(c, most); err != nil {
-		return err
+	if declared {
+		return readDeclared(buffer, body, most)
 	}
 	_, err := buffer.ReadFrom(body)
+	holdingOf(r.Context()).body.Keep(int64(buffer.Len()))
 	return err
 }
 
@@ -215,6 +226,9 @@ func readUntil(w http.ResponseWriter, then time.Time) error {
 // eight times as much as has arrived, at most.
 func readDeclared(buffer *bytes.Buffer, body io.Reader, length int64) error {
 	for part := int64(keepBuffer / 2); part < length; part *= 8 {
+		if part <= int64(buffer.Len()) {
+			continue // it has arrived
+		}
 		buffer.Grow(int(part) - buffer.Len() + bytes.MinRead)
 		if _, err := buffer.ReadFrom(io.LimitReader(body, part-int64(buffer.Len()))); err != nil {
 			return err

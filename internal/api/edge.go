@@ -43,12 +43,10 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 		a.secure.set(header, c.Request().TLS != nil)
 		answered := false // as long as a panic may end the connection
 		a.options.Observer.Began()
-		defer func() {
-			a.observe(c, started, answered)
-			if a.options.Limits.Room != nil {
-				giveRoomBack(c.Request().Context())
-			}
-		}()
+		defer func() { a.observe(c, started, answered) }()
+		if a.options.Limits.Bodies != nil || a.options.Limits.Answers != nil {
+			defer hasRoom(c).giveBack()
+		}
 		var f failure
 		if a.options.Tracer != nil {
 			span := a.beginSpan(c)

@@ -11,7 +11,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
-	"github.com/longshore-queue/longshore/internal/limit"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -48,9 +47,8 @@ func (a *API) DequeueBatch(ctx context.Context, request oapi.DequeueBatchRequest
 		}
 		asked.Reports, of = append(asked.Reports, report), append(of, i)
 	}
-	got, held, err := a.exchange(ctx, asked, body.WaitSeconds)
+	got, err := a.exchange(ctx, asked, body.WaitSeconds)
 	if err != nil {
-		held.GiveBack()
 		return nil, err
 	}
 	states := make([]oapi.JobState, len(of))
@@ -62,7 +60,7 @@ func (a *API) DequeueBatch(ctx context.Context, request oapi.DequeueBatchRequest
 		states[i] = oapi.JobState(got.Reported[i].State.String())
 		finished[item].State = &states[i]
 	}
-	return grantedLeases{api: a, ctx: ctx, finished: finished, leases: got.Leases, kept: wanted.Once.Given(), held: held}, nil
+	return grantedLeases{api: a, ctx: ctx, finished: finished, leases: got.Leases, kept: wanted.Once.Given()}, nil
 }
 
 // dequeueNext answers POST /v1/dequeue with a report on the lease before.
@@ -72,7 +70,7 @@ func (a *API) dequeueNext(ctx context.Context, wanted *queue.DequeueRequest, bod
 		request := a.catalogue.classify(err, true)
 		return nil, inside(&request, "finish.")
 	}
-	got, _, err := a.exchange(ctx, queue.BatchRequest{
+	got, err := a.exchange(ctx, queue.BatchRequest{
 		DequeueRequest: *wanted, Max: 1, Reports: []queue.Report{report}, Strict: true,
 	}, body.WaitSeconds)
 	switch {
@@ -87,21 +85,20 @@ func (a *API) dequeueNext(ctx context.Context, wanted *queue.DequeueRequest, bod
 
 // exchange reports and asks for leases. While the server stops it takes the reports, which are
 // of work that is done, and grants nothing. It takes them without a wait too where there is no
-// room for one more call that waits. The leases may hold room, which whoever writes them gives back.
-func (a *API) exchange(ctx context.Context, request queue.BatchRequest, wait *float64) (queue.BatchAnswer, *limit.Held, error) {
+// room for one more call that waits.
+func (a *API) exchange(ctx context.Context, request queue.BatchRequest, wait *float64) (queue.BatchAnswer, error) {
 	request.ReportOnly = a.stopping()
 	patience := waitOf(wait, a.options.MaxWait)
 	if a.short() {
 		if len(request.Reports) == 0 {
-			return queue.BatchAnswer{}, nil, errOverloaded
+			return queue.BatchAnswer{}, errOverloaded
 		}
 		patience = 0
 	}
-	if a.options.Limits.Room != nil && request.Max > 1 && !request.ReportOnly {
+	if a.options.Limits.Answers != nil && request.Max > 1 && !request.ReportOnly {
 		return a.exchangeMany(ctx, request, patience)
 	}
-	got, err := a.ask(ctx, request, patience)
-	return got, nil, err
+	return a.ask(ctx, request, patience)
 }
 
 // ask has the queue take reports and lease jobs, for which it waits that long.
@@ -222,12 +219,10 @@ type grantedLeases struct {
 	finished []oapi.LeaseReported
 	leases   []queue.Lease
 	kept     bool // also when they cannot be delivered
-	held     *limit.Held
 }
 
 // VisitDequeueBatchResponse writes the answer, or undoes the leases.
 func (a grantedLeases) VisitDequeueBatchResponse(w http.ResponseWriter) error {
-	defer a.held.GiveBack()
 	if err := a.api.deliverable(a.ctx); err != nil {
 		a.undo(w)
 		return err

@@ -26,10 +26,10 @@ type Limits struct {
 	OpenKnown time.Duration
 	// Memory tells when memory is short; nil if it never is.
 	Memory *limit.Memory
-	// Room is that for long bodies of requests, from before they are read until the requests are answered or begin
-	// to wait, and for what many jobs are handed out or listed in; nil for as much as there is. Memory does
-	// not know of what comes and goes at the moment.
-	Room *limit.Room
+	// Bodies is the room for long bodies of requests, until those are answered or begin to wait, and Answers that
+	// for what many jobs are handed out or listed in, until it is written; nil for as much as there is. Memory
+	// does not know of what comes and goes at the moment.
+	Bodies, Answers *limit.Room
 }
 
 const (
@@ -105,7 +105,7 @@ func (a *API) enter(ctx context.Context) error {
 		a.options.Observer.Limited(limitWaitingInAll)
 		return &requestError{code: codeOverloaded, detail: "as many calls wait as this server lets wait; try again after the time in Retry-After", after: overloadedFor}
 	default:
-		giveRoomBack(ctx)
+		holdingOf(ctx).giveBack()
 		return nil
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/longshore-queue/longshore/internal/api/oapi"
-	"github.com/longshore-queue/longshore/internal/limit"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -46,21 +45,22 @@ func (a *API) ListJobs(ctx context.Context, request oapi.ListJobsRequestObject) 
 		}
 		listing.After = cursor.after
 	}
-	held, err := a.roomFor(ctx, listSize)
-	if err != nil {
+	if err := a.roomFor(ctx, min(listSize, 2*int64(listing.Limit)*(a.options.MaxArgsBytes+a.options.MaxResultBytes))); err != nil {
 		return nil, err
 	}
 	page, err := a.queue.ListJobs(ctx, listing)
 	if err != nil {
-		held.GiveBack()
 		return nil, err
 	}
-	answer := listAnswer{api: a, held: held, jobs: make([]oapi.Job, len(page.Jobs)), fields: fields}
+	answer := listAnswer{api: a, jobs: make([]oapi.Job, len(page.Jobs)), fields: fields}
 	for i := range page.Jobs {
 		answer.jobs[i] = jobView(&page.Jobs[i].Job, &page.Jobs[i].Status)
 	}
 	if page.Next != uuid.Nil {
 		answer.next = cursor{of: of, after: page.Next}.String()
+	}
+	if holds := holdingOf(ctx); holds.answer != nil {
+		holds.answer.Keep(2 * int64(jobListSize(answer.jobs, answer.next)))
 	}
 	return answer, nil
 }
@@ -71,12 +71,10 @@ type listAnswer struct {
 	jobs   []oapi.Job
 	fields fieldSet // nil for all
 	next   string   // "" if it is the last page
-	held   *limit.Held
 }
 
 // VisitListJobsResponse writes the answer.
 func (a listAnswer) VisitListJobsResponse(w http.ResponseWriter) error {
-	defer a.held.GiveBack()
 	b, err := appendJobList(make([]byte, 0, jobListSize(a.jobs, a.next)), a.jobs, a.fields, a.next)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -12,77 +11,104 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// listSize is how much memory a page of jobs may take, in bytes: engines end a page at 4 MiB of values, which
-// are held a second time as they are written.
-const listSize = 8 << 20
+const (
+	// listSize is how much memory a page of jobs may take, in bytes: engines end a page at 4 MiB of values, which
+	// are held a second time as they are written.
+	listSize = 8 << 20
+	// answerPatience is how long to wait for room for an answer, at most.
+	answerPatience = 2 * time.Second
+)
 
-// roomKey is of the room that a request's body holds, a *limit.Held.
-type roomKey struct{}
+// holding is what one request holds of the room for bodies, and of that for answers. One goroutine at a time looks
+// at it.
+type holding struct {
+	body, answer *limit.Held
+}
+
+type holdingKey struct{}
+
+// hasRoom has a request hold no room yet. Whoever calls it gives back what the request holds in the end.
+func hasRoom(c echo.Context) *holding {
+	h, r := new(holding), c.Request()
+	c.SetRequest(r.WithContext(context.WithValue(r.Context(), holdingKey{}, h)))
+	return h
+}
+
+// holdingOf is what the request of the context holds. Where nothing bounds room, it is nobody's.
+func holdingOf(ctx context.Context) *holding {
+	if h, ok := ctx.Value(holdingKey{}).(*holding); ok {
+		return h
+	}
+	return new(holding)
+}
+
+func (h *holding) giveBack() {
+	h.body.GiveBack()
+	h.answer.GiveBack()
+}
 
 // makeRoom waits until there is room for a body of so many bytes, which the request holds until it is answered
-// or begins to wait. Short ones need none: there are as many as connections at most. errOverloaded if
-// there is none in time.
-func (b *bodies) makeRoom(c echo.Context, length int64) error {
-	if b.room == nil || length <= keepBuffer {
-		return nil
-	}
-	r := c.Request()
-	held, err := take(r.Context(), b.room, length, b.timeout)
+// or begins to wait. errOverloaded if there is none in time.
+func (b *bodies) makeRoom(ctx context.Context, length int64) error {
+	waiting, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	held, err := b.room.Take(waiting, length)
 	if err != nil {
-		b.limited()
-		return errOverloaded
+		return b.noRoom(ctx)
 	}
-	c.SetRequest(r.WithContext(context.WithValue(r.Context(), roomKey{}, held)))
-	// Who had to wait has the whole time to send it.
-	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(b.timeout))
+	holdingOf(ctx).body = held
 	return nil
 }
 
-// giveRoomBack gives the room back that the request's body holds, if it holds any.
-func giveRoomBack(ctx context.Context) {
-	if held, holds := ctx.Value(roomKey{}).(*limit.Held); holds {
-		held.GiveBack()
+// noRoom is why a request does not get room.
+func (b *bodies) noRoom(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	b.limited()
+	return errOverloaded
 }
 
-func take(ctx context.Context, room *limit.Room, bytes int64, timeout time.Duration) (*limit.Held, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// roomFor waits until there is room for an answer of so many bytes, which the request holds until it is written.
+// errOverloaded if there is none in time, or the server stops.
+func (a *API) roomFor(ctx context.Context, bytes int64) error {
+	if a.options.Limits.Answers == nil {
+		return nil
+	}
+	waiting, cancel := a.patience(ctx, answerPatience)
 	defer cancel()
-	return room.Take(ctx, bytes)
-}
-
-// roomFor waits until there is room for an answer of so many bytes, as makeRoom does for bodies. Whoever writes the
-// answer gives it back.
-func (a *API) roomFor(ctx context.Context, bytes int64) (*limit.Held, error) {
-	if a.options.Limits.Room == nil {
-		return nil, nil //nolint:nilnil // a nil Held is one
-	}
-	giveRoomBack(ctx) // who holds some and waits for more may wait for one who does the same
-	held, err := take(ctx, a.options.Limits.Room, bytes, a.options.BodyTimeout)
-	if err != nil {
+	held, err := a.options.Limits.Answers.Take(waiting, bytes)
+	switch {
+	case err == nil:
+		holdingOf(ctx).answer = held
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
 		a.options.Observer.Limited(limitMemory)
-		return nil, errOverloaded
+		return errOverloaded
 	}
-	return held, nil
 }
 
 // exchangeMany is ask for leases that may be large together: it looks for jobs once there is room for them, and
-// waits for jobs without holding any. What comes then is what one call has made ready, whose body had room.
-// The room is that of the leases.
-func (a *API) exchangeMany(ctx context.Context, request queue.BatchRequest, patience time.Duration) (queue.BatchAnswer, *limit.Held, error) {
-	held, err := a.roomFor(ctx, min(int64(request.Max)*a.options.MaxArgsBytes, queue.MaxDependencyBytes))
-	if err != nil && len(request.Reports) == 0 {
-		return queue.BatchAnswer{}, nil, err
+// waits for jobs without holding any. Most of what comes then is what one call has made ready, whose body had room.
+func (a *API) exchangeMany(ctx context.Context, request queue.BatchRequest, patience time.Duration) (queue.BatchAnswer, error) {
+	began := time.Now()
+	// Most of what is large in a lease are args. What others have finished may be larger, and nobody knows before.
+	err := a.roomFor(ctx, min(int64(request.Max)*a.options.MaxArgsBytes, queue.MaxDependencyBytes))
+	if err != nil && (len(request.Reports) == 0 || ctx.Err() != nil) {
+		return queue.BatchAnswer{}, err
 	}
-	if request.ReportOnly = err != nil; request.ReportOnly {
+	request.ReportOnly = err != nil || a.stopping()
+	if patience -= time.Since(began); request.ReportOnly {
 		patience = 0
 	}
+	answer := holdingOf(ctx).answer
 	got, err := a.ask(ctx, request, 0)
-	if err != nil || len(got.Leases) > 0 || patience == 0 {
-		held.Keep(sizeOf(got.Leases))
-		return got, held, err
+	answer.Keep(2 * sizeOf(got.Leases)) // they are there twice while they are written
+	if err != nil || len(got.Leases) > 0 || patience <= 0 {
+		return got, err
 	}
-	held.GiveBack()
 	reported := got.Reported
 	request.Reports = nil
 	got, err = a.ask(ctx, request, patience)
@@ -90,7 +116,7 @@ func (a *API) exchangeMany(ctx context.Context, request queue.BatchRequest, pati
 		err = nil // it may not wait; the reports were taken
 	}
 	got.Reported = reported
-	return got, nil, err
+	return got, err
 }
 
 // sizeOf is how large the values of leases are, in bytes.
@@ -98,7 +124,11 @@ func sizeOf(leases []queue.Lease) (bytes int64) {
 	for i := range leases {
 		bytes += int64(len(leases[i].Args))
 		for k := range leases[i].Dependencies {
-			bytes += int64(len(leases[i].Dependencies[k].Result))
+			d := &leases[i].Dependencies[k]
+			bytes += int64(len(d.Result))
+			if d.Error != nil {
+				bytes += int64(len(d.Error.Details))
+			}
 		}
 	}
 	return bytes

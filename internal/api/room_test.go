@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,12 +15,13 @@ import (
 
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/limit"
+	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // roomForOne is an API with room for one body that is longer than short ones are.
 func roomForOne(t *testing.T) *edge {
 	t.Helper()
-	return newEngineEdge(t, api.Options{BodyTimeout: 30 * time.Second, Limits: api.Limits{Room: limit.NewRoom(100 << 10)}})
+	return newEngineEdge(t, api.Options{BodyTimeout: 30 * time.Second, Limits: api.Limits{Bodies: limit.NewRoom(100 << 10), Answers: limit.NewRoom(100 << 10)}})
 }
 
 // long is a value that makes a body long.
@@ -118,14 +120,31 @@ func TestRoomIsGivenBackByWhatIsRefusedOrBeginsToWait(t *testing.T) {
 	})
 }
 
+// answersOf is an API with so much room for answers, and that room.
+func answersOf(t *testing.T, bytes int64) (*edge, *limit.Room) {
+	t.Helper()
+	room := limit.NewRoom(bytes)
+	return newEngineEdge(t, api.Options{Limits: api.Limits{Answers: room}}), room
+}
+
+// takeAll takes all of a room, as answers do that nobody reads.
+func takeAll(t *testing.T, room *limit.Room) *limit.Held {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	held, err := room.Take(ctx, 1<<30)
+	require.NoError(t, err, "there is room that nobody has given back")
+	return held
+}
+
 func TestManyLeasesAndListsWaitForRoomAndOneLeaseDoesNot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := roomForOne(t)
+		e, room := answersOf(t, 100<<10)
 		for range 3 {
 			e.create(`{"type":"t"}`)
 		}
-		body := e.hold(`{"type":"long","args":`+long()+`}`, true)
+		held := takeAll(t, room)
 		leases, list := make(chan answer, 1), make(chan answer, 1)
 		go func() { leases <- e.send("POST", "/v1/dequeue/batch", `{"types":["t"],"max":2}`) }()
 		go func() { list <- e.send("GET", "/v1/jobs", "") }()
@@ -133,46 +152,91 @@ func TestManyLeasesAndListsWaitForRoomAndOneLeaseDoesNot(t *testing.T) {
 		e.lease(`{"types":["t"]}`)
 		require.Empty(t, leases)
 		require.Empty(t, list)
-		require.Equal(t, http.StatusCreated, body.end().status)
+		held.GiveBack()
 		require.Len(t, (<-leases).json(t)["leases"], 2)
-		require.Len(t, (<-list).json(t)["jobs"], 4)
+		require.Len(t, (<-list).json(t)["jobs"], 3)
+		takeAll(t, room)
 	})
 }
 
 func TestReportsAreTakenWhereThereIsNoRoomForMoreLeases(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := roomForOne(t)
+		e, room := answersOf(t, 100<<10)
 		id := e.create(`{"type":"t"}`)["id"]
 		lease := e.lease(`{"types":["t"]}`)
 		e.create(`{"type":"t"}`)
-		body := e.hold(`{"type":"long","args":`+long()+`}`, true)
+		held := takeAll(t, room)
+		began := time.Now()
 		got := e.send("POST", "/v1/dequeue/batch", fmt.Sprintf(`{"types":["t"],"max":2,"wait_seconds":20,"finish":[{"token":%q,"result":1}]}`, lease["token"])).json(t)
+		require.Equal(t, 2*time.Second, time.Since(began))
 		require.Empty(t, got["leases"])
 		require.Equal(t, "finished", got["finished"].([]any)[0].(map[string]any)["state"])
 		require.Equal(t, "finished", e.job(id)["state"])
 		e.tooMuch(e.send("POST", "/v1/dequeue/batch", `{"types":["t"],"max":2}`), http.StatusServiceUnavailable, "overloaded", "2")
 		e.tooMuch(e.send("GET", "/v1/jobs", ""), http.StatusServiceUnavailable, "overloaded", "2")
-		body.end()
+		held.GiveBack()
 		require.Len(t, e.send("POST", "/v1/dequeue/batch", `{"types":["t"],"max":2}`).json(t)["leases"], 1)
+		takeAll(t, room)
 	})
 }
 
-func TestWhoWaitsForManyJobsHoldsNoRoom(t *testing.T) {
+func TestWhoWaitsForManyJobsHoldsNoRoomAndWaitsNoLonger(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := roomForOne(t)
+		e, room := answersOf(t, 100<<10)
 		e.create(`{"type":"t"}`)
 		lease := e.lease(`{"types":["t"]}`)
+		held := takeAll(t, room)
 		got := make(chan answer, 1)
+		began := time.Now()
 		go func() {
 			got <- e.send("POST", "/v1/dequeue/batch", fmt.Sprintf(`{"types":["long"],"max":2,"wait_seconds":20,"finish":[{"token":%q,"result":1}]}`, lease["token"]))
 		}()
+		time.Sleep(time.Second)
+		held.GiveBack()
+		synctest.Wait()
+		takeAll(t, room).GiveBack()
+		require.Empty(t, (<-got).json(t)["leases"])
+		require.Equal(t, 20*time.Second, time.Since(began))
+		go func() { got <- e.send("POST", "/v1/dequeue/batch", `{"types":["long"],"max":2,"wait_seconds":20}`) }()
 		synctest.Wait()
 		e.create(`{"type":"long","args":` + long() + `}`)
-		answer := (<-got).json(t)
-		require.Len(t, answer["leases"], 1)
-		require.Len(t, answer["finished"], 1)
-		require.Len(t, e.send("GET", "/v1/jobs", "").json(t)["jobs"], 2)
+		require.Len(t, (<-got).json(t)["leases"], 1)
+		takeAll(t, room)
+	})
+}
+
+func TestWhoIsInLineForRoomWhenTheServerStopsIsLeasedNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stopping, stop := context.WithCancel(t.Context())
+		room := limit.NewRoom(100 << 10)
+		e := newEngineEdge(t, api.Options{Stopping: stopping, Limits: api.Limits{Answers: room}})
+		id := e.create(`{"type":"t"}`)["id"]
+		lease := e.lease(`{"types":["t"]}`)
+		e.create(`{"type":"t"}`)
+		takeAll(t, room)
+		got := make(chan answer, 1)
+		began := time.Now()
+		go func() {
+			got <- e.send("POST", "/v1/dequeue/batch", fmt.Sprintf(`{"types":["t"],"max":2,"finish":[{"token":%q,"result":1}]}`, lease["token"]))
+		}()
+		synctest.Wait()
+		stop()
+		require.Empty(t, (<-got).json(t)["leases"])
+		require.Zero(t, time.Since(began))
+		require.Equal(t, "finished", e.job(id)["state"])
+	})
+}
+
+func TestAPanicGivesRoomBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		room := limit.NewRoom(100 << 10)
+		q := &stub{list: func(context.Context, queue.Listing) (queue.Page, error) { panic("at the worst moment") }}
+		e := newEdge(t, q, api.Options{Limits: api.Limits{Answers: room}})
+		require.Equal(t, http.StatusInternalServerError, e.send("GET", "/v1/jobs", "").status)
+		takeAll(t, room)
 	})
 }

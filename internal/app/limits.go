@@ -17,9 +17,9 @@ import (
 const (
 	// leastMemory is the smallest MemoryLimit that a server can work with, in bytes.
 	leastMemory = 64 << 20
-	// partForLong is which part of the memory limit long requests and answers may take: an engine holds the jobs of
-	// one two or three times more while it adds them, and an answer is there twice while it is written.
-	partForLong = 8
+	// partForLong is which part of the memory limit long requests may take, and long answers as well: an engine holds
+	// the jobs of one two or three times more while it adds them.
+	partForLong = 16
 	// ownFiles is how many files a server may want to have open besides its connections: a store on
 	// disk has up to 1,000.
 	ownFiles = 1100
@@ -71,7 +71,7 @@ func (a *App) limits() api.Limits {
 	}
 	if memory := debug.SetMemoryLimit(-1); memory < math.MaxInt64 {
 		limits.Memory = limit.NewMemory(memory, limit.Used)
-		limits.Room = limit.NewRoom(max(1, memory/partForLong))
+		limits.Bodies, limits.Answers = limit.NewRoom(memory/partForLong), limit.NewRoom(memory/partForLong)
 	}
 	return limits
 }

@@ -266,7 +266,7 @@ func (a *Authenticator) CreateAPIKey(ctx context.Context, add queue.NewAPIKey) (
 	}
 	key, err := a.store.CreateAPIKey(ctx, add)
 	if err == nil {
-		_ = a.Refresh(ctx) // which logs it, and is tried again
+		_ = a.Refresh(context.WithoutCancel(ctx)) // which logs it, and is tried again
 	}
 	return key, err
 }
