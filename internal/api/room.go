@@ -84,10 +84,10 @@ func (a *API) roomFor(ctx context.Context, bytes int64) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
-	default:
+	case !a.stopping():
 		a.options.Observer.Limited(limitMemory)
-		return errOverloaded
 	}
+	return errOverloaded
 }
 
 // exchangeMany is ask for leases that may be large together: it looks for jobs once there is room for them, and
@@ -96,10 +96,10 @@ func (a *API) exchangeMany(ctx context.Context, request queue.BatchRequest, pati
 	began := time.Now()
 	// Most of what is large in a lease are args. What others have finished may be larger, and nobody knows before.
 	err := a.roomFor(ctx, min(int64(request.Max)*a.options.MaxArgsBytes, queue.MaxDependencyBytes))
-	if err != nil && (len(request.Reports) == 0 || ctx.Err() != nil) {
+	request.ReportOnly = err != nil || a.stopping()
+	if err != nil && !a.stopping() && (len(request.Reports) == 0 || ctx.Err() != nil) {
 		return queue.BatchAnswer{}, err
 	}
-	request.ReportOnly = err != nil || a.stopping()
 	if patience -= time.Since(began); request.ReportOnly {
 		patience = 0
 	}
