@@ -137,6 +137,9 @@ func (c calls) heartbeat(ctx context.Context, token Token, body []byte, limit ti
 	defer cancel()
 	resp, err := c.api.HeartbeatWithBody(ctx, token, jsonType, bytes.NewReader(body))
 	answer, err := decode[HeartbeatAnswer](resp, err, http.StatusOK)
+	if err == nil && answer.HeartbeatTimeoutSeconds == 0 {
+		err = errors.New("the answer is not to a heartbeat") // but of something in between
+	}
 	c.reach.note(err)
 	return answer, err
 }

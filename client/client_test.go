@@ -60,7 +60,7 @@ func TestNewRefusesAddressesThatCannotWork(t *testing.T) {
 func TestSettingsOfTLSThatCannotBeUsedAreNotLeftOut(t *testing.T) { //nolint:paralleltest // http.DefaultTransport is one for all
 	usual := http.DefaultTransport
 	defer func() { http.DefaultTransport = usual }()
-	http.DefaultTransport = respond(http.StatusOK, "application/json", `{}`)
+	http.DefaultTransport = respond(http.StatusOK, "application/json", `{"id":"`+uuid.NewString()+`"}`)
 	_, err := client.New("https://queue.test", client.Options{TLS: &tls.Config{MinVersion: tls.VersionTLS12}})
 	require.ErrorContains(t, err, "HTTPClient")
 	api, err := client.New("https://queue.test", client.Options{})

@@ -28,6 +28,7 @@ type fault struct {
 	late    bool          // the answer arrives, although the client has given up
 	status  int           // answered by something in between, without effect
 	code    string        // of the problem document that comes with status; "" is a page of a proxy
+	well    bool          // answered by something in between, without effect, that all is well
 	after   string        // Retry-After that comes with status
 	delay   time.Duration // before anything else
 	slow    time.Duration // before the answer
@@ -202,6 +203,8 @@ func (s *fakeServer) RoundTrip(req *http.Request) (*http.Response, error) {
 			recorder.Header().Set("Retry-After", f.after)
 		}
 		refuse(recorder, f.status, f.code)
+	case f.well:
+		answer(recorder, http.StatusOK, map[string]string{"status": "ok"})
 	case s.manyUnknown && manyIn(req):
 		refuse(recorder, http.StatusNotFound, "route-not-found")
 	default:

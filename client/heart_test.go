@@ -263,3 +263,24 @@ func TestALeaseThatWasCanceledBeforeItArrivedIsNotRun(t *testing.T) {
 		require.Empty(t, f.server.reported(j))
 	})
 }
+
+// Something in between may say that all is well, in JSON, and know nothing of the lease.
+func TestAnAnswerThatIsNotToAHeartbeatDoesNotKeepTheLease(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = func(op string, _ int) fault {
+			return fault{well: op == "heartbeat"}
+		}
+		runs := make(chan *client.Run, 1)
+		f.server.add("t", `null`)
+		f.start(func(_ context.Context, run *client.Run) (any, error) {
+			runs <- run
+			time.Sleep(200 * time.Second)
+			return nil, nil
+		})
+		f.pass(150 * time.Second)
+		require.Equal(t, 120*time.Second, (<-runs).ValidUntil().Sub(f.begun), "from the grant")
+		require.Contains(t, f.log.text(), "no heartbeat was answered for the heartbeat timeout")
+		f.pass(60 * time.Second)
+	})
+}

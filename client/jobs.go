@@ -2,10 +2,13 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // Snapshot is a job as one answer showed it.
@@ -19,11 +22,17 @@ type Snapshot struct {
 	Existing bool
 }
 
+// errNoJob: something in between may answer 200, with JSON of its own.
+var errNoJob = errors.New("the answer is not a job")
+
 // snapshotOf reads an answer that is a job.
 func snapshotOf(resp *http.Response, err error, want ...int) (*Snapshot, error) {
 	job, err := decode[Job](resp, err, want...)
 	if err != nil {
 		return nil, err
+	}
+	if job.Id == uuid.Nil {
+		return nil, errNoJob
 	}
 	return &Snapshot{Job: *job, ETag: resp.Header.Get("ETag")}, nil
 }
@@ -108,7 +117,11 @@ func (c *Client) Find(ctx context.Context, params ListJobsParams) iter.Seq2[*Job
 		for {
 			page, err := repeat(ctx, c.retryTimeout, 0, func(ctx context.Context) (*page, error) {
 				resp, err := c.api.ListJobs(ctx, &params)
-				return decode[page](resp, err, http.StatusOK)
+				page, err := decode[page](resp, err, http.StatusOK)
+				if err == nil && page.Jobs == nil {
+					err = errors.New("the answer is not a list of jobs")
+				}
+				return page, err
 			})
 			if err != nil {
 				yield(nil, fmt.Errorf("list jobs: %w", err))

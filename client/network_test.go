@@ -122,7 +122,7 @@ func TestAConnectionOfHTTP2ThatIsDeadIsReplacedBeforeALeaseEnds(t *testing.T) {
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, `{"id":"`+uuid.Nil.String()+`","state":"running","type":"`+r.Proto+`"}`)
+			_, _ = io.WriteString(w, `{"id":"`+uuid.Max.String()+`","state":"running","type":"`+r.Proto+`"}`)
 		}))
 		server.Listener = between
 		server.EnableHTTP2 = true
@@ -138,7 +138,7 @@ func TestAConnectionOfHTTP2ThatIsDeadIsReplacedBeforeALeaseEnds(t *testing.T) {
 		ask := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			job, err := api.Job(ctx, uuid.Nil)
+			job, err := api.Job(ctx, uuid.Max)
 			if err == nil {
 				require.Equal(t, "HTTP/2.0", job.Type)
 			}

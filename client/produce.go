@@ -80,7 +80,11 @@ func (c *Client) EnqueueBatch(ctx context.Context, jobs []NewJob, options ...Enq
 	created, err := repeat(ctx, c.retryTimeout, len(call.body), func(ctx context.Context) (*CreatedJobs, error) {
 		params := &CreateJobsParams{IdempotencyKey: &call.key, Traceparent: call.trace}
 		resp, err := c.api.CreateJobsWithBody(ctx, params, jsonType, call.reader())
-		return decode[CreatedJobs](resp, err, http.StatusCreated)
+		created, err := decode[CreatedJobs](resp, err, http.StatusCreated)
+		if err == nil && len(created.Jobs) != len(jobs) {
+			err = errOtherAnswer
+		}
+		return created, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("enqueue %d jobs: %w", len(jobs), err)

@@ -65,6 +65,55 @@ func TestAJobIsCreatedOnceHoweverOftenItsRequestIsSent(t *testing.T) {
 	}
 }
 
+// Something in between may say that all is well, in JSON, and know nothing of jobs.
+func TestAnAnswerThatShowsNoJobIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(ctx context.Context, c *client.Client) error{
+		"enqueue": func(ctx context.Context, c *client.Client) error {
+			_, err := c.Enqueue(ctx, client.NewJob{Type: "t"})
+			return err
+		},
+		"job": func(ctx context.Context, c *client.Client) error {
+			_, err := c.Job(ctx, uuid.New())
+			return err
+		},
+		"update": func(ctx context.Context, c *client.Client) error {
+			_, err := c.Update(ctx, uuid.New(), client.JobUpdate{Priority: new(1)}, "")
+			return err
+		},
+		"cancel": func(ctx context.Context, c *client.Client) error { return c.Cancel(ctx, uuid.New()) },
+		"retry": func(ctx context.Context, c *client.Client) error {
+			_, err := c.Retry(ctx, uuid.New())
+			return err
+		},
+		"list": func(ctx context.Context, c *client.Client) error {
+			for _, err := range c.List(ctx) {
+				return err
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api := newClient(t, respond(http.StatusOK, "application/json", `{"status":"ok"}`))
+			require.ErrorContains(t, call(t.Context(), api), "the answer")
+		})
+	}
+	_, err := newClient(t, respond(http.StatusCreated, "application/json", `{"jobs":[]}`)).EnqueueBatch(t.Context(), []client.NewJob{{Type: "t"}})
+	require.ErrorContains(t, err, "the answer")
+}
+
+func TestAJobIsCreatedThoughSomethingInBetweenSaysThatAllIsWell(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.faults = faultsOf("create", 2, fault{well: true})
+		job, err := f.api().Enqueue(t.Context(), client.NewJob{Type: "t"})
+		require.NoError(t, err)
+		require.Len(t, f.server.jobs, 1)
+		require.Equal(t, f.server.jobs[0].lease.Id, job.Id)
+	})
+}
+
 func TestCreatingIsGivenUpAfterItsTimeout(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{"create", "batch"} {

@@ -49,6 +49,9 @@ func (c *Client) WaitForAll(ctx context.Context, ids ...JobId) ([]JobState, erro
 	answer, err := await(ctx, func(ctx context.Context) (*JobStates, bool, error) {
 		resp, err := c.api.WaitForJobs(ctx, JobsWait{Ids: ids, WaitSeconds: new(waitSeconds)})
 		answer, err := decode[JobStates](resp, err, http.StatusOK)
+		if err == nil && len(answer.Jobs) != len(ids) {
+			err = errOtherAnswer
+		}
 		return answer, err == nil && answer.Over, err
 	})
 	if err != nil {
