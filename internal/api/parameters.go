@@ -1,10 +1,10 @@
 package api
 
 import (
+	"encoding/json"
 	"math"
 	"net/url"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -59,10 +59,10 @@ func checkQuery(c echo.Context, op *operation) error {
 }
 
 func checkWait(name, value string) error {
-	// ParseFloat also takes what no number of JSON has: a base of 16, underscores, words.
+	// ParseFloat also takes what no number of JSON has: +5, .5, 5., a base of 16, underscores, words.
 	seconds, err := strconv.ParseFloat(value, 64)
-	if err != nil || strings.Trim(value, "+-.0123456789eE") != "" {
-		return invalid(name, "must be a number")
+	if err != nil || !json.Valid([]byte(value)) {
+		return invalid(name, "must be a number such as 30 or 0.5")
 	}
 	return checkSeconds(name, seconds)
 }
