@@ -54,7 +54,7 @@ type Options struct {
 // Store is a queue in a PostgreSQL database, which other Stores may serve at the same time. It
 // implements queue.JobQueue.
 type Store struct {
-	pool     *pgxpool.Pool
+	pool     *pool
 	id       uuid.UUID // of this server
 	log      queue.SimpleLogger
 	observer Observer // nil if there is none
@@ -129,16 +129,16 @@ func open(ctx context.Context, dsn string, options Options, limits limits) (*Sto
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
+	connections, err := newPool(context.WithoutCancel(ctx), config, options.NoListen)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	s := &Store{
-		pool: pool, log: options.Logger, observer: options.Observer, noListen: options.NoListen, limits: limits, onceTTL: options.IdempotencyTTL,
+		pool: connections, log: options.Logger, observer: options.Observer, noListen: options.NoListen, limits: limits, onceTTL: options.IdempotencyTTL,
 		events: wait.NewEvents(limits.eventsKept, time.Now()),
 	}
 	if s.id, err = uuid.NewRandomFromReader(rand.Reader); err != nil {
-		pool.Close()
+		connections.Close()
 		return nil, fmt.Errorf("make the server's id: %w", err)
 	}
 	// Changes wait for each other with a connection in their hands; others need some meanwhile.
@@ -155,7 +155,7 @@ func open(ctx context.Context, dsn string, options Options, limits limits) (*Sto
 	s.keeper.init(s)
 	if err := s.start(ctx, config.ConnConfig.Copy(), !options.NoListen); err != nil {
 		s.life.end(ctx)
-		pool.Close()
+		connections.Close()
 		return nil, err
 	}
 	return s, nil
@@ -203,13 +203,9 @@ func poolConfig(dsn string, options *Options) (*pgxpool.Config, error) {
 	}
 	parameters := config.ConnConfig.RuntimeParams
 	parameters["application_name"] = "longshore"
-	// Statements are made for an index each; statistics that lie must not talk the planner out of
-	// it, and it need not think about it again each time.
-	parameters["plan_cache_mode"] = "force_generic_plan"
-	parameters["enable_seqscan"] = "off"
-	parameters["jit"] = "off"
-	parameters["statement_timeout"] = fmt.Sprint(patience.Milliseconds())
-	parameters["idle_in_transaction_session_timeout"] = fmt.Sprint(patience.Milliseconds())
+	for _, s := range settings() {
+		parameters[s.name] = s.value
+	}
 	return config, nil
 }
 
