@@ -33,7 +33,8 @@ func (g *grant) token() uuid.UUID { return tokenOf(g.place, g.secret) }
 // A claim takes the first jobs of one line or of several. Of several, those that come first in all
 // are found before any is locked, so that none is locked in vain; of one, they are locked as they
 // are found, so that two servers find different ones. What somebody else has locked may be left as it was,
-// and nobody says so: where the first of it stands comes with what was found.
+// and nobody says so: where the first of it stands comes with what was found. Where that has no gaps,
+// nothing was passed, and nothing is looked for.
 const (
 	firstOfOne = `
 candidate AS MATERIALIZED (
@@ -44,7 +45,8 @@ candidate AS MATERIALIZED (
 ),
 passed AS MATERIALIZED (
   SELECT r.lane, r.rank, r.place FROM longshore.ready r
-  WHERE r.lane = ($1::int[])[1] AND r.rank = ($2::smallint[])[1] AND r.place >= ($3::bigint[])[1]
+  WHERE (SELECT max(place) - ($3::bigint[])[1] >= count(*) FROM candidate)
+    AND r.lane = ($1::int[])[1] AND r.rank = ($2::smallint[])[1] AND r.place >= ($3::bigint[])[1]
     AND r.place < (SELECT max(place) FROM candidate) AND r.place NOT IN (SELECT place FROM candidate)
     AND (r.expires_at IS NULL OR r.expires_at > (SELECT now FROM clock))
   ORDER BY r.place LIMIT 1
