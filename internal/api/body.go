@@ -171,8 +171,10 @@ func (b *bodies) read(buffer *bytes.Buffer, most int64, c echo.Context) error {
 		return tooLarge(most)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &requestError{code: codeRequestTimeout, detail: fmt.Sprintf("the body did not arrive within %s", b.timeout)}
-	default:
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &requestError{code: codeInvalidJSON, detail: "the body ended early"}
+	default:
+		return &requestError{code: codeInvalidJSON, detail: "the body is not as long as it says, or its chunks are malformed"}
 	}
 }
 

@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -219,6 +221,31 @@ func TestMediaTypes(t *testing.T) {
 				requireNoJob(t, store, "t")
 			}
 		})
+	}
+}
+
+// Who is told that a body ended early looks for what cut it off.
+func TestABodyThatCannotBeReadIsSaidToBeWhatItIs(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, &stub{}, api.Options{})
+	for body, detail := range map[string]string{
+		"Content-Length: 12\r\n\r\n{":                                 "the body ended early",
+		"Transfer-Encoding: chunked\r\n\r\n5\r\n{":                    "the body ended early",
+		"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n":     "the body is not as long as it says, or its chunks are malformed",
+		"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX\r\n\r\n": "the body is not as long as it says, or its chunks are malformed",
+	} {
+		conn := dial(t, e)
+		_, err := io.WriteString(conn, "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+body)
+		require.NoError(t, err)
+		require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		got := answer{response.StatusCode, response.Header, string(text)}
+		e.problem(got, http.StatusBadRequest, "invalid-json", "")
+		require.Equal(t, detail, got.json(t)["detail"])
 	}
 }
 
