@@ -30,8 +30,8 @@ func settings() []setting {
 // settings go with each transaction, and on the same way: nobody else ever sees them.
 type pool struct {
 	*pgxpool.Pool
-	ahead *pgx.QueuedQuery // the settings, before each statement; nil where connections have them
-	begin pgx.TxOptions    // likewise
+	ahead string        // the statement that sets them, before all others; "" where connections keep them
+	begin pgx.TxOptions // which set them as well
 }
 
 // newPool connects when it is first used.
@@ -47,7 +47,7 @@ func newPool(ctx context.Context, config *pgxpool.Config, keepsNothing bool) (*p
 			calls = append(calls, fmt.Sprintf("set_config('%s', '%s', true)", s.name, s.value))
 			commands = append(commands, fmt.Sprintf("SET LOCAL %s = %s", s.name, s.value))
 		}
-		p.ahead = &pgx.QueuedQuery{SQL: "SELECT " + strings.Join(calls, ", ")}
+		p.ahead = "SELECT " + strings.Join(calls, ", ")
 		p.begin.BeginQuery = "BEGIN; " + strings.Join(commands, "; ")
 	}
 	return p, nil
@@ -55,10 +55,10 @@ func newPool(ctx context.Context, config *pgxpool.Config, keepsNothing bool) (*p
 
 // SendBatch is that of pgxpool.Pool. The results of statements are had by their callbacks only.
 func (p *pool) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
-	if p.ahead == nil {
+	if p.ahead == "" {
 		return p.Pool.SendBatch(ctx, batch)
 	}
-	return p.Pool.SendBatch(ctx, &pgx.Batch{QueuedQueries: append([]*pgx.QueuedQuery{p.ahead}, batch.QueuedQueries...)})
+	return p.Pool.SendBatch(ctx, &pgx.Batch{QueuedQueries: append([]*pgx.QueuedQuery{{SQL: p.ahead}}, batch.QueuedQueries...)})
 }
 
 // Begin is that of pgxpool.Pool.
@@ -66,7 +66,7 @@ func (p *pool) Begin(ctx context.Context) (pgx.Tx, error) { return p.BeginTx(ctx
 
 // Exec is that of pgxpool.Pool.
 func (p *pool) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	if p.ahead == nil {
+	if p.ahead == "" {
 		return p.Pool.Exec(ctx, sql, args...)
 	}
 	results := p.sendOne(ctx, sql, args)
@@ -79,7 +79,7 @@ func (p *pool) Exec(ctx context.Context, sql string, args ...any) (pgconn.Comman
 
 // Query is that of pgxpool.Pool.
 func (p *pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
-	if p.ahead == nil {
+	if p.ahead == "" {
 		return p.Pool.Query(ctx, sql, args...)
 	}
 	results := p.sendOne(ctx, sql, args)
@@ -93,7 +93,7 @@ func (p *pool) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, er
 
 // QueryRow is that of pgxpool.Pool.
 func (p *pool) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if p.ahead == nil {
+	if p.ahead == "" {
 		return p.Pool.QueryRow(ctx, sql, args...)
 	}
 	rows, _ := p.Query(ctx, sql, args...)

@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore-queue/longshore/internal/queue/postgres/pgtest"
 )
@@ -56,6 +58,24 @@ func TestEveryStatementRunsUnderTheSettings(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestManyShareAPoolThatKeepsNothing(t *testing.T) {
+	t.Parallel()
+	p := poolOf(t, &Options{Connections: 4, NoListen: true})
+	var askers errgroup.Group
+	for n := range 16 {
+		askers.Go(func() error {
+			for range 20 {
+				var answer int
+				if err := p.QueryRow(t.Context(), settingsHold, n).Scan(&answer); err != nil || answer != n+1 {
+					return fmt.Errorf("%d and 1 are %d, %w", n, answer, err)
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, askers.Wait())
 }
 
 func TestAPoolThatKeepsNothingLeavesNoSettingBehind(t *testing.T) {
