@@ -19,7 +19,7 @@ type whereCommand struct {
 func (c *whereCommand) Run(context.Context, output) error {
 	var page bytes.Buffer
 	page.WriteString("<!-- Written by bench/; `make bench-where` replaces it. -->\n\n# Measured: where the time goes\n\n" +
-		"Of CPU, allocation and mutex profiles of the server alone; the load generator and PostgreSQL are not in them.\n\n")
+		"Of CPU, allocation, mutex and block profiles of the server alone; the load generator and PostgreSQL are not in them.\n\n")
 	if err := where.Write(&page, "Embedded store", c.Embedded); err != nil {
 		return err
 	}

@@ -54,8 +54,9 @@ type Wait struct {
 	Share    float64 // of all that is waited for, of 1
 }
 
-// Waits returns the functions of the server in which most is waited, at most so many.
-func Waits(path string, most int) ([]Wait, error) {
+// Waits returns the functions of the server in which most is waited, at most so many. Only waits of goroutines count whose stack
+// has the function beneath; "" for all.
+func Waits(path, beneath string, most int) ([]Wait, error) {
 	p, err := open(path)
 	if err != nil {
 		return nil, err
@@ -66,8 +67,12 @@ func Waits(path string, most int) ([]Wait, error) {
 	}
 	by, total := make(map[string]int64), int64(0)
 	for _, s := range p.Sample {
+		stack := stackOf(s)
+		if beneath != "" && !slices.Contains(stack, beneath) {
+			continue
+		}
 		total += s.Value[at]
-		by[waiting(stackOf(s))] += s.Value[at]
+		by[waiting(stack)] += s.Value[at]
 	}
 	var waits []Wait
 	for function, delay := range by {
@@ -113,7 +118,7 @@ func workloads(directory string) (names []string, err error) {
 }
 
 // Write writes a section of Markdown about the profiles in a directory: where the server's processor time
-// goes, what allocates memory, and where it waits for locks.
+// goes, what allocates memory, where it waits for locks, and what requests wait for.
 func Write(w io.Writer, title, directory string) error {
 	names, err := workloads(directory)
 	if err != nil {
@@ -133,21 +138,38 @@ func Write(w io.Writer, title, directory string) error {
 		}
 		table(&text, kind.heading, names, columns)
 	}
-	text.WriteString("Waiting for locks, the three functions that wait longest:\n\n")
+	for _, kind := range []struct{ heading, suffix, beneath string }{
+		{"Waiting for locks, the three functions that wait longest", "mutex", ""},
+		// Of the others most wait for something to do.
+		{"What requests wait for, be it a lock, others or the disk: the three functions that wait longest", "block", answering},
+	} {
+		if err := list(&text, kind.heading, directory, names, kind.suffix, kind.beneath); err != nil {
+			return err
+		}
+	}
+	_, err = io.WriteString(w, text.String())
+	return err
+}
+
+// answering is on the stack of every goroutine that answers requests.
+const answering = "net/http.(*conn).serve"
+
+// list writes for each workload which functions wait longest.
+func list(text *strings.Builder, heading, directory string, names []string, suffix, beneath string) error {
+	fmt.Fprintf(text, "%s:\n\n", heading)
 	for _, name := range names {
-		waits, err := Waits(filepath.Join(directory, name+".mutex.pprof"), 3)
+		waits, err := Waits(filepath.Join(directory, name+"."+suffix+".pprof"), beneath, 3)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&text, "- %s:", name)
+		fmt.Fprintf(text, "- %s:", name)
 		for _, wait := range waits {
-			fmt.Fprintf(&text, " `%s` %.0f %%;", wait.Function, 100*wait.Share)
+			fmt.Fprintf(text, " `%s` %.0f %%;", wait.Function, 100*wait.Share)
 		}
 		text.WriteString("\n")
 	}
 	text.WriteString("\n")
-	_, err = io.WriteString(w, text.String())
-	return err
+	return nil
 }
 
 // table writes a row for each part that has half a percent somewhere.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/pprof/profile"
@@ -28,17 +29,20 @@ func TestASampleBelongsToTheInnermostPartOfItsStack(t *testing.T) {
 	}
 }
 
-// write writes profiles of one workload, in which a function has counted so much.
+// write writes profiles of one workload, in which a function, "called < by another one", has counted so much.
 func write(t *testing.T, directory, workload string, counted map[string]int64) {
 	t.Helper()
-	for suffix, kind := range map[string]string{"cpu": "cpu", "allocs": "alloc_space", "mutex": "delay"} {
+	for suffix, kind := range map[string]string{"cpu": "cpu", "allocs": "alloc_space", "mutex": "delay", "block": "delay"} {
 		p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: kind, Unit: "count"}}}
-		for name, n := range counted {
-			id := uint64(len(p.Function) + 1)
-			f := &profile.Function{ID: id, Name: name}
-			l := &profile.Location{ID: id, Line: []profile.Line{{Function: f}}}
-			p.Function, p.Location = append(p.Function, f), append(p.Location, l)
-			p.Sample = append(p.Sample, &profile.Sample{Location: []*profile.Location{l}, Value: []int64{1, n}})
+		for stack, n := range counted {
+			sample := &profile.Sample{Value: []int64{1, n}}
+			for name := range strings.SplitSeq(stack, " < ") {
+				id := uint64(len(p.Function) + 1)
+				f := &profile.Function{ID: id, Name: name}
+				l := &profile.Location{ID: id, Line: []profile.Line{{Function: f}}}
+				p.Function, p.Location, sample.Location = append(p.Function, f), append(p.Location, l), append(sample.Location, l)
+			}
+			p.Sample = append(p.Sample, sample)
 		}
 		var encoded bytes.Buffer
 		require.NoError(t, p.Write(&encoded))
@@ -56,6 +60,20 @@ func TestAPageSaysHowMuchIsWhose(t *testing.T) {
 	require.Contains(t, page.String(), "| the engine | 75 |\n")
 	require.Contains(t, page.String(), "- cycle: `queue/embedded.(*Store).commit` 75 %;")
 	require.NotContains(t, page.String(), "Pebble")
+}
+
+func TestAPageSaysWhatRequestsWaitForAndNotWhatIsIdle(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	write(t, directory, "wake", map[string]int64{
+		"runtime.selectgo < " + module + "queue/embedded.(*syncer).wait < " + answering:         30,
+		"sync.(*Mutex).Lock < " + module + "queue/embedded.(*Store).commitAlone < " + answering: 10,
+		"runtime.selectgo < " + module + "queue/embedded.(*syncer).run":                         60,
+	})
+	var page bytes.Buffer
+	require.NoError(t, Write(&page, "Store", directory))
+	_, waits, _ := strings.Cut(page.String(), "What requests wait for")
+	require.Contains(t, waits, "- wake: `queue/embedded.(*syncer).wait` 75 %; `queue/embedded.(*Store).commitAlone` 25 %;\n")
 }
 
 func TestAGenericFunctionIsNamedWithoutItsTypes(t *testing.T) {
