@@ -11,12 +11,14 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/pipetest"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -34,6 +36,22 @@ func dial(t *testing.T, e *edge) net.Conn {
 
 func rawDequeue(body string) string {
 	return fmt.Sprintf("POST /v1/dequeue HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// ask sends a request over a connection, and returns the answer.
+func ask(t *testing.T, conn net.Conn, request string) answer {
+	t.Helper()
+	_, err := io.WriteString(conn, request)
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	if response.Close {
+		response.Header.Set("Connection", "close") // which http.ReadResponse takes out
+	}
+	return answer{response.StatusCode, response.Header, string(body)}
 }
 
 func receive[T any](t *testing.T, from <-chan T, what string) T {
@@ -205,16 +223,9 @@ func TestLeaseIsUndoneWhenItsAnswerFails(t *testing.T) {
 func TestBodyThatDoesNotCome(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t, &stub{}, api.Options{BodyTimeout: 10 * time.Millisecond})
-	conn := dial(t, e)
-	_, err := io.WriteString(conn, "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{")
-	require.NoError(t, err)
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	require.NoError(t, err)
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	e.problem(answer{response.StatusCode, response.Header, string(body)}, 408, "request-timeout", "")
-	require.True(t, response.Close)
+	got := ask(t, dial(t, e), "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{")
+	e.problem(got, 408, "request-timeout", "")
+	require.Equal(t, "close", got.header.Get("Connection"))
 }
 
 // Nor is one that nobody reads but net/http, which does before it answers.
@@ -226,16 +237,9 @@ func TestNoBodyIsWaitedForThatIsNotAskedFor(t *testing.T) {
 		"GET /openapi.json": http.StatusOK, "POST /nothing": http.StatusNotFound, "PUT /v1/jobs": http.StatusMethodNotAllowed,
 	} {
 		for _, body := range []string{"Content-Length: 12\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"} {
-			conn := dial(t, e)
-			_, err := io.WriteString(conn, head+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+body)
-			require.NoError(t, err)
-			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			require.NoError(t, err, head)
-			_, err = io.Copy(io.Discard, response.Body)
-			require.NoError(t, err, head)
-			require.NoError(t, response.Body.Close())
-			require.Equal(t, status, response.StatusCode, head)
-			require.True(t, response.Close, head)
+			got := ask(t, dial(t, e), head+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+body)
+			require.Equal(t, status, got.status, head)
+			require.Equal(t, "close", got.header.Get("Connection"), head)
 		}
 	}
 }
@@ -243,21 +247,20 @@ func TestNoBodyIsWaitedForThatIsNotAskedFor(t *testing.T) {
 // The time for reading an answer begins when net/http has stopped to wait for such a body, and not before.
 func TestWhoseBodyDoesNotComeIsAnsweredAllTheSame(t *testing.T) {
 	t.Parallel()
-	const timeout = 500 * time.Millisecond
-	e := newEdge(t, &stub{}, api.Options{BodyTimeout: timeout, WriteTimeout: timeout})
 	for head, status := range map[string]int{
 		"GET /healthz": http.StatusOK, "OPTIONS /v1/jobs": http.StatusNoContent, "POST /nothing": http.StatusNotFound,
 		"POST /v1/jobs": http.StatusUnsupportedMediaType,
 	} {
 		t.Run(head, func(t *testing.T) {
 			t.Parallel()
-			conn := dial(t, e)
-			_, err := io.WriteString(conn, head+" HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{")
-			require.NoError(t, err)
-			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			require.Equal(t, status, response.StatusCode)
+			synctest.Test(t, func(t *testing.T) {
+				const timeout = 30 * time.Second
+				e := newEdge(t, &stub{}, api.Options{BodyTimeout: timeout, WriteTimeout: timeout})
+				conn := pipetest.Serve(t, &http.Server{Handler: e.handler}) //nolint:gosec // it has no times of its own
+				began := time.Now()
+				require.Equal(t, status, ask(t, conn, head+" HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{").status)
+				require.Equal(t, timeout, time.Since(began))
+			})
 		})
 	}
 }

@@ -342,4 +342,4 @@ func testLease() queue.Lease {
 }
 
 // soon bounds what a test waits for.
-const soon = 10 * time.Second
+const soon = 30 * time.Second

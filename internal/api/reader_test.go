@@ -10,12 +10,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/longshore-queue/longshore/internal/api"
+	"github.com/longshore-queue/longshore/internal/pipetest"
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
@@ -93,39 +95,33 @@ func TestClientThatNeverReadsIsCutOff(t *testing.T) {
 // it the API's or the http.Server's.
 func TestLongPollOutlivesTheTimeForTheAnswer(t *testing.T) {
 	t.Parallel()
-	const timeout = 50 * time.Millisecond
 	for name, size := range map[string]int{"nothing": 0, "short lease": 10, "long lease": 100 << 10} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			args := json.RawMessage(`"` + strings.Repeat("x", size) + `"`)
-			q := &stub{dequeue: func(ctx context.Context, _ queue.DequeueRequest) (queue.Lease, error) {
-				patience := time.NewTimer(3 * timeout)
-				defer patience.Stop()
-				<-patience.C
-				if size == 0 {
-					return queue.Lease{}, queue.ErrDequeueTimeout
+			synctest.Test(t, func(t *testing.T) {
+				const timeout = time.Second
+				args := json.RawMessage(`"` + strings.Repeat("x", size) + `"`)
+				q := &stub{dequeue: func(ctx context.Context, _ queue.DequeueRequest) (queue.Lease, error) {
+					time.Sleep(3 * timeout)
+					if size == 0 {
+						return queue.Lease{}, queue.ErrDequeueTimeout
+					}
+					lease := testLease()
+					lease.Args = args
+					return lease, ctx.Err()
+				}}
+				e := newEdge(t, q, api.Options{WriteTimeout: timeout})
+				conn := pipetest.Serve(t, &http.Server{Handler: e.handler, WriteTimeout: timeout}) //nolint:gosec // it has no time for heads
+				for range 3 {                                                                      // on one connection
+					response := ask(t, conn, rawDequeue(`{"types":["t"],"wait_seconds":60}`))
+					if size == 0 {
+						require.Equal(t, http.StatusNoContent, response.status)
+						continue
+					}
+					require.Equal(t, http.StatusCreated, response.status)
+					require.Contains(t, response.body, string(args))
 				}
-				lease := testLease()
-				lease.Args = args
-				return lease, ctx.Err()
-			}}
-			server := httptest.NewUnstartedServer(newEdge(t, q, api.Options{WriteTimeout: timeout}).handler)
-			server.Config.WriteTimeout = timeout
-			server.Start()
-			t.Cleanup(server.Close)
-			for range 3 { // on one connection
-				response, err := server.Client().Post(server.URL+"/v1/dequeue", "application/json", strings.NewReader(`{"types":["t"],"wait_seconds":60}`))
-				require.NoError(t, err)
-				body, err := io.ReadAll(response.Body)
-				require.NoError(t, err)
-				require.NoError(t, response.Body.Close())
-				if size == 0 {
-					require.Equal(t, http.StatusNoContent, response.StatusCode)
-					continue
-				}
-				require.Equal(t, http.StatusCreated, response.StatusCode)
-				require.Contains(t, string(body), string(args))
-			}
+			})
 		})
 	}
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // soon bounds what a test waits for.
-const soon = 10 * time.Second
+const soon = 30 * time.Second
 
 func testOptions() app.Options {
 	return app.Options{

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/buildinfo"
 	"github.com/longshore-queue/longshore/internal/metrics"
+	"github.com/longshore-queue/longshore/internal/pipetest"
 	"github.com/longshore-queue/longshore/internal/queue/embedded"
 )
 
@@ -114,36 +116,28 @@ func TestLongTextsForEverybodyAreTheLastOfTheirConnection(t *testing.T) {
 // Every timeout is a fraction of the wait.
 func TestALongPollOutlivesEveryTimeout(t *testing.T) {
 	t.Parallel()
-	const timeout, wait = 20 * time.Millisecond, 300 * time.Millisecond
-	store, err := embedded.OpenMemory(embedded.Options{})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, store.Close()) }()
-	handler, err := api.New(store, api.Options{BodyTimeout: timeout, WriteTimeout: timeout, MaxWait: wait})
-	require.NoError(t, err)
-	server := newTestApp(t).newServer(handler)
-	server.ReadHeaderTimeout, server.WriteTimeout, server.IdleTimeout = timeout, timeout, timeout
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	defer func() {
-		require.NoError(t, server.Close())
-		require.ErrorIs(t, <-served, http.ErrServerClosed)
-	}()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(t, err)
-	defer func() { _ = conn.Close() }()
-	for range 2 {
-		began := time.Now()
-		status, err := dequeueOver(conn, `{"types":["t"],"wait_seconds":60}`)
+	synctest.Test(t, func(t *testing.T) {
+		const timeout, wait = time.Second, 15 * time.Second
+		store, err := embedded.OpenMemory(embedded.Options{})
 		require.NoError(t, err)
-		require.Equal(t, http.StatusNoContent, status)
-		require.GreaterOrEqual(t, time.Since(began), wait)
-	}
-	// One that sends no body has no such patience.
-	_, err = fmt.Fprint(conn, "POST /v1/dequeue HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
-	require.NoError(t, err)
-	answer, err := io.ReadAll(conn)
-	require.NoError(t, err)
-	require.True(t, strings.HasPrefix(string(answer), "HTTP/1.1 408 "), string(answer))
+		defer func() { require.NoError(t, store.Close()) }()
+		handler, err := api.New(store, api.Options{BodyTimeout: timeout, WriteTimeout: timeout, MaxWait: wait})
+		require.NoError(t, err)
+		server := newTestApp(t).newServer(handler)
+		server.ReadHeaderTimeout, server.WriteTimeout, server.IdleTimeout = timeout, timeout, timeout
+		conn := pipetest.Serve(t, server)
+		for range 2 {
+			began := time.Now()
+			status, err := dequeueOver(conn, `{"types":["t"],"wait_seconds":60}`)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusNoContent, status)
+			require.Equal(t, wait, time.Since(began))
+		}
+		// One that sends no body has no such patience.
+		_, err = fmt.Fprint(conn, "POST /v1/dequeue HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+		require.NoError(t, err)
+		answer, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(string(answer), "HTTP/1.1 408 "), string(answer))
+	})
 }
