@@ -294,10 +294,5 @@ func TestAWorkerWhoseServerIsAwayDrains(t *testing.T) {
 	server.Close()
 	p := launch(t, server, "--run", "t=cat")
 	p.signals <- syscall.SIGTERM
-	select {
-	case code := <-p.code:
-		require.Equal(t, cli.ExitClean, code)
-	case <-time.After(10 * time.Second):
-		t.Fatal("it does not end")
-	}
+	require.Equal(t, cli.ExitClean, next(t, p.code))
 }

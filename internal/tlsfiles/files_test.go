@@ -49,8 +49,8 @@ func (l *told) take() []string {
 func served(t *testing.T, config, client *tls.Config) (string, error) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	require.NoError(t, ours.SetDeadline(time.Now().Add(10*time.Second)))
-	require.NoError(t, theirs.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, ours.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, theirs.SetDeadline(time.Now().Add(time.Minute)))
 	server := tls.Server(theirs, config)
 	refused := make(chan error, 1)
 	go func() {

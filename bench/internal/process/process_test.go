@@ -37,5 +37,5 @@ func TestInterruptEndsWhomAServerHasStarted(t *testing.T) {
 		// What has ended and nobody has asked for yet is still there, but does nothing any more.
 		stat, err := proc(pid, "stat")
 		return err != nil || strings.Contains(string(stat), ") Z ")
-	}, 10*time.Second, time.Millisecond, "the child %d goes on", pid)
+	}, time.Minute, time.Millisecond, "the child %d goes on", pid)
 }

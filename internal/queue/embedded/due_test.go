@@ -50,9 +50,10 @@ func TestTheTimekeeperEndsARunThatTakesTooLong(t *testing.T) {
 func TestWhatFellDueWhileTheStoreWasClosedIsDoneByItsOpening(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
-	s, err := Open(directory, Options{})
+	opened := time.Now()
+	s, err := Open(directory, Options{Clock: func() time.Time { return opened }}) // so that nothing falls due before
 	require.NoError(t, err)
-	soon := time.Now().Add(20 * time.Millisecond)
+	soon := opened.Add(20 * time.Millisecond)
 	enqueued, err := s.Enqueue(t.Context(), []queue.NewJob{
 		{Type: "build", RunAt: soon}, {Type: "build", ExpiresAt: soon}, {Type: "build", RunAt: soon, ExpiresAt: soon.Add(time.Millisecond)},
 	})

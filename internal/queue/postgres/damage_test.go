@@ -14,20 +14,31 @@ import (
 
 // What is damaged harms nothing else. The audit tells of it.
 
+// fallDue has everything be due that is to happen at some time.
+func fallDue(t *testing.T, dsn string) {
+	t.Helper()
+	execute(t, dsn, `
+UPDATE longshore.waiting SET run_at = longshore.now() WHERE run_at IS NOT NULL;
+UPDATE longshore.waiting SET expires_at = longshore.now() WHERE expires_at IS NOT NULL;
+UPDATE longshore.ready SET expires_at = longshore.now() WHERE expires_at IS NOT NULL;
+UPDATE longshore.leases SET deadline = longshore.now() WHERE deadline IS NOT NULL`)
+}
+
 func TestJobsThatAreLostKeepNoOthersFromFallingDue(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.Database(t)
 	_, err := Migrate(t.Context(), dsn)
 	require.NoError(t, err)
 	s := openServer(t, dsn, Options{})
-	soonOver := time.Now().Add(time.Second)
+	later := time.Now().Add(time.Hour)
 	add(t, s,
-		queue.NewJob{Type: "lost", RunAt: soonOver}, queue.NewJob{Type: "lost", ExpiresAt: soonOver},
-		queue.NewJob{Name: "open", Type: "lost"}, queue.NewJob{Type: "lost", Needs: []queue.Need{{Name: "open"}}, ExpiresAt: soonOver},
-		queue.NewJob{Type: "runs", Timeout: time.Second})
+		queue.NewJob{Type: "lost", RunAt: later}, queue.NewJob{Type: "lost", ExpiresAt: later},
+		queue.NewJob{Name: "open", Type: "lost"}, queue.NewJob{Type: "lost", Needs: []queue.Need{{Name: "open"}}, ExpiresAt: later},
+		queue.NewJob{Type: "runs", Timeout: time.Hour})
 	take(t, s, "runs")
 	execute(t, dsn, `DELETE FROM longshore.jobs`)
-	id := add(t, s, queue.NewJob{Type: "after", RunAt: soonOver.Add(time.Second)})[0]
+	fallDue(t, dsn)
+	id := add(t, s, queue.NewJob{Type: "after", Delay: time.Second})[0]
 	l := get(t, takeLater(t, s, "after"))
 	require.NoError(t, l.err)
 	require.Equal(t, id, l.lease.JobID)
@@ -47,10 +58,11 @@ func TestAJobWithAUniqueKeyThatCannotBeReadExpires(t *testing.T) {
 	t.Parallel()
 	dsn := migrated(t, pgtest.Database(t))
 	s := openServer(t, dsn, Options{})
-	soonOver := time.Now().Add(time.Second)
-	ids := add(t, s, queue.NewJob{Type: "damaged", UniqueKey: "u", ExpiresAt: soonOver}, queue.NewJob{Type: "damaged", UniqueKey: "v"})
+	expires := time.Now().Add(time.Hour)
+	ids := add(t, s, queue.NewJob{Type: "damaged", UniqueKey: "u", ExpiresAt: expires}, queue.NewJob{Type: "damaged", UniqueKey: "v"})
 	execute(t, dsn, `UPDATE longshore.jobs SET terms = terms || '{"priority":"?"}'`)
-	id := add(t, s, queue.NewJob{Type: "after", RunAt: soonOver.Add(time.Second)})[0]
+	fallDue(t, dsn)
+	id := add(t, s, queue.NewJob{Type: "after", Delay: time.Second})[0]
 	l := get(t, takeLater(t, s, "after"))
 	require.NoError(t, l.err)
 	require.Equal(t, id, l.lease.JobID)

@@ -18,8 +18,8 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue/postgres/pgtest"
 )
 
-// longestStall is for how long a migration may hold up anybody.
-const longestStall = 2 * time.Second
+// longestStall is for how long a migration may hold up anybody, on a machine that is busy with more than that.
+const longestStall = 20 * lockPatience
 
 // stepsUpTo returns the steps of the schema up to a version, and others.
 func stepsUpTo(t *testing.T, version string, others fstest.MapFS) fs.FS {
