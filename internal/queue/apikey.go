@@ -86,6 +86,9 @@ func (n *NewAPIKey) Validate() error {
 	if err := validateNames("scopes", n.Scopes); err != nil {
 		return err
 	}
+	if slices.Contains(n.Channels, "*") { // which a token or a certificate may be for
+		return &InvalidError{Field: "channels", Reason: `must be left out for every channel: "*" is no name of one`}
+	}
 	if err := validateNames("channels", n.Channels); err != nil {
 		return err
 	}
