@@ -91,8 +91,9 @@ func (v verb) String() string {
 // report is what is said about a run. Its bytes never change between two attempts: the
 // server tells a repetition from another report by them.
 type report struct {
-	verb verb
-	body []byte
+	verb   verb
+	body   []byte
+	reason string // of a failure
 }
 
 func release(delay time.Duration) report {
@@ -132,7 +133,7 @@ func fail(f Failure) report {
 			request.RetryAfterSeconds = new(min(max(f.RetryAfter, 0), maxDelay).Seconds())
 		}
 	}
-	return report{verb: verbFail, body: mustMarshal(request)}
+	return report{verb: verbFail, body: mustMarshal(request), reason: request.Error.Reason}
 }
 
 // mustMarshal is for what always marshals: strings, finite numbers, and what was marshaled

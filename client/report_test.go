@@ -225,3 +225,15 @@ func TestAnAnswerThatIsNotToAReportDoesNotAcknowledgeIt(t *testing.T) {
 		require.Equal(t, `finish {"result":"done"}`, f.server.reported(j))
 	})
 }
+
+func TestTheLogSaysWhyARunFailed(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		j := f.server.add("t", `null`)
+		f.start(func(context.Context, *client.Run) (any, error) { return nil, &client.Failure{Reason: "quota"} })
+		f.pass(time.Second)
+		require.Equal(t, `fail {"error":{"reason":"quota"}}`, f.server.reported(j))
+		require.Contains(t, f.log.text(), "reported a run")
+		require.Contains(t, f.log.text(), "report fail reason quota")
+	})
+}

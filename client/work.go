@@ -149,6 +149,9 @@ func (w *Worker) report(lease *Lease, r report, s *slot) {
 		}
 		alone = true
 		fields := about(lease, "report", r.verb.String())
+		if r.reason != "" {
+			fields = append(fields, "reason", r.reason)
+		}
 		switch {
 		case err == nil:
 			w.log.Info("reported a run", fields...)
