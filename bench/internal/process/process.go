@@ -188,14 +188,10 @@ func (s *Server) Kill() {
 	<-s.done
 }
 
-// LowestPriority is that of processes that take only what all others leave.
-const LowestPriority = 19
-
-// Yield gives the server, and whatever it has started, the lowest priority.
+// Yield is Yield for the process of the server.
 func (s *Server) Yield() error {
-	// On Linux a process by its id is only the first of its threads, and its group is all of them.
-	if err := syscall.Setpriority(syscall.PRIO_PGRP, s.cmd.Process.Pid, LowestPriority); err != nil {
-		return fmt.Errorf("the priority of %s: %w", s.name, err)
+	if err := Yield(s.cmd.Process.Pid); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	return nil
 }

@@ -210,7 +210,7 @@ func (b *Bench) startSlow(ctx context.Context, program string, victim *process.S
 		return nil, errors.Join(err, log.Close())
 	}
 	// It stands for other machines, and would take the processors of this one from the server.
-	if err := syscall.Setpriority(syscall.PRIO_PROCESS, command.Process.Pid, process.LowestPriority); err != nil {
+	if err := process.Yield(command.Process.Pid); err != nil {
 		cancel()
 		return nil, errors.Join(err, command.Wait(), log.Close())
 	}
