@@ -22,6 +22,11 @@ const DefaultMaxAnswerBytes = 64 << 20
 // heartbeat timeout.
 const pingAfter = 15 * time.Second
 
+// keptConnections is how many connections of HTTP/1.1 that no request uses are kept for the next ones, as
+// long as http.DefaultTransport keeps them. Runs of a worker of many slots begin together, and what each of
+// them calls next it calls at once: connections that are not kept when all are answered are opened again.
+const keptConnections = 256
+
 // ErrAnswerTooLong ends the reading of an answer that is longer than Options.MaxAnswerBytes.
 var ErrAnswerTooLong = errors.New("the server's answer is too long")
 
@@ -125,7 +130,7 @@ func newTransport(settings *tls.Config) *http.Transport {
 	if settings != nil {
 		own.TLSClientConfig = settings.Clone()
 	}
-	own.MaxIdleConnsPerHost = 32 // all requests go to one host: 2 would close most connections
+	own.MaxIdleConns, own.MaxIdleConnsPerHost = keptConnections, keptConnections // all requests go to one host
 	if own.HTTP2 == nil {
 		// All requests share one connection, and a request that ends for want of an answer does not
 		// end it: one that a router has forgotten would be used until TCP gives up, a quarter of an
