@@ -12,7 +12,7 @@ import (
 
 // measureCommand measures.
 type measureCommand struct {
-	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune, questions, readers, peers, filled, servers, waiters, hold, auth, idle, slow, growth, payload. Those of the store unless given."`
+	Only             []string      `placeholder:"WORKLOAD,..." help:"Which workloads to run: enqueue, batch, cycle, batches, wake, graph, backlog, prune, questions, readers, peers, filled, servers, waiters, hold, auth, protocols, idle, slow, growth, payload. Those of the store unless given."`
 	Store            string        `default:"embedded" enum:"embedded,postgres" help:"Where the server keeps its jobs: ${enum}. A PostgreSQL is started where one is needed."`
 	Contenders       []string      `placeholder:"SYSTEM,..." help:"What the workload peers compares: longshore, longshore-next, longshore-postgres, longshore-postgres-next, ceiling, disk, river, beanstalkd, beanstalkd-log, beanstalkd-f0, asynq, asynq-always, faktory, nats, nats-always. All, or with --store=postgres the server and river, unless given."`
 	Faktory          string        `placeholder:"FILE" help:"The binary of Faktory's server, without which it is left out."`

@@ -172,6 +172,19 @@ func TestAuthenticationIsMeasuredWithAndWithout(t *testing.T) {
 	}, goals)
 }
 
+func TestProtocolsAreMeasuredBesideEachOther(t *testing.T) {
+	t.Parallel()
+	r := measured(t, "--only", "protocols")
+	opened := make(map[string][]float64)
+	for _, figure := range r.Figures {
+		if figure.Measure == "connections opened in all" {
+			opened[figure.System] = append(opened[figure.System], figure.Values...)
+		}
+	}
+	require.Len(t, opened, 3)
+	require.Equal(t, []float64{1, 1}, opened["HTTP/2 over TLS"])
+}
+
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	page := filepath.Join(t.TempDir(), "growth.md")
@@ -261,7 +274,7 @@ func TestServerThatFailsAtItsEndFailsTheRun(t *testing.T) {
 	t.Parallel()
 	server := filepath.Join(t.TempDir(), "server")
 	require.NoError(t, os.WriteFile(server, []byte(failing), 0o700))
-	for _, name := range []string{"auth", "cycle", "idle", "payload", "wake"} {
+	for _, name := range []string{"auth", "cycle", "idle", "payload", "protocols", "wake"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd, temporary := program(t.Context(), t, quick(t, "--only", name, "--server", server)...)

@@ -50,6 +50,8 @@ type appCommand struct {
 	Listen   string `required:"true"`
 	LogLevel string `required:"true"`
 	Auth     []string
+	TLSCert  string
+	TLSKey   string
 	// Retention is for ever unless given.
 	Retention time.Duration
 	Profile   string `required:"true" help:"What the names of the profiles begin with."`
@@ -72,6 +74,7 @@ func (c *appCommand) Run(ctx context.Context, out output) (err error) {
 	}
 	server, err := app.New(app.Options{
 		Listen: c.Listen, Store: c.Store, Migrate: c.Migrate, Auth: c.Auth, Logger: logger,
+		TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		PollInterval: time.Second, DatabaseConnections: 8,
 		HeartbeatTimeout: 2 * time.Minute, ReapInterval: 30 * time.Second, MaxRetries: 2,
 		MaxWait: time.Minute, MaxBodyBytes: 1 << 20, MaxBatchBytes: 32 << 20, MaxArgsBytes: 256 << 10, MaxResultBytes: 1 << 20,

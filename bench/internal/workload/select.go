@@ -37,6 +37,7 @@ func all() []Workload {
 		{Name: "waiters", Run: waiters, on: database},
 		{Name: "hold", Run: hold, on: database},
 		{Name: "auth", Run: authenticate, only: Embedded},
+		{Name: "protocols", Run: overProtocols},
 		{Name: "idle", Run: idle},
 		{Name: "slow", Run: slow},
 		{Name: growthName, Run: growth},

@@ -67,6 +67,11 @@ const longshore = "longshore"
 // start starts the server on a store, with more arguments if need be. purpose names its log, and
 // its profiles.
 func (b *Bench) start(ctx context.Context, store, level, purpose string, more ...string) (*process.Server, error) {
+	return process.Start(ctx, b.program(store, level, purpose, more...))
+}
+
+// program is what start starts.
+func (b *Bench) program(store, level, purpose string, more ...string) process.Program {
 	p := process.Program{
 		Name: "the server",
 		Path: b.Server,
@@ -77,7 +82,7 @@ func (b *Bench) start(ctx context.Context, store, level, purpose string, more ..
 		p.Path = b.Self
 		p.Args = append([]string{"app", "--profile", filepath.Join(b.Profile, purpose)}, p.Args...)
 	}
-	return process.Start(ctx, p)
+	return p
 }
 
 // argumentsFor are what a server is told to use a store, which is of the benchmark's kind or none.
