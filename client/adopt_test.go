@@ -130,6 +130,19 @@ func TestLeasesThatCannotBeAdoptedAreGivenBack(t *testing.T) {
 	})
 }
 
+// Of some there is no more than a token.
+func TestTheLogNamesNoJobThatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		_, one := f.server.addRunning("t", `null`)
+		_, other := f.server.addRunning("t", `null`)
+		f.start(lasting(0), with(newMemoryTokens(one, other)))
+		f.pass(time.Second)
+		require.Contains(t, f.log.text(), "reported a run [report release]")
+		require.NotContains(t, f.log.text(), uuid.Nil.String())
+	})
+}
+
 func TestAdoptionWaitsForTheServer(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, f *fixture) {

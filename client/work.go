@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // outcome is what a handler came to.
@@ -114,8 +116,12 @@ func validUntil(lease *Lease, from time.Time) time.Time {
 	return from.Add(newCadence(lease.HeartbeatInSeconds, lease.HeartbeatTimeoutSeconds).timeout)
 }
 
-// about are a log line's fields: which run it is about, and more.
+// about are a log line's fields: which run it is about, and more. Of a lease that is not adopted nothing may be
+// known but its token, which is a secret.
 func about(lease *Lease, more ...string) []string {
+	if lease.Id == uuid.Nil {
+		return more
+	}
 	return append([]string{
 		"job", lease.Id.String(),
 		"type", lease.Type,
