@@ -58,6 +58,8 @@ type exchange struct {
 	reported []queue.Reported
 	grants   []grant
 	waiter   *wait.Waiter[claimant, *grant] // nil unless the call is in line
+	// passedOver: nothing was claimed, because of errManyPassedOver; the call is to look on.
+	passedOver bool
 }
 
 // make makes the change. What its reports make ready is handed to it if it waits; if it does
@@ -74,10 +76,11 @@ func (e *exchange) make(ctx context.Context) error {
 
 func (e *exchange) try(ctx context.Context, reports []queue.Report) error {
 	for {
-		err := e.change(ctx, reports)
-		if !errors.Is(err, errManyExpired) {
+		e.passedOver = false
+		if err := e.change(ctx, reports); err != nil || !e.passedOver {
 			return err
 		}
+		reports = nil // they are made
 	}
 }
 
@@ -99,10 +102,12 @@ func (e *exchange) change(ctx context.Context, reports []queue.Report) error {
 		if e.only {
 			return nil
 		}
-		if e.grants, err = c.claimMany(e.lanes, e.request.Max, claimant{Holder: e.request.Holder()}); err != nil {
+		e.grants, err = c.claimMany(e.lanes, e.request.Max, claimant{Holder: e.request.Holder()})
+		if e.passedOver = errors.Is(err, errManyPassedOver); err != nil && !e.passedOver {
 			return err
 		}
 		switch {
+		case e.passedOver:
 		case len(e.grants) > 0:
 			if e.request.Once.Given() {
 				c.setOnce(e.request.Once, &onceEntry{tokens: tokensOf(e.grants)})
@@ -152,11 +157,11 @@ func isRefusal(err error) bool {
 		errors.Is(err, queue.ErrCanceled) || errors.Is(err, queue.ErrAlreadyReported) || errors.Is(err, queue.ErrDamaged)
 }
 
-// claimMany claims the first ready jobs of the lanes, up to most. errManyExpired.
+// claimMany claims the first ready jobs of the lanes, up to most. errManyPassedOver.
 func (c *change) claimMany(lanes []queue.Lane, most int, by claimant) (grants []grant, err error) {
 	for len(grants) < most {
 		j, err := c.store.firstPending(c, lanes)
-		if errors.Is(err, errManyExpired) && len(grants) > 0 {
+		if errors.Is(err, errManyPassedOver) && len(grants) > 0 {
 			break
 		}
 		if err != nil {

@@ -69,7 +69,7 @@ func (s *Store) beginDequeue() error {
 // nextGrant claims the first ready job of the lanes, or waits until it is handed one.
 func (s *Store) nextGrant(ctx context.Context, lanes []queue.Lane, by *claimant) (*grant, error) {
 	g, waiter, err := s.claimOrJoin(ctx, lanes, by)
-	for errors.Is(err, errManyExpired) {
+	for errors.Is(err, errManyPassedOver) {
 		g, waiter, err = s.claimOrJoin(ctx, lanes, by)
 	}
 	if err != nil || waiter == nil {
@@ -93,9 +93,12 @@ func (s *Store) claimOrJoin(ctx context.Context, lanes []queue.Lane, by *claiman
 		return nil, nil, err
 	}
 	defer s.leave()
+	var refused error // after the change: who was held back stays so
 	group, err := s.commit(func(c *change) error {
 		j, err := s.firstPending(c, lanes)
 		switch {
+		case errors.Is(err, errManyPassedOver):
+			refused = err
 		case err != nil:
 			return err
 		case j != nil:
@@ -103,25 +106,28 @@ func (s *Store) claimOrJoin(ctx context.Context, lanes []queue.Lane, by *claiman
 			*g, err = c.claim(j, *by)
 			return err
 		case ctx.Err() != nil:
-			return queue.ErrDequeueTimeout
+			refused = queue.ErrDequeueTimeout
 		default:
 			waiter = s.line.Join(lanes, *by)
-			return nil
 		}
+		return nil
 	})
+	if err == nil {
+		err = refused
+	}
 	if g != nil {
 		g.group = group
 	}
 	return g, waiter, err
 }
 
-// errManyExpired: so many of the first ready jobs have expired, or cannot be leased, that somebody else should have
-// the mutex before one looks on.
-var errManyExpired = errors.New("many ready jobs have expired")
+// errManyPassedOver: so many of the first ready jobs have expired, or cannot be leased, that somebody else should
+// have the mutex before one looks on. The change is to be made before: some of them may have been held back by it.
+var errManyPassedOver = errors.New("many ready jobs cannot be leased")
 
-// firstPending returns the first ready job of the lanes. One whose record cannot be read, and one
-// that has expired, which the timekeeper is about to notice, are passed over, and no other is
-// held up by them. nil if there is none. errManyExpired.
+// firstPending returns the first ready job of the lanes. One whose record cannot be read, one
+// that has expired, which the timekeeper is about to notice, and one that is held back are passed over,
+// and no other is held up by them. nil if there is none. errManyPassedOver.
 func (s *Store) firstPending(c *change, lanes []queue.Lane) (*waitingJob, error) {
 	for passed := 0; ; {
 		l, ready, err := s.firstReady(lanes)
@@ -129,13 +135,23 @@ func (s *Store) firstPending(c *change, lanes []queue.Lane) (*waitingJob, error)
 			return nil, err
 		}
 		j, err := s.pending(c, l, ready)
-		if err != nil || j != nil {
-			return j, err
+		if err != nil {
+			return nil, err
+		}
+		if j != nil {
+			held, err := c.holdBack(j)
+			if err != nil {
+				return nil, err
+			}
+			if !held {
+				return j, nil
+			}
+			c.taken = append(c.taken, *j)
 		}
 		s.removeReady(l.name, ready.at)
 		passed++
 		if passed > s.limits.settleStep {
-			return nil, errManyExpired
+			return nil, errManyPassedOver
 		}
 	}
 }
@@ -244,6 +260,7 @@ func (s *Store) claimByID(id uuid.UUID, by claimant) (g grant, err error) {
 		return grant{}, err
 	}
 	defer s.leave()
+	held := false
 	group, err := s.commit(func(c *change) error {
 		r, err := c.readRecord(id)
 		if err != nil {
@@ -253,9 +270,18 @@ func (s *Store) claimByID(id uuid.UUID, by claimant) (g grant, err error) {
 		if err != nil {
 			return err
 		}
-		g, err = c.claim(&waitingJob{id: id, lane: j.Lane(), place: j.place, record: r}, by)
+		waiting := waitingJob{id: id, lane: j.Lane(), place: j.place, record: r}
+		if r.State == queue.Pending {
+			if held, err = c.holdBack(&waiting); err != nil || held {
+				return err
+			}
+		}
+		g, err = c.claim(&waiting, by)
 		return err
 	})
+	if err == nil && held {
+		err = queue.ErrNotPending
+	}
 	if err != nil {
 		return grant{}, s.answer(err)
 	}

@@ -29,7 +29,7 @@ func TestNobodyIsStuckWhateverHappensBetweenSteps(t *testing.T) {
 		}
 		actions := make(map[string]func(*rapid.T))
 		for name, act := range map[string]func(){
-			"enqueue": x.enqueue, "dequeue": x.dequeue, "finish": x.finish, "fail": x.fail, "requeue": x.requeue,
+			"enqueue": x.enqueue, "enqueue a family": x.enqueueFamily, "dequeue": x.dequeue, "wait": x.wait, "finish": x.finish, "fail": x.fail, "requeue": x.requeue,
 			"cancel": x.cancel, "delete": x.delete, "prune": x.prune, "retry": x.retry, "crash": x.restart,
 			"a step of a retry": x.stepOfRetry, "another step of a retry": x.stepOfRetry, "a step of a settlement": x.stepOfTelling,
 		} {
@@ -89,8 +89,14 @@ func (x *interleaving) aJob() (uuid.UUID, bool) {
 	return x.jobs[x.draw("job", len(x.jobs))], true
 }
 
+// drawnKinds are the kinds of jobs that are drawn. Somebody may wait for late ones only, so that they are
+// handed over as soon as they are ready.
+func drawnKinds() [2]queue.NewJob {
+	return [...]queue.NewJob{{Type: "work"}, {Type: "late", RunIf: queue.AllFinished}}
+}
+
 func (x *interleaving) enqueue() {
-	n := queue.NewJob{Type: "work", RunIf: []queue.RunIf{queue.AllSucceeded, queue.AllFinished}[x.draw("run_if", 2)]}
+	n := drawnKinds()[x.draw("run_if", 2)]
 	newest := x.jobs[max(0, len(x.jobs)-8):]
 	for range min(x.draw("dependencies", 4), len(newest)) {
 		n.Dependencies = append(n.Dependencies, newest[x.draw("dependency", len(newest))])
@@ -103,16 +109,62 @@ func (x *interleaving) enqueue() {
 	}
 }
 
+// enqueueFamily enqueues what one retry brings back in more than one step, if the root ends badly: a chain, each
+// of which has dependents that run whatever becomes of it.
+func (x *interleaving) enqueueFamily() {
+	add := func(n queue.NewJob, dependencies ...uuid.UUID) uuid.UUID {
+		n.Dependencies = dependencies
+		enqueued, err := x.store.Enqueue(x.Context(), []queue.NewJob{n})
+		require.NoError(x, err)
+		x.jobs = append(x.jobs, enqueued[0].ID)
+		return enqueued[0].ID
+	}
+	work, late := drawnKinds()[0], drawnKinds()[1]
+	above := add(work)
+	for range 1 + x.draw("generations", 3) {
+		next := add(work, above)
+		for range x.draw("beside", 4) {
+			add(late, above)
+		}
+		above = next
+	}
+	add(late, above)
+}
+
 func (x *interleaving) dequeue() {
 	ctx, cancel := context.WithCancel(x.Context())
 	cancel()
-	l, err := x.store.Dequeue(ctx, queue.DequeueRequest{Types: []string{"work"}})
-	if !x.allow(err, queue.ErrDequeueTimeout) {
+	l, err := x.store.Dequeue(ctx, queue.DequeueRequest{Types: []string{"work", "late"}})
+	if x.allow(err, queue.ErrDequeueTimeout) {
+		x.hold(&l)
+	}
+}
+
+// wait has somebody wait for a late job while something happens.
+func (x *interleaving) wait() {
+	g, waiter, err := x.store.claimOrJoin(x.Context(), []queue.Lane{{Channel: queue.DefaultChannel, Type: "late"}}, new(claimant))
+	if !x.allow(err, errManyPassedOver) {
 		return
 	}
+	if waiter != nil {
+		happens := []func(){x.enqueue, x.finish, x.fail, x.requeue, x.cancel, x.stepOfRetry, x.stepOfTelling}
+		happens[x.draw("happens", len(happens))]()
+		over, cancel := context.WithCancel(x.Context())
+		cancel()
+		var handed bool
+		if g, handed = waiter.Wait(over, x.store.closing); !handed {
+			return
+		}
+	}
+	l, err := x.store.deliver(g)
+	require.NoError(x, err)
+	x.hold(l)
+}
+
+// hold keeps a lease, which is new, for later.
+func (x *interleaving) hold(l *queue.Lease) {
 	for i := range l.Dependencies {
-		// A retry that is under way has not told everybody of what came back.
-		require.True(x, l.Dependencies[i].State.Over() || len(x.retrying) > 0, "a dependency is %s", l.Dependencies[i].State)
+		require.True(x, l.Dependencies[i].State.Over(), "a dependency is %s", l.Dependencies[i].State)
 	}
 	x.held = append(x.held, l.Token)
 }
@@ -163,10 +215,17 @@ func (x *interleaving) prune() {
 
 // retry begins a retry, without a step of it.
 func (x *interleaving) retry() {
-	id, found := x.aJob()
-	if !found {
+	var ended []uuid.UUID
+	for _, id := range x.jobs {
+		status, err := x.store.JobStatus(x.Context(), id)
+		if x.allow(err, queue.ErrNotExist) && (status.State == queue.Failed || status.State == queue.Canceled) {
+			ended = append(ended, id)
+		}
+	}
+	if len(ended) == 0 {
 		return
 	}
+	id := ended[x.draw("ended", len(ended))]
 	var t *retry
 	_, err := x.store.commit(func(c *change) (err error) {
 		t, err = c.beginRetry(id)

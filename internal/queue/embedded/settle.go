@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func (c *change) settleSome(pending []settlement, left *[]settlement) (err error
 	// many steps. What pending has is not changed before nothing can fail any more.
 	c.settlements = append(pending, c.settlements...)
 	if len(c.settlements) == 0 {
-		return c.unread
+		return cmp.Or(c.unread, c.holdBackReady())
 	}
 	c.meetAgain()
 	edges, err := c.store.openCursor([]byte{prefixDependent}, []byte{prefixDependent + 1})
@@ -166,8 +167,8 @@ func (c *change) settleSome(pending []settlement, left *[]settlement) (err error
 		}
 		c.settlements = c.settlements[1:]
 	}
-	if c.unread != nil {
-		return c.unread
+	if err := cmp.Or(c.unread, c.holdBackReady()); err != nil {
+		return err
 	}
 	if unfinished.told > 0 {
 		c.settlements[0] = unfinished

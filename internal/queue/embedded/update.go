@@ -40,7 +40,7 @@ func (s *Store) UpdateJob(_ context.Context, id uuid.UUID, update queue.Update) 
 		if r.State != before.State || r.Priority != before.Priority || !r.RunAt.Equal(before.RunAt) {
 			c.leave(was)
 			c.standWhereItShould(waitingJob{id: id, lane: j.Lane(), place: j.place, record: r})
-			return nil
+			return c.holdBackReady()
 		}
 		if before.asEnqueued() {
 			c.setReady(&was, time.Time{})
