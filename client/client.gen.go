@@ -2077,7 +2077,8 @@ type ClientInterface interface {
 	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
 	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
 	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-	// error there is none.
+	// error there is none. A server that stops gives it as long as any other request in flight, and
+	// ends it then.
 	//
 	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
 	// backup end then, at no cost to their jobs, which wait for other workers: those that held
@@ -2094,7 +2095,8 @@ type ClientInterface interface {
 	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
 	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
 	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-	// error there is none.
+	// error there is none. A server that stops gives it as long as any other request in flight, and
+	// ends it then.
 	//
 	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
 	// backup end then, at no cost to their jobs, which wait for other workers: those that held
@@ -2893,7 +2895,8 @@ func (c *GeneratedClient) GetReadiness(ctx context.Context, reqEditors ...Reques
 // Copies the store as it is at one moment, while it is used, into a new directory beneath the
 // server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
 // acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-// error there is none.
+// error there is none. A server that stops gives it as long as any other request in flight, and
+// ends it then.
 //
 // To restore it, start a server with `--store` on a copy of that directory. The leases of the
 // backup end then, at no cost to their jobs, which wait for other workers: those that held
@@ -2920,7 +2923,8 @@ func (c *GeneratedClient) CreateBackupWithBody(ctx context.Context, contentType 
 // Copies the store as it is at one moment, while it is used, into a new directory beneath the
 // server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
 // acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-// error there is none.
+// error there is none. A server that stops gives it as long as any other request in flight, and
+// ends it then.
 //
 // To restore it, start a server with `--store` on a copy of that directory. The leases of the
 // backup end then, at no cost to their jobs, which wait for other workers: those that held
@@ -6149,7 +6153,8 @@ type ClientWithResponsesInterface interface {
 	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
 	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
 	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-	// error there is none.
+	// error there is none. A server that stops gives it as long as any other request in flight, and
+	// ends it then.
 	//
 	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
 	// backup end then, at no cost to their jobs, which wait for other workers: those that held
@@ -6166,7 +6171,8 @@ type ClientWithResponsesInterface interface {
 	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
 	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
 	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-	// error there is none.
+	// error there is none. A server that stops gives it as long as any other request in flight, and
+	// ends it then.
 	//
 	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
 	// backup end then, at no cost to their jobs, which wait for other workers: those that held
@@ -9969,7 +9975,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // Copies the store as it is at one moment, while it is used, into a new directory beneath the
 // server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
 // acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-// error there is none.
+// error there is none. A server that stops gives it as long as any other request in flight, and
+// ends it then.
 //
 // To restore it, start a server with `--store` on a copy of that directory. The leases of the
 // backup end then, at no cost to their jobs, which wait for other workers: those that held
@@ -9992,7 +9999,8 @@ func (c *ClientWithResponses) CreateBackupWithBodyWithResponse(ctx context.Conte
 // Copies the store as it is at one moment, while it is used, into a new directory beneath the
 // server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
 // acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-// error there is none.
+// error there is none. A server that stops gives it as long as any other request in flight, and
+// ends it then.
 //
 // To restore it, start a server with `--store` on a copy of that directory. The leases of the
 // backup end then, at no cost to their jobs, which wait for other workers: those that held

@@ -25,7 +25,8 @@ const (
 // Backup copies the store, as it is at one moment of the call, into a directory that is not there
 // yet, while others use it. What was acknowledged before the call is in it. When it returns nil the
 // copy is on disk; else there is none. Files that do not change any more are linked where the file
-// system allows it. queue.ErrBackupExists; queue.ErrBackupUnderWay.
+// system allows it. queue.ErrBackupExists; queue.ErrBackupUnderWay; queue.ErrUnavailable if the store is
+// closed meanwhile.
 //
 // The copy is a store. Its leases end, at no cost to their jobs, when it is opened first: their
 // holders work for the original.

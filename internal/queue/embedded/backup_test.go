@@ -167,3 +167,41 @@ func TestBackupsAreMadeOneAtATime(t *testing.T) {
 	_, err = s.Backup(t.Context(), "another")
 	require.ErrorIs(t, err, queue.ErrUnavailable)
 }
+
+// Where files cannot be linked a backup may take an hour.
+func TestABackupThatIsBeingMadeEndsWhenTheStoreIsClosed(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	copying, goOn := make(chan struct{}), make(chan struct{})
+	begun := sync.OnceFunc(func() { close(copying) })
+	const store = "store" + partialSuffix // somebody's choice, which is no reason to take it for a backup
+	s, err := open(errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileWrite && filepath.Dir(op.Path) == "backups/one.partial" {
+			begun()
+			<-goOn
+		}
+		return nil
+	})), store, Options{}, smallLimits())
+	require.NoError(t, err)
+	_, err = s.Enqueue(t.Context(), []queue.NewJob{{Type: "a"}})
+	require.NoError(t, err)
+	made, closed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := s.Backup(t.Context(), "backups/one")
+		made <- err
+	}()
+	<-copying
+	go func() { closed <- s.Close() }()
+	<-s.closing
+	close(goOn)
+	require.ErrorIs(t, <-made, queue.ErrUnavailable)
+	require.NoError(t, <-closed)
+	for _, name := range []string{"backups/one", "backups/one" + partialSuffix} {
+		_, err = disk.Stat(name)
+		require.ErrorIs(t, err, os.ErrNotExist)
+	}
+	s, err = open(disk, store, Options{}, smallLimits()) // which notices nothing of it
+	require.NoError(t, err)
+	s.audit(t)
+	require.NoError(t, s.Close())
+}

@@ -173,6 +173,7 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 	}
 	closing := make(chan struct{})
 	endWaits := sync.OnceFunc(func() { close(closing) })
+	fs = backupFS{FS: fs, store: directory, closing: closing}
 	failure := newFailure(options.Logger, func(err error) {
 		endWaits()
 		if options.OnFailure != nil {
@@ -309,7 +310,7 @@ func (v reader) highestPlace() (uint64, error) {
 	}
 }
 
-// Close waits for the calls that are under way, ends those that wait for a job, and closes
+// Close waits for the calls that are under way, ends those that wait for a job or make a backup, and closes
 // the store. It may be called again. It returns an error if the store has failed before.
 func (s *Store) Close() error {
 	drained := make(chan bool, 1)
@@ -331,11 +332,11 @@ func (s *Store) Close() error {
 // drain refuses new calls, ends the waits of those under way, and waits for them; false if
 // that was done before.
 func (s *Store) drain() bool {
+	s.endWaits() // first: a backup that is being made would hold up all that follows, and every call
 	s.life.Lock()
 	first := !s.stopping
 	s.stopping = true
 	s.life.Unlock()
-	s.endWaits()
 	// Whoever has been handed a lease delivers it: a lease that nobody holds costs its job the
 	// heartbeat timeout and a retry.
 	s.dequeues.Wait()
