@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -110,9 +111,17 @@ func (s *Store) endLeasesOfBackup(directory string) error {
 	for token := range s.leases.byToken {
 		tokens = append(tokens, token)
 	}
-	for _, token := range tokens {
-		if _, err := s.release(token, 0); err != nil {
-			return fmt.Errorf("end a lease of a backup: %w", err)
+	for some := range slices.Chunk(tokens, s.limits.settleStep) {
+		err := s.settle(func(c *change) error {
+			for _, token := range some {
+				if _, err := c.end(token, endingByRelease(0)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("end the leases of a backup: %w", err)
 		}
 	}
 	s.log.Info("the store is a backup; its leases have ended", "leases", fmt.Sprint(len(tokens)))

@@ -3,6 +3,7 @@ package embedded
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -202,6 +203,34 @@ func TestABackupThatIsBeingMadeEndsWhenTheStoreIsClosed(t *testing.T) {
 	}
 	s, err = open(disk, store, Options{}, smallLimits()) // which notices nothing of it
 	require.NoError(t, err)
+	s.audit(t)
+	require.NoError(t, s.Close())
+}
+
+func TestTheLeasesOfABackupEndInFewChanges(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	s, err := open(disk, "store", Options{}, defaultLimits())
+	require.NoError(t, err)
+	const leases = 600
+	_, err = s.Enqueue(t.Context(), slices.Repeat([]queue.NewJob{{Type: "work"}}, leases))
+	require.NoError(t, err)
+	held, err := s.DequeueBatch(t.Context(), queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: []string{"work"}}, Max: leases})
+	require.NoError(t, err)
+	require.Len(t, held.Leases, leases)
+	_, err = s.Backup(t.Context(), "backup")
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+
+	s, err = open(disk, "backup", Options{}, defaultLimits())
+	require.NoError(t, err)
+	require.Less(t, s.syncer.committed.Load(), uint64(10))
+	tokens, err := s.Heartbeats(t.Context(), 0)
+	require.NoError(t, err)
+	require.Empty(t, tokens)
+	for i := range held.Leases {
+		require.Equal(t, queue.Pending, steps{t, &harness{store: s}}.state(held.Leases[i].JobID))
+	}
 	s.audit(t)
 	require.NoError(t, s.Close())
 }

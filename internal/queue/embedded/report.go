@@ -87,13 +87,17 @@ func (s *Store) Release(_ context.Context, token uuid.UUID, delay time.Duration)
 }
 
 func (s *Store) release(token uuid.UUID, delay time.Duration) (queue.State, error) {
-	return s.endLease(token, ending{
+	return s.endLease(token, endingByRelease(delay))
+}
+
+func endingByRelease(delay time.Duration) ending {
+	return ending{
 		rule: func(l *lease, now time.Time) (queue.Record, queue.End, error) {
 			next, err := l.record.Release(delay, now)
 			return next, queue.EndReleased, err
 		},
 		again: queue.EndedLease.Release,
-	})
+	}
 }
 
 // ending is one way to end a lease.
