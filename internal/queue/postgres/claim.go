@@ -35,6 +35,11 @@ func (g *grant) token() uuid.UUID { return tokenOf(g.place, g.secret) }
 // are found, so that two servers find different ones. What somebody else has locked may be left as it was,
 // and nobody says so: where the first of it stands comes with what was found. Where that has no gaps,
 // nothing was passed, and nothing is looked for.
+//
+// Of several, no more are looked at than are wanted ($4): while others have all of these locked, nothing is found.
+// Then another claim is made at once that looks at some more. As long as something is left there are more of them, up to
+// longestPause apart, which look at ever more, up to mostPassed. So a job that is not locked, and has no more than mostPassed
+// locked ones before it, is found within about three times longestPause; any other one as soon after those were let go.
 const (
 	firstOfOne = `
 candidate AS MATERIALIZED (
@@ -65,7 +70,7 @@ seen AS MATERIALIZED (
 candidate AS MATERIALIZED (
   SELECT r.ctid AS at, r.rank, r.place FROM seen c
   JOIN longshore.ready r ON r.lane = c.lane AND r.rank = c.rank AND r.place = c.place
-  FOR UPDATE OF r SKIP LOCKED
+  ORDER BY c.rank, c.place LIMIT cardinality($8::int[]) FOR UPDATE OF r SKIP LOCKED
 ),
 passed AS MATERIALIZED (
   SELECT lane, rank, min(place) AS place FROM seen WHERE place NOT IN (SELECT place FROM candidate) GROUP BY lane, rank
@@ -132,6 +137,7 @@ const (
 type claimOrder struct {
 	search     searched
 	most       int
+	beyond     int // how many more of the first jobs of several lines it looks at
 	secrets    [][16]byte
 	callers    []int32  // by lease, counting from 1
 	workers    []string // by caller, and so are those that follow
@@ -169,15 +175,26 @@ func (o *claimOrder) hashesOfLeases() [][]byte {
 // queueClaim adds the statement of an order.
 func (s *Store) queueClaim(batch *pgx.Batch, o *claimOrder, number int16) {
 	in := &o.search
-	args := []any{in.lanes, in.ranks, in.floors, o.most, o.secrets, o.workers, o.principals, o.callers, s.id, number}
+	args := []any{in.lanes, in.ranks, in.floors, o.look(), o.secrets, o.workers, o.principals, o.callers, s.id, number}
 	if o.keyed {
 		args = append(args, o.hashes, o.digests, s.onceTTL.Microseconds())
 	}
 	batch.Queue(o.statement(), args...).Query(o.read)
 }
 
+// look is how many of the first jobs the order looks at.
+func (o *claimOrder) look() int {
+	if o.search.isOfOne() {
+		return o.most
+	}
+	return o.most + o.beyond
+}
+
+// isNarrow reports whether there may be jobs that nobody has locked behind those that it looks at.
+func (o *claimOrder) isNarrow() bool { return !o.search.isOfOne() && o.beyond == 0 }
+
 func (o *claimOrder) statement() string {
-	switch one := len(o.search.lanes) == 1; {
+	switch one := o.search.isOfOne(); {
 	case one && o.keyed:
 		return claimOneKeyed
 	case one:

@@ -20,6 +20,8 @@ const (
 	// overlapsBorne is how often in a row the round of a group may overlap with another one, in which it may have
 	// missed something, before it has one that does not.
 	overlapsBorne = 8
+	// mostPassed is how many jobs that others have locked keep a claim of several lines from none behind them.
+	mostPassed = 10 * claimSize
 )
 
 // dispatcher hands ready jobs to the callers that ask for them, in the order in which they came.
@@ -259,6 +261,7 @@ func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 		part := &roundOf{group: g, began: d.came, synced: d.synced}
 		parts = append(parts, part)
 		part.order.search = d.fronts.search(g.lanes)
+		part.order.beyond = int(mostPassed * g.pause / longestPause)
 		limit := min(part.order.search.most, claimSize)
 		for w := range g.each(everybody) {
 			if part.order.most >= limit {
@@ -370,8 +373,9 @@ func (d *dispatcher) give(part *roundOf, overlaps bool) (unsure bool, left []gra
 		return false, left
 	}
 	g.overlapped = 0
-	if d.store.isAlone() {
-		// Nobody else has locked anything, or made anything ready that is not known here.
+	if d.store.isAlone() && (!short || part.order.search.isOfOne()) {
+		// Nobody else has made anything ready that is not known here, or has locked anything. A change of this server may
+		// have, and tells of it when it is over (change.passedOver); a claim of several lines has not seen what is behind that.
 		if short {
 			part.order.search.drained(nil)
 		}

@@ -125,6 +125,9 @@ type searched struct {
 	most   int // how many ready jobs there are at most
 }
 
+// isOfOne reports whether the claim looks in one line only.
+func (in *searched) isOfOne() bool { return len(in.lanes) == 1 }
+
 // expect prepares the next claim for jobs that the round which it is part of makes ready. Their
 // places will be above all that there were.
 func (f fronts) expect(lane queue.Lane, number int32, rank int16, highest int64) {

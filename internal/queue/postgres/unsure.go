@@ -50,16 +50,23 @@ func (d *dispatcher) lookAgainOnce(ctx context.Context) bool {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	left := make(map[*group]bool)
+	left, narrow := make(map[*group]bool), make(map[*group]bool)
 	for _, part := range parts {
-		left[part.group] = part.order.search.drained(firsts) || left[part.group]
+		is := part.order.search.drained(firsts)
+		left[part.group] = is || left[part.group]
+		narrow[part.group] = is && part.order.isNarrow() || narrow[part.group]
 		d.synced = max(d.synced, part.began)
 	}
 	for g, is := range left {
-		if is {
-			d.lookLater(g)
-		} else {
+		switch {
+		case !is:
 			g.pause = 0
+		case narrow[g]:
+			g.pause = max(g.pause, lockedPause)
+			d.mark(g) // what it has not looked at may not be locked
+			d.store.rounds.kick()
+		default:
+			d.lookLater(g)
 		}
 	}
 	for _, part := range parts {
