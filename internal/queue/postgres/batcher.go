@@ -2,12 +2,9 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // batcher holds the calls of one kind that wait for the next round, which answers all of them with
@@ -140,7 +137,7 @@ func (p *batchPart[Call, Answer]) done(ctx context.Context, err error, alone boo
 	if p.work == nil {
 		return
 	}
-	if err != nil && !errors.Is(err, queue.ErrUnavailable) && (!alone || len(p.some) > 1) {
+	if err != nil && !isUnknown(err) && (!alone || len(p.some) > 1) {
 		for _, one := range p.some {
 			p.batcher.rounds.run(ctx, []part{p.batcher.partOf([]*batched[Call, Answer]{one})})
 		}

@@ -113,7 +113,7 @@ logged AS (
 kept AS (
   INSERT INTO longshore.calls (hash, digest, until, places, secrets)
   SELECT ($11::bytea[])[caller], ($12::bytea[])[caller], now + $13::bigint * interval '1 microsecond', array_agg(place), array_agg(($5::uuid[])[n])
-  FROM granted WHERE ($11::bytea[])[caller] IS NOT NULL GROUP BY caller, now
+  FROM granted WHERE ($11::bytea[])[caller] IS NOT NULL GROUP BY caller, now ORDER BY 1
   ON CONFLICT (hash) DO UPDATE SET digest = excluded.digest, until = excluded.until, jobs = NULL, places = excluded.places, secrets = excluded.secrets
   WHERE calls.secrets IS NULL OR calls.until <= excluded.until - $13::bigint * interval '1 microsecond'
   RETURNING hash

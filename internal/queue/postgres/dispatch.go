@@ -213,6 +213,12 @@ func (p *claimPart) calls() (n int) {
 
 func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	d := p.dispatcher
+	if isConflict(err) && (!alone || len(p.groups) > 1) {
+		for _, g := range p.groups {
+			d.store.rounds.run(ctx, []part{&claimPart{dispatcher: d, round: p.round, groups: []*roundOf{g}}})
+		}
+		return
+	}
 	if err != nil {
 		d.end(p.groups)
 	}
@@ -429,7 +435,7 @@ func (d *dispatcher) fail(parts []*roundOf, err error) {
 				w.given <- given{err: err}
 			}
 		}
-		if !part.group.isEmpty() && !errors.Is(err, queue.ErrUnavailable) {
+		if !part.group.isEmpty() && !isUnknown(err) {
 			d.lookLater(part.group)
 		}
 	}

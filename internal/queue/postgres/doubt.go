@@ -1,14 +1,11 @@
 package postgres
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // doubts are about what this server itself has changed: it knows that from the answers to its
@@ -32,7 +29,7 @@ type changeOf struct {
 
 // doubt takes notice of a statement that has failed, and may have changed something all the same.
 func (t *tail) doubt(err error) {
-	if !errors.Is(err, queue.ErrUnavailable) {
+	if !isUnknown(err) {
 		return
 	}
 	t.doubts.add()

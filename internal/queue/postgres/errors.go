@@ -93,13 +93,17 @@ func isConflict(err error) bool {
 	return errors.As(err, &failure) && (failure.Code == codeSerialization || failure.Code == codeDeadlock)
 }
 
+// isUnknown reports whether nobody knows if what has failed was done all the same. Of a transaction that has lost
+// against another one it is known, however it is answered.
+func isUnknown(err error) bool { return errors.Is(err, queue.ErrUnavailable) && !isConflict(err) }
+
 // triesOfTransaction is how often a transaction is tried that loses against another one. That takes
 // somebody else's statements on our tables, such as those of an operator, or calls with the same idempotency
 // keys at several servers at once.
 const triesOfTransaction = 3
 
 // tryAgain makes a transaction again that has lost against another one; queue.ErrUnavailable if it has too
-// often.
+// often. One that was made for several callers is made for each of them alone then.
 func tryAgain(transaction func() error) error {
 	for try := 1; ; try++ {
 		err := transaction()

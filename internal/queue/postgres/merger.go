@@ -1,11 +1,6 @@
 package postgres
 
-import (
-	"errors"
-	"sync"
-
-	"github.com/longshore-queue/longshore/internal/queue"
-)
+import "sync"
 
 // batchSize is how much of what has gathered goes together at most.
 const batchSize = 500
@@ -57,7 +52,7 @@ func (m *merger[Call, Answer]) answer(some []*batched[Call, Answer], run func([]
 		calls[i] = some[i].call
 	}
 	answers, err := run(calls)
-	if err != nil && len(some) > 1 && !errors.Is(err, queue.ErrUnavailable) {
+	if err != nil && len(some) > 1 && !isUnknown(err) {
 		for _, one := range some {
 			m.answer([]*batched[Call, Answer]{one}, run)
 		}

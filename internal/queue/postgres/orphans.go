@@ -34,8 +34,8 @@ type orphan struct {
 // which failed. hashes are those of their callers' idempotency keys; nil if they have none.
 func (k *timekeeper) releaseOrphans(failed error, secrets [][16]byte, hashes [][]byte) {
 	var connect *pgconn.ConnectError
-	if errors.As(failed, &connect) || pgconn.SafeToRetry(failed) {
-		return // it was never sent
+	if errors.As(failed, &connect) || pgconn.SafeToRetry(failed) || isConflict(failed) {
+		return // it was never sent, or has lost
 	}
 	o := &k.orphans
 	o.mu.Lock()

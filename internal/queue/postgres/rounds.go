@@ -67,7 +67,7 @@ func (r *rounds) runUntil(ctx context.Context) {
 			<-ended
 		}
 	}()
-	apart := false // the round that is under way is to overlap with no other one
+	shuts := false // the round that is under way lets no other one overlap with it
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,9 +76,9 @@ func (r *rounds) runUntil(ctx context.Context) {
 		case one := <-ended:
 			delete(underWay, one)
 		}
-		for len(underWay) == 0 || len(underWay) < roundsAtOnce && r.isFull() && !apart && !r.store.claims.wantsApart() {
+		for len(underWay) == 0 || len(underWay) < roundsAtOnce && r.isFull() && !shuts && !r.store.claims.wantsApart() {
 			if len(underWay) == 0 {
-				apart = r.store.claims.takeApart()
+				shuts = r.store.claims.takeApart()
 			}
 			next := r.gather()
 			if len(next.parts) == 0 {
@@ -140,6 +140,9 @@ func (r *rounds) run(ctx context.Context, parts []part) {
 		return r.store.database(ctx, func(ctx context.Context) error { return r.store.pool.SendBatch(ctx, &batch).Close() })
 	})
 	if err != nil {
+		// Before anybody is answered: who asks again must not be told from what this server has known until now. Should
+		// everything have been looked at anew before done undoes a claim, nothing is lost: to undo only adds to what there
+		// may be in a line, and a group stays marked while the round claims for its callers.
 		r.store.tail.doubt(err)
 	}
 	if r.store.observer != nil && statements > 0 {
