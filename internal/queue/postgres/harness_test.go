@@ -91,7 +91,10 @@ type harness struct {
 
 // smallLimits make small graphs and short backlogs meet every limit.
 func smallLimits() limits {
-	return limits{dueStep: 2, round: 3, levels: 2, silence: 60, eventsKept: 4000, schema: Version, closing: 5 * time.Second}
+	return limits{
+		dueStep: 2, round: 3, levels: 2, silence: 60, eventsKept: 4000, schema: Version,
+		listenCheck: listenCheck, closing: 5 * time.Second,
+	}
 }
 
 func newHarness(t queuetest.TB, limits limits) *harness {

@@ -14,7 +14,7 @@ const (
 	channelName = "longshore"
 	// notifyPause is the least time between two notifications of one server.
 	notifyPause = 5 * time.Millisecond
-	// listenCheck is how often a connection that nothing comes from is tried.
+	// listenCheck is limits.listenCheck, but for tests.
 	listenCheck = 30 * time.Second
 	// longestReconnect is how long to wait before connecting again, at most.
 	longestReconnect = time.Second
@@ -124,7 +124,17 @@ func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
 		defer cancel()
 		_ = conn.Close(closing) // there is nothing to be lost
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+channelName); err != nil {
+	// A connection whose other side has vanished without a word does not fail, for a quarter of an hour or for ever.
+	bounded := func(ask func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, s.limits.listenCheck)
+		defer cancel()
+		return ask(ctx)
+	}
+	err = bounded(func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, "LISTEN "+channelName)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	// What was told while nobody listened, which another server may have come with.
@@ -133,7 +143,7 @@ func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
 	defer s.notifier.listens.Store(false)
 	own := s.id.String()
 	for {
-		waiting, cancel := context.WithTimeout(ctx, listenCheck)
+		waiting, cancel := context.WithTimeout(ctx, s.limits.listenCheck)
 		notification, err := conn.WaitForNotification(waiting)
 		timedOut := waiting.Err() != nil && ctx.Err() == nil
 		cancel()
@@ -142,7 +152,7 @@ func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
 			s.notifier.hear()
 		case err == nil:
 		case timedOut:
-			if err := conn.Ping(ctx); err != nil {
+			if err := bounded(conn.Ping); err != nil {
 				return err
 			}
 		default:

@@ -97,12 +97,18 @@ type limits struct {
 	eventsKept int
 	// schema is the version of the schema that the server is made for.
 	schema int64
+	// listenCheck is how long nothing may come from the connection that listens before it is asked whether it is there, and
+	// how long its answer may take. One that is lost without a word is noticed within twice that.
+	listenCheck time.Duration
 	// closing is how long a store that is closed goes on with what is under way.
 	closing time.Duration
 }
 
 func defaultLimits() limits {
-	return limits{dueStep: 1000, round: batchSize, levels: 16, silence: 3, eventsKept: 1 << 16, schema: Version, closing: 5 * time.Second}
+	return limits{
+		dueStep: 1000, round: batchSize, levels: 16, silence: 3, eventsKept: 1 << 16, schema: Version,
+		listenCheck: listenCheck, closing: 5 * time.Second,
+	}
 }
 
 // Open opens the queue in a database, whose schema Migrate has made. dsn is a URL or a keyword
