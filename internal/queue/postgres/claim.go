@@ -77,7 +77,8 @@ passed AS MATERIALIZED (
 )`
 	claimBegin = `WITH clock AS MATERIALIZED (SELECT longshore.now() AS now),`
 	// Who gets which of them is decided while they are few bytes each, and is the number of a caller
-	// because to find something in an array of texts takes the longer the further back it is.
+	// because to find something in an array of texts takes the longer the further back it is. A job whose
+	// row in jobs is lost is taken out of line, and has no edges: nobody can do it, or knows how large it was.
 	claimThem = `,
 taken AS (
   DELETE FROM longshore.ready r
@@ -85,10 +86,11 @@ taken AS (
   WHERE r.ctid = c.at
   RETURNING r.*, c.n, c.caller
 ),
-granted AS MATERIALIZED (
+found AS MATERIALIZED (
   SELECT t.*, clock.now, j.timeout, j.heartbeat_timeout, j.args, j.labels, j.trace_parent, j.edges
-  FROM taken t JOIN longshore.jobs j ON j.place = t.place, clock
+  FROM taken t CROSS JOIN clock LEFT JOIN longshore.jobs j ON j.place = t.place
 ),
+granted AS NOT MATERIALIZED (SELECT * FROM found WHERE edges IS NOT NULL),
 leased AS (
   INSERT INTO longshore.leases (place, id, lane, state, rank, version, attempt, retries, failures, timeouts, generation, open,
     queued, started, run_at, worker, principal, ties, secret, beat, timeout, heartbeat_timeout, deadline)
@@ -101,7 +103,8 @@ unreported AS (
   DELETE FROM longshore.reported p USING granted g WHERE g.ties & 4 <> 0 AND p.place = g.place
 ),
 counted AS (
-  INSERT INTO longshore.count_differences (lane, pending, running, bytes) SELECT lane, -count(*), count(*), 0 FROM granted GROUP BY lane
+  INSERT INTO longshore.count_differences (lane, pending, running, bytes)
+  SELECT lane, -count(*), count(edges), CASE WHEN count(*) = count(edges) THEN 0 END FROM found GROUP BY lane
 ),
 logged AS (
   INSERT INTO longshore.changes (xact, part, server, at, ids, places, lanes, ranks, was, states, attempts, versions, deleted)
@@ -120,9 +123,9 @@ kept AS (
 )`
 	claimed = `
 SELECT n, place, id, lane, rank, version + 1, attempt + 1, now, args, labels, trace_parent, timeout, heartbeat_timeout, edges,
-  greatest(queued, run_at), coalesce((SELECT p.place FROM passed p WHERE p.lane = granted.lane AND p.rank = granted.rank), 0), `
-	claimedKeyless = claimed + `false FROM granted`
-	claimedKeyed   = claimed + `($11::bytea[])[caller] IS NOT NULL AND NOT EXISTS (SELECT FROM kept WHERE hash = ($11::bytea[])[caller]) FROM granted`
+  greatest(queued, run_at), coalesce((SELECT p.place FROM passed p WHERE p.lane = found.lane AND p.rank = found.rank), 0), `
+	claimedKeyless = claimed + `false FROM found`
+	claimedKeyed   = claimed + `($11::bytea[])[caller] IS NOT NULL AND NOT EXISTS (SELECT FROM kept WHERE hash = ($11::bytea[])[caller]) FROM found`
 )
 
 // The claims that there are: of one line and of several, and whether a caller has an idempotency key.
@@ -145,7 +148,8 @@ type claimOrder struct {
 	hashes     [][]byte
 	digests    [][]byte
 	keyed      bool
-	grants     []grant // that were found
+	grants     []grant     // that were found
+	lost       []uuid.UUID // jobs that were found, and of which nothing else is left
 }
 
 // want adds that somebody wants so many more.
@@ -219,15 +223,21 @@ func (s *Store) applyGrants(ctx context.Context, grants []grant) {
 }
 
 func (o *claimOrder) read(rows pgx.Rows) error {
-	o.grants = make([]grant, 0, o.most)
+	o.grants, o.lost = make([]grant, 0, o.most), nil
 	for rows.Next() {
 		var n int64
+		var edges *int
 		var g grant
 		g.was, g.state = queue.Pending, queue.Running
 		if err := rows.Scan(&n, &g.place, (*[16]byte)(&g.id), &g.lane, &g.rank, &g.version, &g.attempt, &g.started, &g.args, &g.labels, &g.traceParent,
-			&g.timeout, &g.heartbeatTimeout, &g.edges, &g.since, &g.passed, &g.known); err != nil {
+			&g.timeout, &g.heartbeatTimeout, &edges, &g.since, &g.passed, &g.known); err != nil {
 			return err
 		}
+		if edges == nil {
+			o.lost = append(o.lost, g.id)
+			continue
+		}
+		g.edges = *edges
 		if g.attempt != 1 {
 			g.since = time.Time{} // nobody knows since when it has waited for another one
 		}

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,4 +89,52 @@ func TestAJobThatCannotBeReadFailsWhenItIsLeased(t *testing.T) {
 	var reason string
 	require.NoError(t, s.pool.QueryRow(t.Context(), `SELECT reason FROM longshore.ended WHERE id = $1`, ids[0]).Scan(&reason))
 	require.Equal(t, queue.ReasonDamaged, reason)
+}
+
+// Nobody can be handed a job of which nothing but its place in line is left. It is counted no more, and the log tells.
+func TestAJobThatIsLostAndClaimedIsNotCounted(t *testing.T) {
+	t.Parallel()
+	for name, types := range map[string][]string{"one line": {"one"}, "several": {"one", "two"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := migrated(t, pgtest.Database(t))
+			log := &keptLog{calmLog: newCalmLog(t)}
+			s := openServer(t, dsn, Options{Logger: log})
+			ids := add(t, s, queue.NewJob{Type: "one", Args: []byte("[1]")}, queue.NewJob{Type: "one"}, queue.NewJob{Type: types[len(types)-1]})
+			_, err := s.pool.Exec(t.Context(), `DELETE FROM longshore.jobs WHERE id = $1`, ids[0])
+			require.NoError(t, err)
+			answer, err := s.DequeueBatch(t.Context(), queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: types}, Max: 3})
+			require.NoError(t, err)
+			require.Len(t, answer.Leases, 2)
+			page, err := s.Queues(t.Context(), queue.LaneListing{Limit: 10})
+			require.NoError(t, err)
+			require.Zero(t, page.Total[queue.Pending])
+			require.Equal(t, int64(2), page.Total[queue.Running])
+			require.Contains(t, log.errors(), ids[0].String())
+			require.Eventually(t, func() bool {
+				page, err := s.Queues(t.Context(), queue.LaneListing{Types: []string{"one"}, Limit: 10})
+				return err == nil && page.Queues[0].Bytes != queue.UnknownBytes
+			}, soon, tick, "nobody adds up how large the others are")
+		})
+	}
+}
+
+// keptLog is a calmLog that remembers errors.
+type keptLog struct {
+	*calmLog
+	mu   sync.Mutex
+	kept []string // guarded by mu
+}
+
+func (l *keptLog) Error(err error, msg string, keysAndValues ...string) {
+	l.calmLog.Error(err, msg, keysAndValues...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(l.kept, fmt.Sprint(msg, keysAndValues))
+}
+
+func (l *keptLog) errors() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.kept, "\n")
 }

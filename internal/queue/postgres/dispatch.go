@@ -239,6 +239,9 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	var left []grant
 	var unsure []*roundOf
 	for _, g := range p.groups {
+		for _, id := range g.order.lost {
+			d.store.log.Error(queue.ErrDamaged, "a job was taken out of line that nobody can do: what was given for it is lost", "job", id.String())
+		}
 		d.store.applyGrants(ctx, g.order.grants)
 		isUnsure, isLeft := d.give(g, p.round.overlaps.Load())
 		left = append(left, isLeft...)
