@@ -32,7 +32,7 @@ func (s *Store) apply(ctx context.Context, at time.Time, changes []changed) {
 	if len(changes) == 0 {
 		return
 	}
-	s.claims.noticeAll(changes, false)
+	s.claims.noticeAll(changes)
 	happened := make(map[int32]*queue.Happened)
 	for i := range changes {
 		c := &changes[i]

@@ -85,7 +85,7 @@ func (s *Store) tryChange(ctx context.Context, do func(c *change) error) error {
 			return err
 		})
 	})
-	s.claims.noticeAll(c.passedOver(err), false)
+	s.claims.noticeAll(c.passedOver(err))
 	if err != nil {
 		s.tail.doubt(err)
 		return err

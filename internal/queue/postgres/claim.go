@@ -297,7 +297,11 @@ SELECT f.lane, f.rank, f.place, l.channel, l.type FROM front f JOIN longshore.la
 
 // findFronts takes notice of where all lines begin, whatever was noticed before.
 func (s *Store) findFronts(ctx context.Context) error {
-	var found []changed
+	type readyLane struct {
+		queue.Lane
+		first changed
+	}
+	var found []readyLane
 	err := s.database(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, everyFront)
 		if err != nil {
@@ -305,18 +309,23 @@ func (s *Store) findFronts(ctx context.Context) error {
 		}
 		defer rows.Close()
 		for rows.Next() {
-			c := changed{state: queue.Pending}
-			var lane queue.Lane
-			if err := rows.Scan(&c.lane, &c.rank, &c.place, &lane.Channel, &lane.Type); err != nil {
+			var at readyLane
+			if err := rows.Scan(&at.first.lane, &at.first.rank, &at.first.place, &at.Channel, &at.Type); err != nil {
 				return err
 			}
-			s.lanes.remember(lane, c.lane)
-			found = append(found, c)
+			s.lanes.remember(at.Lane, at.first.lane)
+			found = append(found, at)
 		}
 		return rows.Err()
 	})
-	if err == nil {
-		s.claims.noticeAll(found, true)
+	if err != nil {
+		return err
 	}
-	return err
+	for i := range found {
+		s.claims.notice(found[i].Lane, &found[i].first, true)
+	}
+	if len(found) > 0 {
+		s.rounds.kick()
+	}
+	return nil
 }

@@ -141,9 +141,8 @@ func (d *dispatcher) remove(w *waiter) {
 	}
 }
 
-// noticeAll takes notice of jobs that are ready, and has those look who wait for them; others tells that
-// there may be more behind each.
-func (d *dispatcher) noticeAll(changes []changed, others bool) {
+// noticeAll takes notice of jobs that are ready, and has those look who wait for them.
+func (d *dispatcher) noticeAll(changes []changed) {
 	ready := false
 	for i := range changes {
 		c := &changes[i]
@@ -157,16 +156,21 @@ func (d *dispatcher) noticeAll(changes []changed, others bool) {
 			continue
 		}
 		ready = true
-		d.mu.Lock()
-		d.fronts.notice(lane, c.lane, c.rank, c.place, others)
-		d.highest = max(d.highest, c.place)
-		for g := range d.byLane[lane] {
-			d.mark(g)
-		}
-		d.mu.Unlock()
+		d.notice(lane, c, false)
 	}
 	if ready {
 		d.store.rounds.kick()
+	}
+}
+
+// notice is noticeAll for one job, and the caller has a round be made; others tells that there may be more behind it.
+func (d *dispatcher) notice(lane queue.Lane, c *changed, others bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fronts.notice(lane, c.lane, c.rank, c.place, others)
+	d.highest = max(d.highest, c.place)
+	for g := range d.byLane[lane] {
+		d.mark(g)
 	}
 }
 
@@ -247,6 +251,8 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 		left = append(left, isLeft...)
 		if isUnsure {
 			unsure = append(unsure, g)
+		} else {
+			d.letGo(g)
 		}
 	}
 	// The next round need not wait for these.
@@ -404,6 +410,13 @@ func (d *dispatcher) end(parts []*roundOf) {
 	}
 }
 
+// letGo has a round need nothing any more of what is known of its lines.
+func (d *dispatcher) letGo(part *roundOf) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	part.order.search.letGo()
+}
+
 // end is dispatcher.end for one group. dispatcher.mu is held.
 func (r *roundOf) end() {
 	for _, w := range r.waiters {
@@ -417,6 +430,7 @@ func (d *dispatcher) again(parts []*roundOf) {
 	defer d.mu.Unlock()
 	for _, part := range parts {
 		part.order.search.undo()
+		part.order.search.letGo()
 		d.mark(part.group)
 	}
 	d.store.rounds.kick()
@@ -428,6 +442,7 @@ func (d *dispatcher) fail(parts []*roundOf, err error) {
 	defer d.mu.Unlock()
 	for _, part := range parts {
 		part.order.search.undo()
+		part.order.search.letGo()
 		// Who is aware sleeps until the database is back (doubt.go); for others there is another look.
 		for w := range part.group.each(unaware) {
 			if w.came > part.began {

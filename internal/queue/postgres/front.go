@@ -35,6 +35,8 @@ type lineFront struct {
 	more   bool               // there may be others
 	begun  int                // how many claims have begun
 	claims []*lineClaim       // those under way
+	held   int                // how many claims there are that are under way, or are asked after
+	quiet  bool               // nothing has happened here since lines were last swept
 	// expected is how many become ready in the round that is about to be made, before its claim.
 	expected int
 }
@@ -62,6 +64,8 @@ func (l *lineFront) begin() *lineClaim {
 	}
 	l.floor, l.fresh, l.came, l.more = min(l.floor, l.fresh), none, nil, false
 	l.begun++
+	l.held++
+	l.quiet = false
 	c := &lineClaim{line: l, number: l.begun, floor: l.floor, unseen: none}
 	l.claims = append(l.claims, c)
 	return c
@@ -91,6 +95,7 @@ type fronts map[queue.Lane]*front
 // notice takes notice of a job that is ready; others tells that there may be more from there on.
 func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, others bool) {
 	l := f.line(lane, number, rank)
+	l.quiet = false
 	l.fresh = min(l.fresh, place)
 	if l.more = l.more || others || len(l.came) == mostCounted; l.more {
 		l.came = nil
@@ -221,6 +226,13 @@ func (in *searched) undo() {
 	for _, c := range in.claims {
 		c.end(0, 0)
 		c.line.fresh, c.line.came, c.line.more = min(c.line.fresh, c.floor), nil, true
+	}
+}
+
+// letGo says that nobody asks after the claim any more.
+func (in *searched) letGo() {
+	for _, c := range in.claims {
+		c.line.held--
 	}
 }
 

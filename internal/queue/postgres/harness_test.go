@@ -92,7 +92,7 @@ type harness struct {
 // smallLimits make small graphs and short backlogs meet every limit.
 func smallLimits() limits {
 	return limits{
-		dueStep: 2, round: 3, levels: 2, silence: 60, eventsKept: 4000, schema: Version,
+		dueStep: 2, round: 3, levels: 2, silence: 60, eventsKept: 4000, lanes: 3, schema: Version,
 		listenCheck: listenCheck, closing: 5 * time.Second,
 	}
 }

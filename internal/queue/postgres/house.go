@@ -172,6 +172,11 @@ func (h *house) sweep(ctx context.Context) error {
 		}
 		h.marks = h.marks[1:]
 	}
+	s := h.store
+	s.rates.forget(s.keeper.now())
+	if err := s.claims.forgetLines(ctx); err != nil {
+		return err
+	}
 	if err := h.exec(ctx, forgetWorkers, queue.WorkerMemory.Microseconds()); err != nil {
 		return err
 	}

@@ -1,16 +1,20 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
 // laneNumbers knows the numbers that stand for lanes in the database. They never change, so what
-// was read once need not be read again.
+// was read once need not be read again, but for what had to make room.
 type laneNumbers struct {
+	most int // how many it remembers
+
 	mu     sync.RWMutex // guards what follows
 	byLane map[queue.Lane]int32
 	byID   map[int32]queue.Lane
@@ -37,6 +41,13 @@ func (n *laneNumbers) remember(lane queue.Lane, number int32) {
 		n.byLane = make(map[queue.Lane]int32)
 		n.byID = make(map[int32]queue.Lane)
 	}
+	if _, known := n.byID[number]; !known && len(n.byID) >= n.most {
+		for other, its := range n.byID { // any one
+			delete(n.byID, other)
+			delete(n.byLane, its)
+			break
+		}
+	}
 	n.byLane[lane] = number
 	n.byID[number] = lane
 }
@@ -53,31 +64,27 @@ ON CONFLICT DO NOTHING`
 // numbersOf returns the numbers of lanes, in their order; 0 for one that no job ever had.
 func (s *Store) numbersOf(ctx context.Context, lanes []queue.Lane) ([]int32, error) {
 	numbers := make([]int32, len(lanes))
-	if s.fillNumbers(lanes, numbers) {
+	for i := range lanes {
+		numbers[i], _ = s.lanes.number(lanes[i])
+	}
+	if !slices.Contains(numbers, 0) {
 		return numbers, nil
 	}
-	if err := s.readLanes(ctx, lanes, numbers); err != nil {
+	found, err := s.readLanes(ctx, lanes, numbers)
+	if err != nil {
 		return nil, err
 	}
-	s.fillNumbers(lanes, numbers)
+	for i := range lanes {
+		numbers[i] = cmp.Or(numbers[i], found[lanes[i]])
+	}
 	return numbers, nil
 }
 
-// fillNumbers fills in what is known, and tells whether that is all.
-func (s *Store) fillNumbers(lanes []queue.Lane, numbers []int32) bool {
-	all := true
-	for i := range lanes {
-		number, found := s.lanes.number(lanes[i])
-		numbers[i] = number
-		all = all && found
-	}
-	return all
-}
-
-// readLanes reads those whose numbers are not known.
-func (s *Store) readLanes(ctx context.Context, lanes []queue.Lane, numbers []int32) error {
+// readLanes returns the numbers of those whose numbers are not known.
+func (s *Store) readLanes(ctx context.Context, lanes []queue.Lane, numbers []int32) (map[queue.Lane]int32, error) {
 	channels, types := unknown(lanes, numbers)
-	return s.database(ctx, func(ctx context.Context) error {
+	found := make(map[queue.Lane]int32)
+	err := s.database(ctx, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, findLanes, channels, types)
 		if err != nil {
 			return err
@@ -91,10 +98,12 @@ func (s *Store) readLanes(ctx context.Context, lanes []queue.Lane, numbers []int
 			if err := rows.Scan(&number, &lane.Channel, &lane.Type); err != nil {
 				return err
 			}
+			found[lane] = number
 			s.lanes.remember(lane, number)
 		}
 		return rows.Err()
 	})
+	return found, err
 }
 
 func unknown(lanes []queue.Lane, numbers []int32) (channels, types []string) {
@@ -112,7 +121,7 @@ func unknown(lanes []queue.Lane, numbers []int32) (channels, types []string) {
 // others wait for would keep them from enqueueing.
 func (s *Store) numberLanes(ctx context.Context, lanes []queue.Lane) ([]int32, error) {
 	numbers, err := s.numbersOf(ctx, lanes)
-	if err != nil || s.fillNumbers(lanes, numbers) {
+	if err != nil || !slices.Contains(numbers, 0) {
 		return numbers, err
 	}
 	channels, types := unknown(lanes, numbers)

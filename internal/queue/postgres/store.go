@@ -95,6 +95,8 @@ type limits struct {
 	silence int
 	// eventsKept is how many events are kept for those who read slowly, or come back.
 	eventsKept int
+	// lanes is how many lanes are remembered, and how many measured, of those that no job is ready in.
+	lanes int
 	// schema is the version of the schema that the server is made for.
 	schema int64
 	// listenCheck is how long nothing may come from the connection that listens before it is asked whether it is there, and
@@ -106,7 +108,7 @@ type limits struct {
 
 func defaultLimits() limits {
 	return limits{
-		dueStep: 1000, round: batchSize, levels: 16, silence: 3, eventsKept: 1 << 16, schema: Version,
+		dueStep: 1000, round: batchSize, levels: 16, silence: 3, eventsKept: 1 << 16, lanes: 1 << 16, schema: Version,
 		listenCheck: listenCheck, closing: 5 * time.Second,
 	}
 }
@@ -141,7 +143,7 @@ func open(ctx context.Context, dsn string, options Options, limits limits) (*Sto
 	}
 	s := &Store{
 		pool: connections, log: options.Logger, observer: options.Observer, noListen: options.NoListen, limits: limits, onceTTL: options.IdempotencyTTL,
-		events: wait.NewEvents(limits.eventsKept, time.Now()),
+		events: wait.NewEvents(limits.eventsKept, time.Now()), lanes: laneNumbers{most: limits.lanes}, rates: laneRates{most: limits.lanes},
 	}
 	if s.id, err = uuid.NewRandomFromReader(rand.Reader); err != nil {
 		connections.Close()

@@ -55,6 +55,7 @@ func (d *dispatcher) lookAgainOnce(ctx context.Context) bool {
 		is := part.order.search.drained(firsts)
 		left[part.group] = is || left[part.group]
 		narrow[part.group] = is && part.order.isNarrow() || narrow[part.group]
+		part.order.search.letGo()
 		d.synced = max(d.synced, part.began)
 	}
 	for g, is := range left {
