@@ -388,13 +388,8 @@ func (d *dispatcher) give(part *roundOf, overlaps bool) (unsure bool, left []gra
 		return false, left
 	}
 	g.overlapped = 0
-	if d.store.isAlone() && (!short || part.order.search.isOfOne()) {
-		// Nobody else has made anything ready that is not known here, or has locked anything. A change of this server may
-		// have, and tells of it when it is over (change.passedOver); a claim of several lines has not seen what is behind that.
-		if short {
-			part.order.search.drained(nil)
-		}
-		g.tell(part.began)
+	if !short && d.store.isAlone() {
+		g.tell(part.began) // nobody else has made anything ready that is not known here
 		return false, left
 	}
 	g.tell(part.synced)

@@ -167,3 +167,19 @@ func TestChangesAtManyLanesNeedOneConnectionEach(t *testing.T) {
 		require.NoError(t, get(t, errs))
 	}
 }
+
+// A server that was cut off is gone after 10 s, and what it has locked is let go later. So is what an operator locks.
+func TestAJobThatWasLockedWhileAServerIsAloneIsHandedOut(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t, pgtest.Database(t))
+	s := openServer(t, dsn, Options{})
+	id := add(t, s, queue.NewJob{Type: "locked"})[0]
+	require.Eventually(t, s.isAlone, soon, tick)
+	goOn := holdFirst(t, dsn)
+	got := takeLater(t, s, "locked")
+	goOn()
+	l := get(t, got)
+	require.NoError(t, l.err)
+	require.Equal(t, id, l.lease.JobID)
+	done(t, s, &l.lease)
+}
