@@ -162,10 +162,15 @@ type finishPart struct {
 
 func (s *Store) prepareFinish(calls []finishCall) (prepared[finishAnswer], error) {
 	p := &finishPart{store: s}
+	seen := make(map[uuid.UUID]struct{}, len(calls))
 	for _, call := range calls {
 		p.sizes = append(p.sizes, len(call))
 		for i := range call {
 			place, secret := cutToken(call[i].token)
+			if _, again := seen[call[i].token]; again {
+				place = 0 // which no job has: one of them finishes it, and the others are told of that when they report again
+			}
+			seen[call[i].token] = struct{}{}
 			p.places, p.secrets = append(p.places, place), append(p.secrets, secret)
 			p.results, p.digests = append(p.results, call[i].ending.outcome.Result), append(p.digests, call[i].ending.digest[:])
 		}
