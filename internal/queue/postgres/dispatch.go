@@ -248,7 +248,7 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 		}
 		d.store.applyGrants(ctx, g.order.grants)
 		isUnsure, isLeft := d.give(g, p.round.overlaps.Load())
-		left = append(left, isLeft...)
+		left = append(left, d.abandon(&g.order, isLeft)...)
 		if isUnsure {
 			unsure = append(unsure, g)
 		} else {
@@ -262,6 +262,25 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	if len(unsure) > 0 {
 		d.lookAgain(unsure)
 	}
+}
+
+// abandon has those leases be orphans that were granted to callers with an idempotency key: who comes again with it, here
+// or at another server, may be handed them before they are given back. It returns the others.
+func (d *dispatcher) abandon(o *claimOrder, left []grant) []grant {
+	n := len(left)
+	left = slices.DeleteFunc(left, func(g grant) bool {
+		hash := o.hashes[g.caller-1]
+		if hash == nil || g.known {
+			return false
+		}
+		d.store.keeper.releaseOrphans(nil, [][16]byte{g.secret}, [][]byte{hash})
+		return true
+	})
+	if len(left) < n {
+		// The timekeeper tries it again, but may be about to end.
+		d.store.life.background(func(ctx context.Context) { _ = d.store.takeBackOrphans(ctx) })
+	}
+	return left
 }
 
 // begin chooses who takes part in a round: of all groups that may get something those whose first

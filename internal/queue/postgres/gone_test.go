@@ -1,0 +1,76 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/longshore-queue/longshore/internal/queue"
+	"github.com/longshore-queue/longshore/internal/queue/postgres/pgtest"
+)
+
+// A caller with an idempotency key may go while a round claims for it, and come again before what it was granted is
+// given back: it is handed that, and keeps it.
+func TestWhoComesAgainKeepsWhatItWasGrantedWhileItWasGone(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t, pgtest.Database(t))
+	s := openServer(t, dsn, Options{})
+	request := queue.DequeueRequest{Types: []string{"one"}, Once: once("comes again")}
+
+	// The round waits for somebody else who is about to enqueue with the same key.
+	other, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = other.Close(context.Background()) })
+	_, err = other.Exec(t.Context(), `BEGIN`)
+	require.NoError(t, err)
+	_, err = other.Exec(t.Context(), keepCall, hashOf("enqueues"), []byte{1}, "now", nil, nil, nil, nil)
+	require.NoError(t, err)
+	ctx, hangUp := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() {
+		_, err := s.Dequeue(ctx, request)
+		gone <- err
+	}()
+	require.Eventually(t, func() bool { return s.claims.sleeps(request.Lanes()) }, soon, tick)
+	added := make(chan error, 1)
+	go func() {
+		_, err := s.EnqueueOnce(t.Context(), []queue.NewJob{{Type: "one"}}, once("enqueues"))
+		added <- err
+	}()
+	require.Eventually(t, func() bool { return s.claims.claimsFor(request.Lanes()) }, soon, tick)
+	hangUp()
+	require.ErrorIs(t, get(t, gone), queue.ErrDequeueTimeout)
+
+	var l queue.Lease
+	require.NoError(t, s.change(t.Context(), func(*change) error { // meanwhile nothing is given back
+		if _, err := other.Exec(t.Context(), `ROLLBACK`); err != nil {
+			return err
+		}
+		if err := get(t, added); err != nil {
+			return err
+		}
+		l, err = s.Dequeue(t.Context(), request)
+		return err
+	}))
+	require.Eventually(t, s.keeper.orphans.areNone, soon, tick)
+	require.NoError(t, s.change(t.Context(), func(*change) error { return nil }))
+	_, err = s.Lease(t.Context(), l.Token)
+	require.NoError(t, err)
+	done(t, s, &l)
+}
+
+// claimsFor tells whether a round that is under way claims for the first who waits for lanes.
+func (d *dispatcher) claimsFor(lanes []queue.Lane) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := d.groups[keyOf(lanes)]
+	return g != nil && g.first(everybody).claims
+}
+
+func (o *orphans) areNone() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.all) == 0
+}
