@@ -791,8 +791,8 @@ type JobError struct {
 	// Details Anything else that helps.
 	Details json.RawMessage `json:"details,omitempty"`
 
-	// Reason A short word for programs, such as `exit-code`. These are given by the server, and
-	// a worker cannot report them: `heartbeat-lost`, `timeout`, `expired`,
+	// Reason A short word for programs, such as `exit-code`, without U+0000. These are given by the
+	// server, and a worker cannot report them: `heartbeat-lost`, `timeout`, `expired`,
 	// `dependency-failed`, `dependencies-too-large` (what they made is more than 64 MiB,
 	// which no lease may hold) and `damaged` (the store cannot read the job or what it
 	// depends on).

@@ -120,6 +120,7 @@ func TestBadBodies(t *testing.T) {
 		{"error is text", lease + "/fail", `{"error":"broken"}`, 400, "invalid-request", "error"},
 		{"reason is empty", lease + "/fail", `{"error":{"reason":""}}`, 400, "invalid-request", "error.reason"},
 		{"reason is ours", lease + "/fail", `{"error":{"reason":"heartbeat-lost"}}`, 400, "invalid-request", "error.reason"},
+		{"reason with a NUL", lease + "/fail", `{"error":{"reason":"a\u0000b"}}`, 400, "invalid-request", "error.reason"},
 		{"reason too long", lease + "/fail", `{"error":{"reason":"` + strings.Repeat("x", 257) + `"}}`, 400, "invalid-request", "error.reason"},
 
 		{"too large", jobs, `{"type":"t","args":"` + strings.Repeat("x", bodyLimit) + `"}`, 413, "body-too-large", ""},

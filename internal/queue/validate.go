@@ -270,8 +270,8 @@ func ValidateWorker(name string) error {
 // the queue gives itself are its own.
 func (e JobError) Validate() error {
 	switch reason := e.Reason; {
-	case reason == "" || len(reason) > MaxReasonLength || !utf8.ValidString(reason):
-		return &InvalidError{Field: "error.reason", Reason: fmt.Sprintf("must be UTF-8 text of 1 to %d bytes", MaxReasonLength)}
+	case reason == "" || len(reason) > MaxReasonLength || !utf8.ValidString(reason) || strings.Contains(reason, "\x00"): // which PostgreSQL has no text with
+		return &InvalidError{Field: "error.reason", Reason: fmt.Sprintf("must be UTF-8 text of 1 to %d bytes, without U+0000", MaxReasonLength)}
 	case reservedReason(reason):
 		return &InvalidError{Field: "error.reason", Reason: fmt.Sprintf("%q is given by the server only; use another word", reason)}
 	}

@@ -316,7 +316,7 @@ func TestLimitsOfAReport(t *testing.T) {
 	t.Parallel()
 	for reason, want := range map[string]string{
 		"broken": "", strings.Repeat("x", queue.MaxReasonLength): "",
-		"": "error.reason", strings.Repeat("x", queue.MaxReasonLength+1): "error.reason", "\xff": "error.reason",
+		"": "error.reason", strings.Repeat("x", queue.MaxReasonLength+1): "error.reason", "\xff": "error.reason", "a\x00b": "error.reason",
 		queue.ReasonHeartbeatLost: "error.reason", queue.ReasonTimeout: "error.reason", queue.ReasonExpired: "error.reason",
 		queue.ReasonDependencyFailed: "error.reason", queue.ReasonDependenciesTooLarge: "error.reason", queue.ReasonDamaged: "error.reason",
 	} {
