@@ -13,6 +13,7 @@ import (
 type advised struct {
 	client.Logger
 	certificate bool // the worker has one to show
+	plain       bool // it does not speak TLS
 }
 
 // Error implements client.Logger.
@@ -32,6 +33,8 @@ func (a advised) advice(err error) string {
 	case errors.As(err, &problem) && problem.Status == http.StatusUnauthorized:
 		return "the server does not know who this worker is: give what its --auth asks for, a key or token in " + keyVariable +
 			" or --key-file, or a certificate in --client-cert and --client-key; the server's log says what is wrong with it"
+	case a.plain && errors.As(err, &problem) && problem.Status == http.StatusBadRequest && problem.Code == "":
+		return "if the server, or what is in front of it, speaks TLS, begin --server with https://"
 	case errors.As(err, &authority):
 		return "give the authority that signed the server's certificate in --ca-cert"
 	// What the other side of TLS has sent before it hung up.

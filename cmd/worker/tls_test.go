@@ -132,3 +132,13 @@ func TestAWorkerThatIsRefusedSaysWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestAWorkerThatDoesNotSpeakTLSToAServerThatDoesSaysSo(t *testing.T) {
+	t.Parallel()
+	s := startSecured(t)
+	s.url = "http://" + strings.TrimPrefix(s.url, "https://")
+	p := s.launch(t, client.TLSFiles{})
+	require.Eventually(t, func() bool { return p.logged("400", "begin --server with https://") }, patience, time.Millisecond, "%s", p.log)
+	p.signals <- syscall.SIGTERM
+	require.Equal(t, cli.ExitClean, next(t, p.code))
+}

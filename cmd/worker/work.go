@@ -39,7 +39,7 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 	runner := command.New(c.commandOptions(env))
 	runner.Sweep()
 	options := c.workerOptions()
-	options.Logger = advised{Logger: log, certificate: c.ClientCert != ""}
+	options.Logger = advised{Logger: log, certificate: c.ClientCert != "", plain: strings.HasPrefix(c.Server, "http:")}
 	options.Handlers = make(map[string]client.Handler, len(c.commands))
 	for jobType, line := range c.commands {
 		options.Handlers[jobType] = traced(traces.Tracer(), runner.Handler(line))
