@@ -18,7 +18,20 @@ func (s *Store) Explain(_ context.Context, id uuid.UUID) (queue.Explanation, err
 	return e, s.answer(err)
 }
 
+// explain looks again if the job has changed meanwhile: what was read first would not go with the rest.
 func (s *Store) explain(id uuid.UUID) (e queue.Explanation, err error) {
+	for {
+		if e, err = s.tryExplain(id); err != nil {
+			return e, err
+		}
+		r, err := s.readRecord(id)
+		if err != nil || r.State == e.Status.State && r.Version == e.Status.Version {
+			return e, err
+		}
+	}
+}
+
+func (s *Store) tryExplain(id uuid.UUID) (e queue.Explanation, err error) {
 	r, err := s.readRecord(id)
 	if err != nil {
 		return e, err

@@ -89,8 +89,13 @@ func (v reader) readKept(id uuid.UUID) (record, error) {
 		return r, nil
 	}
 	// Something has happened to it, perhaps since the first look: then it has an s key now,
-	// and keeps it.
+	// and keeps it until the job is gone.
 	r, err = v.readStoredRecord(id)
+	if errors.Is(err, queue.ErrNotExist) {
+		if _, err := v.readJob(id, false); err != nil {
+			return record{}, err
+		}
+	}
 	return r, mustExist(err)
 }
 
