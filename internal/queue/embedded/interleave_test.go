@@ -30,7 +30,7 @@ func TestNobodyIsStuckWhateverHappensBetweenSteps(t *testing.T) {
 		actions := make(map[string]func(*rapid.T))
 		for name, act := range map[string]func(){
 			"enqueue": x.enqueue, "enqueue a family": x.enqueueFamily, "dequeue": x.dequeue, "wait": x.wait, "finish": x.finish, "fail": x.fail, "requeue": x.requeue,
-			"cancel": x.cancel, "delete": x.delete, "prune": x.prune, "retry": x.retry, "crash": x.restart,
+			"dequeue by id": x.dequeueByID, "update": x.update, "time goes by": x.advance, "cancel": x.cancel, "delete": x.delete, "prune": x.prune, "retry": x.retry, "crash": x.restart,
 			"a step of a retry": x.stepOfRetry, "another step of a retry": x.stepOfRetry, "a step of a settlement": x.stepOfTelling,
 		} {
 			actions[name] = func(*rapid.T) { act() }
@@ -97,13 +97,22 @@ func drawnKinds() [2]queue.NewJob {
 
 func (x *interleaving) enqueue() {
 	n := drawnKinds()[x.draw("run_if", 2)]
+	switch x.draw("extra", 6) {
+	case 0:
+		n.UniqueKey = "k"
+	case 1:
+		n.Delay = time.Minute
+	case 2:
+		n.ExpiresAt = x.Now().Add(time.Minute)
+	default:
+	}
 	newest := x.jobs[max(0, len(x.jobs)-8):]
 	for range min(x.draw("dependencies", 4), len(newest)) {
 		n.Dependencies = append(n.Dependencies, newest[x.draw("dependency", len(newest))])
 	}
 	for range []int{1, 1, 5}[x.draw("count", 3)] {
 		enqueued, err := x.store.Enqueue(x.Context(), []queue.NewJob{n})
-		if x.allow(err, queue.ErrNotExist) {
+		if x.allow(err, queue.ErrNotExist) && !enqueued[0].Existing {
 			x.jobs = append(x.jobs, enqueued[0].ID)
 		}
 	}
@@ -139,6 +148,32 @@ func (x *interleaving) dequeue() {
 		x.hold(&l)
 	}
 }
+
+func (x *interleaving) dequeueByID() {
+	if id, found := x.aJob(); found {
+		l, err := x.store.DequeueByID(x.Context(), id, queue.Holder{}, queue.Once{})
+		if x.allow(err, queue.ErrNotPending, queue.ErrNotExist) {
+			x.hold(&l)
+		}
+	}
+}
+
+// update has a job be first in line, or run in a minute.
+func (x *interleaving) update() {
+	if id, found := x.aJob(); found {
+		update := queue.Update{Priority: new(x.draw("priority", 3))}
+		if x.draw("later", 2) == 1 {
+			update.RunAt = new(x.Now().Add(time.Minute))
+		}
+		var invalid *queue.InvalidError
+		if err := x.store.UpdateJob(x.Context(), id, update); !errors.As(err, &invalid) {
+			x.allow(err, queue.ErrNotPending, queue.ErrNotExist)
+		}
+	}
+}
+
+// advance lets a minute pass. What falls due is done, and told, at once.
+func (x *interleaving) advance() { x.Advance(time.Minute) }
 
 // wait has somebody wait for a late job while something happens.
 func (x *interleaving) wait() {
@@ -231,7 +266,7 @@ func (x *interleaving) retry() {
 		t, err = c.beginRetry(id)
 		return err
 	})
-	if x.allow(err, queue.ErrNotFailed, queue.ErrNotExist, queue.ErrDependencyFailed) {
+	if x.allow(err, queue.ErrNotFailed, queue.ErrNotExist, queue.ErrDependencyFailed, queue.ErrUniqueKeyTaken) {
 		x.retrying = append(x.retrying, t)
 	}
 }
@@ -274,6 +309,7 @@ func (x *interleaving) drain() {
 		x.stepOfRetry()
 		x.stepOfTelling()
 	}
+	x.Advance(time.Hour)
 	for x.dequeue(); len(x.held) > 0; x.dequeue() {
 		for x.finish(); len(x.telling) > 0; {
 			x.stepOfTelling()
