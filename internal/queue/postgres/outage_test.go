@@ -71,7 +71,7 @@ func TestServersGoOnAfterTheirDatabaseHasCrashed(t *testing.T) {
 
 func TestLeasesAreNotSilentBecauseTheDatabaseWasAway(t *testing.T) {
 	t.Parallel()
-	const silence = 2 * time.Second
+	const silence = 5 * time.Second // and no machine is so busy that a call takes as long
 	cluster := pgtest.Start(t, pgtest.Options{})
 	dsn := migrated(t, cluster.Database(t))
 	limits := defaultLimits()
