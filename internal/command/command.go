@@ -30,6 +30,9 @@ const (
 // of sysexits.h.
 const exitTempFail = 75
 
+// startPause is how long a failure to start a command is kept back.
+const startPause = time.Second
+
 // Defaults of Options.
 const (
 	DefaultKillGrace   = 10 * time.Second
@@ -111,13 +114,13 @@ func (r *Runner) Handler(line string) client.Handler {
 func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, error) {
 	dependencies, err := r.writeDependencies(run.Dependencies)
 	if err != nil {
-		return nil, notStarted(err)
+		return nil, r.notStarted(ctx, err)
 	}
 	defer dependencies.remove()
 
 	pipe, err := newProgress()
 	if err != nil {
-		return nil, notStarted(err)
+		return nil, r.notStarted(ctx, err)
 	}
 
 	stdout := newBoundedBuffer(r.options.MaxOutputBytes)
@@ -144,7 +147,7 @@ func (r *Runner) run(ctx context.Context, line string, run *client.Run) (any, er
 	process, err := start(cmd)
 	if err != nil {
 		pipe.abandon()
-		return nil, notStarted(err)
+		return nil, r.notStarted(ctx, err)
 	}
 	pipe.follow(run)
 	defer pipe.end()
@@ -192,8 +195,15 @@ func (r *Runner) outcome(err error, stdout *boundedBuffer, stderr *tail) (any, e
 }
 
 // notStarted is the failure of a command that could not be started, for what this machine lacks:
-// memory, processes, descriptors or disk. Another one may have it.
-func notStarted(err error) error {
+// memory, processes, descriptors or disk. Another one may have it, and gets the time to take the next job.
+func (r *Runner) notStarted(ctx context.Context, err error) error {
+	pause := time.NewTimer(startPause)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	case <-r.killed:
+	}
 	f := failure(ReasonStartFailed, "message", err.Error())
 	f.Retryable = true
 	return f

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -154,6 +156,24 @@ func TestACommandThatIsNotThereIsAFailureOfTheShell(t *testing.T) {
 	reason, details := failed(t, err)
 	require.Equal(t, "exit-code", reason)
 	require.InDelta(t, 127, details["exit_code"], 0)
+}
+
+// All jobs would have failed there before another machine could run them.
+func TestAMachineThatStartsNothingTakesItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		handle := command.New(command.Options{TempDir: "/nonexistent"}).Handler("true")
+		_, err := handle(t.Context(), newRun(`null`))
+		require.Error(t, err)
+		require.Equal(t, time.Second, time.Since(began))
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err = handle(ctx, newRun(`null`))
+		require.Error(t, err)
+		require.Equal(t, time.Second+time.Millisecond, time.Since(began), "it holds up no end")
+	})
 }
 
 func TestASignalThatEndsACommandIsAFailure(t *testing.T) {
