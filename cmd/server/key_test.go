@@ -112,7 +112,7 @@ func TestBadUsageOfKeys(t *testing.T) {
 		{[]string{"create", "--scope=read"}, "--name"},
 		{[]string{"create", "--name=a b", "--scope=read"}, "--name must be"},
 		{[]string{"create", "--name=a", "--scope=root"}, `--scope there is no scope "root"`},
-		{[]string{"create", "--name=a", "--scope=read", "--channel=*"}, "--channel must be left out for every channel"},
+		{[]string{"create", "--name=a", "--scope=read", "--channel=*"}, "--channel[0] must be left out for every channel"},
 		{[]string{"create", "--name=a", "--scope=read", "--channel="}, "--channel: must not be empty"},
 		{[]string{"create", "--name=a", "--scope=read", "--expires-in=-1s"}, "--expires-in must be"},
 		{[]string{"create", "--name=a", "--scope=read", "--rate-limit=-1"}, "--rate-limit must be"},

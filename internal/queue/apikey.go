@@ -86,8 +86,8 @@ func (n *NewAPIKey) Validate() error {
 	if err := validateNames("scopes", n.Scopes); err != nil {
 		return err
 	}
-	if slices.Contains(n.Channels, "*") { // which a token or a certificate may be for
-		return &InvalidError{Field: "channels", Reason: `must be left out for every channel: "*" is no name of one`}
+	if i := slices.Index(n.Channels, "*"); i >= 0 { // which a token or a certificate may be for
+		return &InvalidError{Field: fmt.Sprintf("channels[%d]", i), Reason: `must be left out for every channel: "*" is no name of one`}
 	}
 	if err := validateNames("channels", n.Channels); err != nil {
 		return err
