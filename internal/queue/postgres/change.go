@@ -156,7 +156,7 @@ func (c *change) get(id uuid.UUID) (*tracked, error) {
 
 // readMany reads jobs, those that exist.
 func (c *change) readMany(ids []uuid.UUID) error {
-	var unread []uuid.UUID
+	var unread [][16]byte // see columns
 	for _, id := range ids {
 		if _, found := c.places[id]; !found {
 			unread = append(unread, id)

@@ -15,7 +15,7 @@ const (
 // ChannelsOf returns the channel of each job, "" of one that does not exist. One that was deleted
 // a moment ago may have its channel yet.
 func (s *Store) ChannelsOf(ctx context.Context, ids []uuid.UUID) ([]string, error) {
-	return s.channels(ctx, len(ids), readLanesOfJobs, ids)
+	return s.channels(ctx, len(ids), readLanesOfJobs, rawIDs(ids))
 }
 
 // LeaseChannels returns the channel of each lease's job, live or over. A token that no lease ever had may

@@ -37,7 +37,7 @@ type listed struct {
 func (s *Store) readJobs(ctx context.Context, ids []uuid.UUID, omit queue.Parts) (map[uuid.UUID]*listed, error) {
 	found := make(map[uuid.UUID]*listed, len(ids))
 	err := s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, readListed, ids, omit.Args, omit.Outcome, omit.Reported)
+		rows, err := s.pool.Query(ctx, readListed, rawIDs(ids), omit.Args, omit.Outcome, omit.Reported)
 		if err != nil {
 			return err
 		}
@@ -290,7 +290,7 @@ func (s *Store) states(ctx context.Context, ids []uuid.UUID) ([]queue.State, err
 	defer s.leave()
 	found := make(map[uuid.UUID]queue.State, len(ids))
 	err := s.database(ctx, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, readStates, ids)
+		rows, err := s.pool.Query(ctx, readStates, rawIDs(ids))
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/longshore-queue/longshore/internal/queue"
@@ -197,7 +196,7 @@ func (t *tail) sync(ctx context.Context) error {
 // scanChanges reads a row of changes, if there is one.
 func scanChanges(rows pgx.Rows, snapshot *string, is, own *bool, at **time.Time) ([]changed, error) {
 	var (
-		ids                []uuid.UUID
+		ids                [][16]byte // see columns
 		places             []int64
 		lanes              []int32
 		ranks, was, states []int16

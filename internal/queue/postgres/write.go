@@ -52,10 +52,11 @@ func (w *writes) add(text string, args ...any) {
 	w.statements = append(w.statements, statement{text, args})
 }
 
-// columns are recordColumns of many rows.
+// columns are recordColumns of many rows. Ids and secrets are bytes in all that is written of many: of each
+// uuid.UUID in an array the driver makes a text, which it reads again.
 type columns struct {
 	places                                                             []int64
-	ids                                                                []uuid.UUID
+	ids                                                                [][16]byte
 	lanes                                                              []int32
 	states, ranks, ties                                                []int16
 	versions, attempts, retries, failures, timeouts, generations, open []int64
@@ -63,6 +64,15 @@ type columns struct {
 	started, finished, runAt, expiresAt                                []*time.Time
 	workers                                                            []string
 	byDependency                                                       []bool
+}
+
+// rawIDs returns ids as columns have them.
+func rawIDs(ids []uuid.UUID) [][16]byte {
+	bytes := make([][16]byte, len(ids))
+	for i := range ids {
+		bytes[i] = ids[i]
+	}
+	return bytes
 }
 
 func (t *columns) add(r *row) {
@@ -184,14 +194,14 @@ func (c *change) insertRows(batch *pgx.Batch) {
 	var (
 		ready, waiting, leases, ended columns
 		l                             struct {
-			secrets           []uuid.UUID
+			secrets           [][16]byte
 			beats             []time.Time
 			timeouts, silence []*int64
 			deadlines         []*time.Time
 			principals        []string
 		}
 		e struct {
-			secrets                   []*uuid.UUID
+			secrets                   []*[16]byte
 			hows                      []*int16
 			digests, results, details [][]byte
 			reasons                   []*string
@@ -211,10 +221,10 @@ func (c *change) insertRows(batch *pgx.Batch) {
 			l.deadlines, l.principals = append(l.deadlines, nullTime(r.lease.deadline)), append(l.principals, r.Principal)
 		case r.State.Over():
 			ended.add(&r.row)
-			var secret *uuid.UUID
+			var secret *[16]byte
 			var how *int16
 			if r.end.how != 0 {
-				secret, how = &r.end.secret, new(int16(r.end.how))
+				secret, how = (*[16]byte)(&r.end.secret), new(int16(r.end.how))
 			}
 			result, reason, details := outcomeColumns(&r.end.outcome)
 			e.secrets, e.hows, e.digests = append(e.secrets, secret), append(e.hows, how), append(e.digests, r.end.digest)
@@ -317,7 +327,7 @@ func (w *writes) queueEdges(batch *pgx.Batch) {
 	var (
 		dependents, dependencies []int64
 		ordinals                 []int32
-		ids                      []uuid.UUID
+		ids                      [][16]byte
 		succeeded                []bool
 		names                    []string
 	)
@@ -336,7 +346,7 @@ func (w *writes) queueAttempts(batch *pgx.Batch) {
 	}
 	var (
 		places, numbers  []int64
-		secrets          []uuid.UUID
+		secrets          [][16]byte
 		workers          []string
 		principals       []string
 		started, ended   []time.Time
