@@ -37,7 +37,8 @@ func (g *grant) token() uuid.UUID { return tokenOf(g.place, g.secret) }
 // nothing was passed, and nothing is looked for.
 //
 // Of several, no more are looked at than are wanted ($4): while others have all of these locked, nothing is found.
-// Then another claim is made at once that looks at some more. As long as something is left there are more of them, up to
+// Then another claim is made at once that looks at claimSize more, which is what a claim of somebody else has locked at most: who
+// does not wait is told what that one has found. As long as something is left there are more of them, up to
 // longestPause apart, which look at ever more, up to mostPassed. So a job that is not locked, and has no more than mostPassed
 // locked ones before it, is found within about three times longestPause; any other one as soon after those were let go.
 const (

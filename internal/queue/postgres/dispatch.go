@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
@@ -20,7 +19,7 @@ const (
 	// overlapsBorne is how often in a row the round of a group may overlap with another one, in which it may have
 	// missed something, before it has one that does not.
 	overlapsBorne = 8
-	// mostPassed is how many jobs that others have locked keep a claim of several lines from none behind them.
+	// mostPassed is how many jobs that others have locked a claim of several lines can pass.
 	mostPassed = 10 * claimSize
 )
 
@@ -217,7 +216,7 @@ func (p *claimPart) calls() (n int) {
 
 func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	d := p.dispatcher
-	if isConflict(err) && (!alone || len(p.groups) > 1) {
+	if err != nil && !isUnknown(err) && (!alone || len(p.groups) > 1) {
 		for _, g := range p.groups {
 			d.store.rounds.run(ctx, []part{&claimPart{dispatcher: d, round: p.round, groups: []*roundOf{g}}})
 		}
@@ -225,19 +224,12 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	}
 	if err != nil {
 		d.end(p.groups)
-	}
-	switch {
-	case errors.Is(err, queue.ErrUnavailable):
-		for _, g := range p.groups {
-			d.store.keeper.releaseOrphans(err, g.order.secrets, g.order.hashesOfLeases())
+		if isUnknown(err) {
+			for _, g := range p.groups {
+				d.store.keeper.releaseOrphans(err, g.order.secrets, g.order.hashesOfLeases())
+			}
 		}
 		d.fail(p.groups, err)
-		return
-	case err != nil && alone:
-		d.fail(p.groups, err)
-		return
-	case err != nil:
-		d.again(p.groups) // something else in the round has failed
 		return
 	}
 	var left []grant
@@ -267,16 +259,18 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 // abandon has those leases be orphans that were granted to callers with an idempotency key: who comes again with it, here
 // or at another server, may be handed them before they are given back. It returns the others.
 func (d *dispatcher) abandon(o *claimOrder, left []grant) []grant {
-	n := len(left)
+	var secrets [][16]byte
+	var hashes [][]byte
 	left = slices.DeleteFunc(left, func(g grant) bool {
 		hash := o.hashes[g.caller-1]
 		if hash == nil || g.known {
 			return false
 		}
-		d.store.keeper.releaseOrphans(nil, [][16]byte{g.secret}, [][]byte{hash})
+		secrets, hashes = append(secrets, g.secret), append(hashes, hash)
 		return true
 	})
-	if len(left) < n {
+	if len(secrets) > 0 {
+		d.store.keeper.releaseOrphans(nil, secrets, hashes)
 		// The timekeeper tries it again, but may be about to end.
 		d.store.life.background(func(ctx context.Context) { _ = d.store.takeBackOrphans(ctx) })
 	}
@@ -295,7 +289,9 @@ func (d *dispatcher) begin(added *addJobsPart) (parts []*roundOf) {
 		part := &roundOf{group: g, began: d.came, synced: d.synced}
 		parts = append(parts, part)
 		part.order.search = d.fronts.search(g.lanes)
-		part.order.beyond = int(mostPassed * g.pause / longestPause)
+		if g.pause > 0 {
+			part.order.beyond = max(claimSize, int(mostPassed*g.pause/longestPause))
+		}
 		limit := min(part.order.search.most, claimSize)
 		for w := range g.each(everybody) {
 			if part.order.most >= limit {
@@ -436,18 +432,6 @@ func (r *roundOf) end() {
 	for _, w := range r.waiters {
 		w.claims = false
 	}
-}
-
-// again has a round be made once more that has failed without having changed anything.
-func (d *dispatcher) again(parts []*roundOf) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, part := range parts {
-		part.order.search.undo()
-		part.order.search.letGo()
-		d.mark(part.group)
-	}
-	d.store.rounds.kick()
 }
 
 // fail answers those with an error who came for a round that has failed.

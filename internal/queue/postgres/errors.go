@@ -103,7 +103,7 @@ func isUnknown(err error) bool { return errors.Is(err, queue.ErrUnavailable) && 
 const triesOfTransaction = 3
 
 // tryAgain makes a transaction again that has lost against another one; queue.ErrUnavailable if it has too
-// often. One that was made for several callers is made for each of them alone then.
+// often. One that was made for several callers is made for each of them alone then; of claims, for each group of callers.
 func tryAgain(transaction func() error) error {
 	for try := 1; ; try++ {
 		err := transaction()

@@ -174,11 +174,11 @@ func (h *house) sweep(ctx context.Context) error {
 	}
 	s := h.store
 	s.rates.forget(s.keeper.now())
-	if err := s.claims.forgetLines(ctx); err != nil {
-		return err
-	}
 	if err := h.exec(ctx, forgetWorkers, queue.WorkerMemory.Microseconds()); err != nil {
 		return err
 	}
-	return h.exec(ctx, forgetServers)
+	if err := h.exec(ctx, forgetServers); err != nil {
+		return err
+	}
+	return s.claims.forgetLines(ctx)
 }

@@ -13,13 +13,13 @@ import (
 )
 
 // loseTogether has each transaction lose against another one that writes more than one row into a table.
-func loseTogether(t *testing.T, dsn, table string) {
+func loseTogether(t *testing.T, dsn, table, code string) {
 	t.Helper()
 	execute(t, dsn, fmt.Sprintf(strings.ReplaceAll(`
 CREATE FUNCTION longshore.lose_TABLE() RETURNS trigger LANGUAGE plpgsql AS
   'BEGIN IF (SELECT count(*) FROM longshore.TABLE WHERE xmin = pg_current_xact_id()::xid) > 1 THEN
      RAISE EXCEPTION ''lost'' USING ERRCODE = ''%s''; END IF; RETURN NULL; END';
-CREATE TRIGGER lose AFTER INSERT ON longshore.TABLE FOR EACH STATEMENT EXECUTE FUNCTION longshore.lose_TABLE()`, "TABLE", table), codeDeadlock))
+CREATE TRIGGER lose AFTER INSERT ON longshore.TABLE FOR EACH STATEMENT EXECUTE FUNCTION longshore.lose_TABLE()`, "TABLE", table), code))
 }
 
 // What several callers want is made in one transaction. When that has lost too often each is answered as if it had
@@ -28,7 +28,7 @@ func TestARoundThatLosesTooOftenIsMadeForEachCallerAlone(t *testing.T) {
 	t.Parallel()
 	dsn := migrated(t, pgtest.Database(t))
 	s := openServer(t, dsn, Options{})
-	loseTogether(t, dsn, "jobs")
+	loseTogether(t, dsn, "jobs", codeDeadlock)
 	numbers, err := s.numberLanes(t.Context(), []queue.Lane{{Channel: queue.DefaultChannel, Type: "one"}})
 	require.NoError(t, err)
 	call := func(key string) enqueueCall {
@@ -41,7 +41,7 @@ func TestARoundThatLosesTooOftenIsMadeForEachCallerAlone(t *testing.T) {
 	waiting := []*batched[enqueueCall, enqueueAnswer]{s.enqueues.add(call("")), s.enqueues.add(call("key")), s.enqueues.add(call(""))}
 	s.rounds.kick()
 	for _, w := range waiting {
-		<-w.done
+		get(t, w.done)
 		require.NoError(t, w.err)
 		require.Len(t, w.answer, 1)
 	}
@@ -58,9 +58,21 @@ func TestARoundThatLosesTooOftenIsMadeForEachCallerAlone(t *testing.T) {
 
 func TestClaimsThatLoseTooOftenTogetherAreMadeAlone(t *testing.T) {
 	t.Parallel()
+	requireClaimedAlone(t, codeDeadlock)
+}
+
+// One job whose claim fails, however that is, keeps nobody from the others.
+func TestClaimsThatFailTogetherAreMadeAlone(t *testing.T) {
+	t.Parallel()
+	requireClaimedAlone(t, "XX001") // as damage does
+}
+
+// requireClaimedAlone requires that claims which fail when they are made together are made all the same.
+func requireClaimedAlone(t *testing.T, code string) {
+	t.Helper()
 	dsn := migrated(t, pgtest.Database(t))
 	s := openServer(t, dsn, Options{})
-	loseTogether(t, dsn, "leases")
+	loseTogether(t, dsn, "leases", code)
 	types := []string{"one", "two", "three"}
 	var waiting []<-chan leaseOr
 	var jobs []queue.NewJob
@@ -102,7 +114,7 @@ func TestReportsThatLoseTooOftenTogetherAreTakenAlone(t *testing.T) {
 		return calls, nil
 	})
 	for _, a := range answers {
-		<-a.done
+		get(t, a.done)
 		require.NoError(t, a.err)
 		require.Equal(t, a.call, a.answer)
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -47,15 +48,21 @@ func TestAClaimOfSeveralTypesPassesJobsThatAreLocked(t *testing.T) {
 // Who does not wait is not told that there is nothing while there is.
 func TestAClaimOfSeveralTypesThatDoesNotWaitPassesJobsThatAreLocked(t *testing.T) {
 	t.Parallel()
-	a, b := twoServers(t, Options{})
-	ids := add(t, a, queue.NewJob{Type: "one"}, queue.NewJob{Type: "one"}, queue.NewJob{Type: "two"})
-	holding(t, b, ids[:1], func() {
-		for _, id := range ids[1:] {
-			l := take(t, a, "one", "two")
-			require.Equal(t, id, l.JobID)
-			done(t, a, &l)
-		}
-	})
+	for _, locked := range []int{1, claimSize} {
+		t.Run(fmt.Sprint(locked), func(t *testing.T) {
+			t.Parallel()
+			a, b := twoServers(t, Options{})
+			ids := add(t, a, slices.Repeat([]queue.NewJob{{Type: "one"}}, locked)...)
+			ids = append(ids, add(t, a, queue.NewJob{Type: "one"}, queue.NewJob{Type: "two"})...)
+			holding(t, b, ids[:locked], func() {
+				for _, id := range ids[locked:] {
+					l := take(t, a, "one", "two")
+					require.Equal(t, id, l.JobID)
+					done(t, a, &l)
+				}
+			})
+		})
+	}
 }
 
 // holding does something while a change of a server has jobs locked, which it leaves as they are.
@@ -77,4 +84,20 @@ func dequeuing(t *testing.T, s *Store, types ...string) <-chan leaseOr {
 		got <- leaseOr{lease: l, err: err}
 	}()
 	return got
+}
+
+// Otherwise there were as many who look at a job that is locked as came meanwhile, with no pause between them.
+func TestAGroupLooksLaterOnceAtATime(t *testing.T) {
+	t.Parallel()
+	s := openServer(t, migrated(t, pgtest.Database(t)), Options{})
+	takeLater(t, s, "one")
+	d := &s.claims
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := d.groups[keyOf((&queue.DequeueRequest{Types: []string{"one"}}).Lanes())]
+	for range 3 {
+		d.lookLater(g)
+		require.True(t, g.later)
+		require.Equal(t, lockedPause, g.pause)
+	}
 }

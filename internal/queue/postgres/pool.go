@@ -113,7 +113,8 @@ type rowsBehind struct {
 	pgx.Rows
 
 	results pgx.BatchResults
-	closed  error
+	closed  bool
+	err     error // of closing them
 }
 
 // Next closes the rows after the last, as pgx.Rows does.
@@ -125,16 +126,21 @@ func (r *rowsBehind) Next() bool {
 	return false
 }
 
+// Close may be called again, when the connection is somebody else's.
 func (r *rowsBehind) Close() {
+	if r.closed {
+		return
+	}
+	r.closed = true
 	r.Rows.Close()
-	r.closed = r.results.Close()
+	r.err = r.results.Close()
 }
 
 func (r *rowsBehind) Err() error {
 	if err := r.Rows.Err(); err != nil {
 		return err
 	}
-	return r.closed
+	return r.err
 }
 
 // onlyRow is the first of some rows.

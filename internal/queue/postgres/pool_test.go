@@ -68,6 +68,9 @@ func TestManyShareAPoolThatKeepsNothing(t *testing.T) {
 		askers.Go(func() error {
 			for range 20 {
 				var answer int
+				if err := p.QueryRow(t.Context(), `SELECT 1 / $1::int`, 0).Scan(&answer); err == nil {
+					return errors.New("1 / 0 is known")
+				}
 				if err := p.QueryRow(t.Context(), settingsHold, n).Scan(&answer); err != nil || answer != n+1 {
 					return fmt.Errorf("%d and 1 are %d, %w", n, answer, err)
 				}

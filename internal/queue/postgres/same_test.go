@@ -37,7 +37,7 @@ func TestAReportThatComesTwiceAtOnceFailsNobodysRound(t *testing.T) {
 	waiting := []*batched[finishCall, finishAnswer]{s.finishes.add(finish(&twice)), s.finishes.add(finish(&other)), s.finishes.add(finish(&twice))}
 	s.rounds.kick()
 	for i, want := range []bool{true, true, false} {
-		<-waiting[i].done
+		get(t, waiting[i].done)
 		require.NoError(t, waiting[i].err)
 		require.Equal(t, finishAnswer{want}, waiting[i].answer)
 	}

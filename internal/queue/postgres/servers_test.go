@@ -210,6 +210,14 @@ func TestPollsFindWhatNothingNotifiesOf(t *testing.T) {
 	}
 }
 
+func TestPollsComeAsOftenAsTheyAreToldTo(t *testing.T) {
+	t.Parallel()
+	// With the default it would take longer than anybody waits here.
+	_, s := twoServers(t, Options{NoListen: true, PollInterval: 10 * time.Millisecond})
+	before := s.Stats().Acquired
+	require.Eventually(t, func() bool { return s.Stats().Acquired-before > 200 }, soon, tick)
+}
+
 // killListeners ends the connections that listen, and returns how many there were.
 func killListeners(t *testing.T, from reader) (n int) {
 	t.Helper()

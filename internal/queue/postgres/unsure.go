@@ -95,9 +95,14 @@ func (d *dispatcher) takeUnsure() (parts []*roundOf, at *searched) {
 // lookLater has a group look again at jobs that others have locked, which may give them back. mu is
 // held.
 func (d *dispatcher) lookLater(g *group) {
+	if g.later {
+		return
+	}
+	g.later = true
 	g.pause = min(max(2*g.pause, lockedPause), longestPause)
 	time.AfterFunc(g.pause, func() {
 		d.mu.Lock()
+		g.later = false
 		d.mark(g)
 		d.mu.Unlock()
 		d.store.rounds.kick()

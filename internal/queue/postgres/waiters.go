@@ -20,6 +20,7 @@ type group struct {
 	lanes []queue.Lane
 	ends  [lists]link // the first and the last of each list, as next and previous
 	dirty bool        // it is among dispatcher.dirty
+	later bool        // it is to look again after pause
 	pause time.Duration
 	// overlapped is how many of its rounds have overlapped with another one since somebody was last told that
 	// there is nothing.
