@@ -30,7 +30,7 @@ const (
 // of sysexits.h.
 const exitTempFail = 75
 
-// startPause is how long a failure to start a command is kept back.
+// startPause is how long a failure to start a command is kept back, one after the other.
 const startPause = time.Second
 
 // Defaults of Options.
@@ -75,6 +75,7 @@ type Options struct {
 // command writes there becomes the run's progress: a percentage, and a message.
 type Runner struct {
 	options Options
+	failing chan struct{} // holds a token while a failure to start a command is kept back
 	killed  chan struct{} // closed by kill
 	kill    func()
 }
@@ -93,7 +94,7 @@ func New(options Options) *Runner {
 	if options.StderrBytes <= 0 {
 		options.StderrBytes = DefaultStderrBytes
 	}
-	r := &Runner{options: options, killed: make(chan struct{})}
+	r := &Runner{options: options, failing: make(chan struct{}, 1), killed: make(chan struct{})}
 	r.kill = sync.OnceFunc(func() { close(r.killed) })
 	return r
 }
@@ -197,10 +198,16 @@ func (r *Runner) outcome(err error, stdout *boundedBuffer, stderr *tail) (any, e
 // notStarted is the failure of a command that could not be started, for what this machine lacks:
 // memory, processes, descriptors or disk. Another one may have it, and gets the time to take the next job.
 func (r *Runner) notStarted(ctx context.Context, err error) error {
-	pause := time.NewTimer(startPause)
-	defer pause.Stop()
 	select {
-	case <-pause.C:
+	case r.failing <- struct{}{}:
+		pause := time.NewTimer(startPause)
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+		case <-r.killed:
+		}
+		<-r.failing
 	case <-ctx.Done():
 	case <-r.killed:
 	}

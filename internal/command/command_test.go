@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/longshore-queue/longshore/client"
 	"github.com/longshore-queue/longshore/internal/command"
@@ -163,16 +164,37 @@ func TestAMachineThatStartsNothingTakesItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		handle := command.New(command.Options{TempDir: "/nonexistent"}).Handler("true")
-		_, err := handle(t.Context(), newRun(`null`))
-		require.Error(t, err)
-		require.Equal(t, time.Second, time.Since(began))
+		runner := command.New(command.Options{TempDir: "/nonexistent"})
+		handle := runner.Handler("true")
+		var slots errgroup.Group
+		for range 3 {
+			slots.Go(func() error {
+				_, err := handle(t.Context(), newRun(`null`))
+				return err
+			})
+		}
+		require.Error(t, slots.Wait())
+		require.Equal(t, 3*time.Second, time.Since(began), "one a second, however many slots there are")
+
+		began = time.Now()
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		_, err = handle(ctx, newRun(`null`))
+		_, err := handle(ctx, newRun(`null`))
 		require.Error(t, err)
-		require.Equal(t, time.Second+time.Millisecond, time.Since(began), "it holds up no end")
+		require.Equal(t, time.Millisecond, time.Since(began), "it holds up no end")
+
+		began = time.Now()
+		for range 2 {
+			slots.Go(func() error {
+				_, err := handle(t.Context(), newRun(`null`))
+				return err
+			})
+		}
+		synctest.Wait()
+		runner.Kill()
+		require.Error(t, slots.Wait())
+		require.Zero(t, time.Since(began), "nor the end of the worker")
 	})
 }
 
@@ -186,17 +208,19 @@ func TestASignalThatEndsACommandIsAFailure(t *testing.T) {
 
 func TestWhatCannotBeStartedIsAFailure(t *testing.T) {
 	t.Parallel()
-	_, err := do(t, command.Options{}, "a\x00b", `null`)
-	reason, _ := failed(t, err)
-	require.Equal(t, "start-failed", reason)
+	synctest.Test(t, func(t *testing.T) { // the failure is kept back for a while
+		_, err := do(t, command.Options{}, "a\x00b", `null`)
+		reason, _ := failed(t, err)
+		require.Equal(t, "start-failed", reason)
 
-	_, err = do(t, command.Options{TempDir: "/nonexistent"}, "true", `null`)
-	reason, details := failed(t, err)
-	require.Equal(t, "start-failed", reason)
-	require.Contains(t, details["message"], "results of dependencies")
-	var failure *client.Failure
-	require.ErrorAs(t, err, &failure)
-	require.True(t, failure.Retryable, "a full disk is this machine's, and not the job's")
+		_, err = do(t, command.Options{TempDir: "/nonexistent"}, "true", `null`)
+		reason, details := failed(t, err)
+		require.Equal(t, "start-failed", reason)
+		require.Contains(t, details["message"], "results of dependencies")
+		var failure *client.Failure
+		require.ErrorAs(t, err, &failure)
+		require.True(t, failure.Retryable, "a full disk is this machine's, and not the job's")
+	})
 }
 
 func TestACommandNeedNotReadItsInput(t *testing.T) {
