@@ -119,7 +119,9 @@ func fail(f Failure) report {
 	if f.Reason == "" {
 		f.Reason = ReasonError
 	}
-	request := FailRequest{Error: JobError{Reason: clip(f.Reason, maxReasonBytes)}}
+	// The contract allows every character but this one.
+	reason := strings.ReplaceAll(f.Reason, "\x00", "\uFFFD")
+	request := FailRequest{Error: JobError{Reason: clip(reason, maxReasonBytes)}}
 	if f.Details != nil {
 		details, err := marshal(f.Details)
 		if err != nil {

@@ -142,6 +142,17 @@ func TestAReportThatTheServerDoesNotAcceptFailsTheJobInstead(t *testing.T) {
 	}
 }
 
+func TestAReasonWithACharacterThatTheContractRefusesIsToldWithoutIt(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		j := f.server.add("t", `null`)
+		f.start(func(context.Context, *client.Run) (any, error) { return nil, &client.Failure{Reason: "a\x00b"} })
+		f.pass(time.Second)
+		require.Equal(t, client.Failed, f.server.state(j))
+		require.Contains(t, f.server.reported(j), "\"reason\":\"a\uFFFDb\"")
+	})
+}
+
 // It may refuse the replacement too: that is repeated like any report, and not at once.
 func TestAServerThatAcceptsNoReportIsNotFlooded(t *testing.T) {
 	t.Parallel()
