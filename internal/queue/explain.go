@@ -93,6 +93,10 @@ func (e *Explanation) Sentence() string {
 	case ReasonIsExpired:
 		say("It expired at %s, and is about to fail.", at(e.Expires))
 	case ReasonDependencies:
+		if e.OpenAll == 0 {
+			say("What it depends on is over, and it is about to be told.")
+			break
+		}
 		say("It waits for %s that it depends on to be over.", several(e.OpenAll, "job"))
 	case ReasonNotYet:
 		say("It is not to run before %s, which is in %s.", at(e.Status.RunAt), span(e.Status.RunAt.Sub(e.Now)))

@@ -75,9 +75,10 @@ func (e *exchange) make(ctx context.Context) error {
 }
 
 func (e *exchange) try(ctx context.Context, reports []queue.Report) error {
+	waits := ctx.Err() == nil
 	for {
 		e.passedOver = false
-		if err := e.change(ctx, reports); err != nil || !e.passedOver {
+		if err := e.change(ctx, reports); err != nil || !e.passedOver || waits && ctx.Err() != nil {
 			return err
 		}
 		reports = nil // they are made

@@ -68,8 +68,12 @@ func (s *Store) beginDequeue() error {
 
 // nextGrant claims the first ready job of the lanes, or waits until it is handed one.
 func (s *Store) nextGrant(ctx context.Context, lanes []queue.Lane, by *claimant) (*grant, error) {
+	waits := ctx.Err() == nil
 	g, waiter, err := s.claimOrJoin(ctx, lanes, by)
 	for errors.Is(err, errManyPassedOver) {
+		if waits && ctx.Err() != nil {
+			return nil, queue.ErrDequeueTimeout
+		}
 		g, waiter, err = s.claimOrJoin(ctx, lanes, by)
 	}
 	if err != nil || waiter == nil {

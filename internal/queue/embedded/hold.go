@@ -28,6 +28,9 @@ func (c *change) holdBack(j *waitingJob) (held bool, err error) {
 		return false, err
 	}
 	for i := range stored.Dependencies {
+		if stored.Dependencies[i].If.DecidesAgainst(queue.Failed) {
+			continue // what comes back had failed or was canceled, and has ended the job
+		}
 		held, err = c.holdBackFor(j, &stored.Dependencies[i])
 		if held || err != nil && !isDamage(err) {
 			return held, err

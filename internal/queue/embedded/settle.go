@@ -136,7 +136,8 @@ func (c *change) settleSome(pending []settlement, left *[]settlement) (err error
 	// many steps. What pending has is not changed before nothing can fail any more.
 	c.settlements = append(pending, c.settlements...)
 	if len(c.settlements) == 0 {
-		return cmp.Or(c.unread, c.holdBackReady())
+		err := c.holdBackReady()
+		return cmp.Or(c.unread, err)
 	}
 	c.meetAgain()
 	edges, err := c.store.openCursor([]byte{prefixDependent}, []byte{prefixDependent + 1})
@@ -167,8 +168,11 @@ func (c *change) settleSome(pending []settlement, left *[]settlement) (err error
 		}
 		c.settlements = c.settlements[1:]
 	}
-	if err := cmp.Or(c.unread, c.holdBackReady()); err != nil {
+	if err := c.holdBackReady(); err != nil {
 		return err
+	}
+	if c.unread != nil {
+		return c.unread
 	}
 	if unfinished.told > 0 {
 		c.settlements[0] = unfinished
