@@ -37,7 +37,7 @@ func protocols(roots *x509.CertPool) []protocol {
 // idleKept is how many connections that nobody uses are kept to a host, as by the product's client.
 const idleKept = 256
 
-// transport is one as the product's client has it, but for the protocol. It counts the connections that it opens.
+// transport keeps as many connections as that of the product's client. It counts those that it opens.
 func (p protocol) transport(opened *int64) *http.Transport {
 	var speaks http.Protocols
 	speaks.SetHTTP1(!p.http2)

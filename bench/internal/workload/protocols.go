@@ -159,10 +159,13 @@ func (o *slots) work(ctx context.Context) error {
 			return err
 		}
 	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	w, err := client.NewWorker(o.client, client.WorkerOptions{
 		Concurrency: o.n,
 		Handlers: map[string]client.Handler{jobs.Type: func(ctx context.Context, _ *client.Run) (any, error) {
 			if err := o.add(ctx); err != nil {
+				fail(err)
 				return nil, err
 			}
 			o.done.Add(1)
@@ -172,7 +175,13 @@ func (o *slots) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.Run(ctx)
+	if err := w.Run(ctx); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 func (o *slots) add(ctx context.Context) error {
