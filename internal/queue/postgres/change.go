@@ -50,8 +50,8 @@ type jobColumns struct {
 	edges int
 }
 
-// change makes a change: queue.ErrUnavailable if nobody knows whether it was made. If do fails,
-// nothing is changed.
+// change makes a change: queue.ErrUnavailable if nobody knows whether it was made, or if it has lost against
+// others too often. If do fails, nothing is changed.
 func (s *Store) change(ctx context.Context, do func(c *change) error) error {
 	return tryAgain(func() error { return s.tryChange(ctx, do) })
 }

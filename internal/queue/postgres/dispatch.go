@@ -239,8 +239,8 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 			d.store.log.Error(queue.ErrDamaged, "a job was taken out of line that nobody can do: what was given for it is lost", "job", id.String())
 		}
 		d.store.applyGrants(ctx, g.order.grants)
-		isUnsure, isLeft := d.give(g, p.round.overlaps.Load())
-		left = append(left, d.abandon(&g.order, isLeft)...)
+		isUnsure, ofNobody := d.give(g, p.round.overlaps.Load())
+		left = append(left, d.abandon(&g.order, ofNobody)...)
 		if isUnsure {
 			unsure = append(unsure, g)
 		} else {

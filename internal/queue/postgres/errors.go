@@ -29,7 +29,7 @@ const (
 )
 
 // database runs statements with a deadline of their own, because they may complete in spite of the
-// caller's. What is wrong with the database itself is queue.ErrUnavailable: the outcome is unknown.
+// caller's. What is wrong with the database itself is queue.ErrUnavailable, and the outcome is unknown; see isUnknown.
 func (s *Store) database(ctx context.Context, work func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()

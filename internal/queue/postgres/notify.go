@@ -14,7 +14,7 @@ const (
 	channelName = "longshore"
 	// notifyPause is the least time between two notifications of one server.
 	notifyPause = 5 * time.Millisecond
-	// listenCheck is limits.listenCheck, but for tests.
+	// listenCheck is what limits.listenCheck is by default.
 	listenCheck = 30 * time.Second
 	// longestReconnect is how long to wait before connecting again, at most.
 	longestReconnect = time.Second

@@ -15,8 +15,8 @@ import (
 // orphanPause is the least time between two looks for the same orphans.
 const orphanPause = 300 * time.Millisecond
 
-// orphans are leases that statements with an unknown outcome may have granted: nobody was told of
-// them. They are looked for until such a statement can no longer be under way, because one whose
+// orphans are leases that nobody was told of: statements with an unknown outcome may have granted them, or
+// their callers were gone when they were granted, and may come again. They are looked for until such a statement can no longer be under way, because one whose
 // connection broke goes on at the server, and commits when nobody thinks of it any more.
 type orphans struct {
 	mu     sync.Mutex // guards what follows
@@ -31,7 +31,7 @@ type orphan struct {
 }
 
 // releaseOrphans has leases given back, as soon as that can be, that a statement may have granted
-// which failed. hashes are those of their callers' idempotency keys; nil if they have none.
+// which failed, or has granted if failed is nil. hashes are those of their callers' idempotency keys; nil if they have none.
 func (k *timekeeper) releaseOrphans(failed error, secrets [][16]byte, hashes [][]byte) {
 	var connect *pgconn.ConnectError
 	if errors.As(failed, &connect) || pgconn.SafeToRetry(failed) || isConflict(failed) {
@@ -69,7 +69,7 @@ func (o *orphans) forget(found map[uuid.UUID]bool, before time.Time) {
 	o.all = slices.DeleteFunc(o.all, func(one orphan) bool { return found[one.secret] || one.until.Before(before) })
 }
 
-// takeBackOrphans gives back the leases of statements with an unknown outcome.
+// takeBackOrphans gives back the leases that nobody was told of.
 func (s *Store) takeBackOrphans(ctx context.Context) error {
 	began := time.Now()
 	orphans := s.keeper.orphans.next()

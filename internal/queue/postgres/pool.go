@@ -27,9 +27,11 @@ func settings() []setting {
 }
 
 // pool is the connections to the database. Where none can be kept from one transaction to the next, the
-// settings go with each transaction, and on the same way: nobody else ever sees them.
+// settings go with each transaction, and on the same way: nobody else ever sees them. They do so by the
+// methods below, and by no other of pgxpool.Pool that runs statements.
 type pool struct {
 	*pgxpool.Pool
+
 	ahead string        // the statement that sets them, before all others; "" where connections keep them
 	begin pgx.TxOptions // which set them as well
 }
@@ -53,7 +55,8 @@ func newPool(ctx context.Context, config *pgxpool.Config, keepsNothing bool) (*p
 	return p, nil
 }
 
-// SendBatch is that of pgxpool.Pool. The results of statements are had by their callbacks only.
+// SendBatch is that of pgxpool.Pool, but the results of statements are had by their callbacks only: the first
+// one is not the caller's.
 func (p *pool) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
 	if p.ahead == "" {
 		return p.Pool.SendBatch(ctx, batch)

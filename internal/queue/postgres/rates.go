@@ -13,7 +13,7 @@ import (
 const ratesKept = 2 * time.Hour
 
 // laneRates measures how often things happen in each lane, on whatever server, since this one was
-// opened.
+// opened or last forgot the lane.
 type laneRates struct {
 	most int // how many lanes are measured
 

@@ -95,7 +95,7 @@ type limits struct {
 	silence int
 	// eventsKept is how many events are kept for those who read slowly, or come back.
 	eventsKept int
-	// lanes is how many lanes are remembered, and how many measured, of those that no job is ready in.
+	// lanes is how many lanes are remembered, and how many measured.
 	lanes int
 	// schema is the version of the schema that the server is made for.
 	schema int64
