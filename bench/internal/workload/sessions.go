@@ -171,10 +171,7 @@ func (a asynqContender) withAsynq(ctx context.Context, do func(running, *asynq.P
 		return a.startProgram(ctx, directory, redis.Program(find("redis-server"), directory, a.sync))
 	}
 	return a.with(ctx, startIn, func(r running) (err error) {
-		p, err := asynq.Open(r.address, saying{a.Say, peerAsynq})
-		if err != nil {
-			return err
-		}
+		p := asynq.Open(r.address, saying{a.Say, peerAsynq})
 		defer func() { err = closing(err, p.Close) }()
 		return do(r, p)
 	})

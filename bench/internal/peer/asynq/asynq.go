@@ -41,6 +41,8 @@ const (
 
 // Peer is asynq at work.
 type Peer struct {
+	redis     asynq.RedisClientOpt
+	log       io.Writer
 	client    *asynq.Client
 	servers   []*asynq.Server
 	inspector *asynq.Inspector
@@ -48,12 +50,20 @@ type Peer struct {
 	started   chan time.Time
 }
 
-// Open starts to work what will be added at a Redis. What asynq complains about goes to log.
-func Open(address string, log io.Writer) (*Peer, error) {
+// Open prepares to work what will be added at a Redis. What asynq complains about goes to log.
+func Open(address string, log io.Writer) *Peer {
 	redis := asynq.RedisClientOpt{Addr: address, PoolSize: connections}
-	p := &Peer{
-		client: asynq.NewClient(redis), inspector: asynq.NewInspector(redis),
+	return &Peer{
+		redis: redis, log: log, client: asynq.NewClient(redis), inspector: asynq.NewInspector(redis),
 		room: semaphore.NewWeighted(mostOutstanding), started: make(chan time.Time, mostOutstanding),
+	}
+}
+
+// start has the servers work, if they do not yet. They ask Redis for work so often that it would never rest where
+// there is none.
+func (p *Peer) start() error {
+	if len(p.servers) > 0 {
+		return nil
 	}
 	mux := asynq.NewServeMux()
 	mux.HandleFunc(jobs.Type, func(context.Context, *asynq.Task) error {
@@ -65,16 +75,16 @@ func Open(address string, log io.Writer) (*Peer, error) {
 		return nil
 	})
 	for range servers {
-		server := asynq.NewServer(redis, asynq.Config{
-			Concurrency: workers / servers, TaskCheckInterval: checkInterval, Logger: logger{log}, LogLevel: asynq.WarnLevel,
+		server := asynq.NewServer(p.redis, asynq.Config{
+			Concurrency: workers / servers, TaskCheckInterval: checkInterval, Logger: logger{p.log}, LogLevel: asynq.WarnLevel,
 			Queues: map[string]int{peer.Lane: 1, peer.OtherLane: 1},
 		})
 		if err := server.Start(mux); err != nil {
-			return nil, errors.Join(fmt.Errorf("start asynq: %w", err), p.Close())
+			return fmt.Errorf("start asynq: %w", err)
 		}
 		p.servers = append(p.servers, server)
 	}
-	return p, nil
+	return nil
 }
 
 // Close ends asynq, once what is being worked is done.
@@ -161,6 +171,9 @@ func (p *Peer) Cycle(ctx context.Context, c peer.Cycles) (load.Result, error) {
 	if c.Batch != 1 {
 		return load.Result{}, peer.ErrUnsupported
 	}
+	if err := p.start(); err != nil {
+		return load.Result{}, err
+	}
 	var (
 		mu     sync.Mutex // guards failed
 		failed error
@@ -183,6 +196,9 @@ func (p *Peer) Cycle(ctx context.Context, c peer.Cycles) (load.Result, error) {
 // Wake adds single jobs, and returns how long each took from before it was added until its worker
 // began.
 func (p *Peer) Wake(ctx context.Context, w peer.Wakes) (wakes []time.Duration, err error) {
+	if err := p.start(); err != nil {
+		return nil, err
+	}
 	others := p.add(ctx, peer.OtherLane, w.Busy)
 	defer func() { err = errors.Join(err, others.finish()) }()
 	task := asynq.NewTask(timed, jobs.New("wake").Args(), asynq.Queue(peer.Lane))

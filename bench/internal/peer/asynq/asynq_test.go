@@ -26,8 +26,9 @@ func TestAsynq(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(server.Kill)
 	var complaints bytes.Buffer
-	p, err := Open(server.Address, &complaints)
-	require.NoError(t, err)
+	p := Open(server.Address, &complaints)
+	require.NoError(t, p.Keep(t.Context(), 100))
+	require.NoError(t, server.Rest(t.Context()), "nobody asks for work while jobs are only kept")
 
 	// On a machine that is slow it is asked before the first job was added.
 	n, err := p.done(peer.Lane)
