@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
@@ -58,21 +60,9 @@ func TestARoundThatLosesTooOftenIsMadeForEachCallerAlone(t *testing.T) {
 
 func TestClaimsThatLoseTooOftenTogetherAreMadeAlone(t *testing.T) {
 	t.Parallel()
-	requireClaimedAlone(t, codeDeadlock)
-}
-
-// One job whose claim fails, however that is, keeps nobody from the others.
-func TestClaimsThatFailTogetherAreMadeAlone(t *testing.T) {
-	t.Parallel()
-	requireClaimedAlone(t, "XX001") // as damage does
-}
-
-// requireClaimedAlone requires that claims which fail when they are made together are made all the same.
-func requireClaimedAlone(t *testing.T, code string) {
-	t.Helper()
 	dsn := migrated(t, pgtest.Database(t))
 	s := openServer(t, dsn, Options{})
-	loseTogether(t, dsn, "leases", code)
+	loseTogether(t, dsn, "leases", codeDeadlock)
 	types := []string{"one", "two", "three"}
 	var waiting []<-chan leaseOr
 	var jobs []queue.NewJob
@@ -80,6 +70,54 @@ func requireClaimedAlone(t *testing.T, code string) {
 		waiting, jobs = append(waiting, takeLater(t, s, name)), append(jobs, queue.NewJob{Type: name})
 	}
 	ids := add(t, s, jobs...) // in the round that claims them
+	for i := range waiting {
+		l := get(t, waiting[i])
+		require.NoError(t, l.err)
+		require.Equal(t, ids[i], l.lease.JobID)
+	}
+	require.False(t, s.tail.doubts.are(), "it is known what the round has made")
+}
+
+// One job whose claim fails, however that is, keeps nobody from the others: who comes at once for several is told
+// of none of it.
+func TestClaimsThatFailTogetherAreMadeAlone(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t, pgtest.Database(t))
+	s := openServer(t, dsn, Options{})
+	loseTogether(t, dsn, "leases", "XX001") // as damage does
+	types := []string{"one", "two", "three"}
+	var jobs []queue.NewJob
+	for _, name := range types {
+		jobs = append(jobs, queue.NewJob{Type: name})
+	}
+	ids := add(t, s, jobs...)
+
+	// While a round is held up, those who ask gather for the next one.
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(context.Background()) }()
+	_, err = conn.Exec(t.Context(), `BEGIN; LOCK TABLE longshore.jobs IN SHARE ROW EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	added := make(chan error, 1)
+	go func() {
+		_, err := s.Enqueue(t.Context(), []queue.NewJob{{Type: "other"}})
+		added <- err
+	}()
+	require.Eventually(t, func() (waits bool) {
+		err := conn.QueryRow(t.Context(), `
+SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE NOT l.granted AND d.datname = current_database() AND l.relation = 'longshore.jobs'::regclass)`).Scan(&waits)
+		return err == nil && waits
+	}, soon, tick)
+	var waiting []<-chan leaseOr
+	for _, name := range types {
+		waiting = append(waiting, dequeuing(t, s, name))
+	}
+	require.Eventually(t, func() bool { return s.claims.length() == len(types) }, soon, tick)
+	_, err = conn.Exec(t.Context(), `COMMIT`)
+	require.NoError(t, err)
+
+	require.NoError(t, get(t, added))
 	for i := range waiting {
 		l := get(t, waiting[i])
 		require.NoError(t, l.err)
