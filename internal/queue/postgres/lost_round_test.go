@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
@@ -70,6 +71,12 @@ func TestClaimsThatLoseTooOftenTogetherAreMadeAlone(t *testing.T) {
 		waiting, jobs = append(waiting, takeLater(t, s, name)), append(jobs, queue.NewJob{Type: name})
 	}
 	ids := add(t, s, jobs...) // in the round that claims them
+	requireEach(t, s, waiting, ids)
+}
+
+// requireEach requires that each of those who wait is handed its job, and that nothing is in doubt.
+func requireEach(t *testing.T, s *Store, waiting []<-chan leaseOr, ids []uuid.UUID) {
+	t.Helper()
 	for i := range waiting {
 		l := get(t, waiting[i])
 		require.NoError(t, l.err)
@@ -118,12 +125,7 @@ WHERE NOT l.granted AND d.datname = current_database() AND l.relation = 'longsho
 	require.NoError(t, err)
 
 	require.NoError(t, get(t, added))
-	for i := range waiting {
-		l := get(t, waiting[i])
-		require.NoError(t, l.err)
-		require.Equal(t, ids[i], l.lease.JobID)
-	}
-	require.False(t, s.tail.doubts.are(), "it is known what the round has made")
+	requireEach(t, s, waiting, ids)
 }
 
 // Who sleeps is not told of a claim that loses, and gets the job from a later one.
