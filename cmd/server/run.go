@@ -43,6 +43,11 @@ func runServer(ctx context.Context, args, env []string, stdout, stderr io.Writer
 	if code, ok := program.Parse(&f, args, env); !ok {
 		return code
 	}
+	// From here on the output is a log, and a server goes on without whoever read that. The signal is taken, and no
+	// more is done about it.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	log, err := logging.New(stderr, f.LogLevel, f.LogFormat)
 	if err != nil {
 		return program.Usage("--log-level or --log-format: " + err.Error())

@@ -427,6 +427,54 @@ func TestShutdownTimeout(t *testing.T) {
 	require.Equal(t, cli.ExitFailed, exit.ExitCode())
 }
 
+// A collector of logs that is started again, or "2>&1 | head", takes no server with it.
+func TestServerGoesOnWithoutTheReaderOfItsLog(t *testing.T) {
+	t.Parallel()
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	command := exec.CommandContext(t.Context(), os.Args[0], "--store=memory", "--listen=127.0.0.1:0")
+	command.Env = append(os.Environ(), beServer+"=1")
+	command.Stdout, command.Stderr = writer, writer
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait() // unless the test has
+	})
+	require.NoError(t, writer.Close())
+	address := ""
+	for lines := bufio.NewScanner(reader); address == "" && lines.Scan(); {
+		var line struct{ Address string }
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &line))
+		address = line.Address
+	}
+	require.NoError(t, reader.Close())
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for range 3 { // each has a line in the log
+		response, err := client.Get("http://" + address + "/v1/jobs")
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode)
+	}
+	require.NoError(t, command.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, command.Wait())
+}
+
+// What is printed for a pipe ends with its reader, as "| head" expects.
+func TestWhatIsPrintedEndsWithItsReader(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--help"}, {"key", "--help"}, {"audit", "--version"}} {
+		reader, writer, err := os.Pipe()
+		require.NoError(t, err)
+		require.NoError(t, reader.Close())
+		command := exec.CommandContext(t.Context(), os.Args[0], args...)
+		command.Env = append(os.Environ(), beServer+"=1")
+		command.Stdout = writer
+		require.Error(t, command.Run())
+		require.NoError(t, writer.Close())
+		require.Equal(t, syscall.SIGPIPE, command.ProcessState.Sys().(syscall.WaitStatus).Signal(), args)
+	}
+}
+
 // Other processes hand over new certificates by a signal.
 func TestHangupReadsFilesAgain(t *testing.T) {
 	t.Parallel()

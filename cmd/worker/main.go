@@ -29,5 +29,10 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
+	// A worker goes on without whoever read its log. The signal is taken, and no more is done about it: if it were
+	// ignored it would be in commands as well.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	return work(ctx, program, config, env, signals)
 }

@@ -50,6 +50,30 @@ func TestTheProcessDrainsOnSIGTERM(t *testing.T) {
 	require.Contains(t, log.String(), `"msg":"drained"`)
 }
 
+// The commands are none the wiser: a signal that they have to die of is not ignored in them.
+func TestTheProcessGoesOnWithoutTheReaderOfItsLog(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], "--run", "t=cat", "--run", "pipe=kill -PIPE $$; echo on")
+	cmd.Env = append(environ(), asMain+"=1", "LONGSHORE_SERVER="+server.URL, "TMPDIR="+filepath.Dir(t.TempDir()))
+	cmd.Stdout, cmd.Stderr = writer, writer
+	require.NoError(t, cmd.Start())
+	require.NoError(t, writer.Close())
+	require.NoError(t, reader.Close())
+	for range 3 { // each has a line in the log
+		server.add("t", `[1]`)
+		require.Equal(t, `finish {"result":[1]}`, next(t, server.reports))
+	}
+	server.add("pipe", `null`)
+	require.Contains(t, next(t, server.reports), `"reason":"signal"`)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait())
+}
+
 func TestTheProcessTakesItsCommandsWithItOnASecondSignal(t *testing.T) {
 	t.Parallel()
 	server, path := newServer(t), fifo(t)
