@@ -66,6 +66,37 @@ func TestAReportWaitsAsLongAsTheServerAsks(t *testing.T) {
 	})
 }
 
+// Heartbeats come more often than reports whose pauses have grown.
+func TestTheFirstHeartbeatAfterAnOutageEndsThePauseOfAReport(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.pause, f.server.timeout = 2, 3600
+		f.server.faults = func(string, int) fault {
+			since := time.Since(f.begun)
+			return fault{lost: since > 10*time.Second && since < 20*time.Minute}
+		}
+		j := f.server.add("t", `null`)
+		f.start(lasting(time.Minute), func(o *client.WorkerOptions) { o.MaxBackoff = time.Hour })
+		f.pass(20 * time.Minute)
+		require.NotEmpty(t, f.server.seen("finish"), "the outage is long")
+		f.pass(2300 * time.Millisecond) // the pause of heartbeats, and the shortest of reports
+		require.Equal(t, client.Finished, f.server.state(j))
+	})
+}
+
+// A proxy that takes no large body, for example.
+func TestHeartbeatsDoNotHurryAReportThatAloneFails(t *testing.T) {
+	t.Parallel()
+	within(t, func(t *testing.T, f *fixture) {
+		f.server.pause = 0.1
+		f.server.faults = func(op string, _ int) fault { return fault{lost: op == "finish"} }
+		f.server.add("t", `null`)
+		f.start(lasting(0))
+		f.pass(10 * time.Minute)
+		require.Less(t, len(f.server.seen("finish")), 100, "two in each of the longest pauses")
+	})
+}
+
 func TestTheLeaseIsKeptWhileItsReportIsRepeated(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, f *fixture) {

@@ -140,12 +140,14 @@ func (w *Worker) report(lease *Lease, r report, s *slot) {
 	ctx, cancel := context.WithTimeout(w.sending, w.options.ReportTimeout)
 	defer cancel()
 	backoff := newBackoff(w.options.MinBackoff, w.options.MaxBackoff)
+	hurried := false // by the server's being back
 	replaced := r.verb == verbRelease
 	alone := s == nil || r.verb == verbRelease || len(r.body) > maxShare || !w.together()
 	for {
 		if w.alive.Err() != nil {
 			return // Kill ends sending too, but a moment later
 		}
+		back := w.calls.reach.again()
 		var err error
 		if alone {
 			err = w.calls.send(ctx, lease.Token, r)
@@ -173,8 +175,13 @@ func (w *Worker) report(lease *Lease, r report, s *slot) {
 			r = refusedReport(err)
 			continue
 		}
-		pause := backoff.pause(err)
-		if sleep(ctx, pause) != nil {
+		if hurried || RetryAfter(err) > 0 {
+			back = nil // it may be the one thing that fails; or the server asked for the pause
+		}
+		if hurried = rest(ctx, backoff.pause(err), back); hurried {
+			rest(ctx, newBackoff(w.options.MinBackoff, w.options.MinBackoff).pause(nil), nil) // not all at once
+		}
+		if ctx.Err() != nil {
 			// The token stays: if the lease lives on, a later process can adopt it.
 			w.log.Error(err, "gave up a report; the server will take the lease back", fields...)
 			return
