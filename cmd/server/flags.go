@@ -54,7 +54,7 @@ type flags struct {
 
 	MaxConnections          int     `default:"16384" help:"How many connections there may be at the same time. More are closed as they come. 0 for as many as the limit of open files leaves, which bounds them in any case."`
 	MaxWaiting              int     `default:"16384" help:"How many calls may wait for something at the same time; 0 for any number."`
-	MaxWaitingPerCredential int     `help:"The same for the calls of each credential."`
+	MaxWaitingPerCredential int     `placeholder:"N" help:"The same for the calls of each credential."`
 	RateLimit               float64 `placeholder:"N" help:"How many requests a second each credential may make; 0 for any number."`
 	QuotaJobs               int64   `placeholder:"N" help:"How many jobs each channel may have that are not over; 0 for any number."`
 	QuotaBytes              int64   `placeholder:"N" help:"How many bytes the args of the jobs may have together that a channel has and that are not over; 0 for any number."`

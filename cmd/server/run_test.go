@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -135,23 +136,50 @@ func TestVersion(t *testing.T) {
 	require.Empty(t, stderr.String())
 }
 
-func TestHelpNamesEveryVariable(t *testing.T) {
-	t.Parallel()
+// helped are the flags in the help of the server, each with its default.
+func helped(t *testing.T) map[string]string {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, cli.ExitClean, run(t.Context(), []string{"--help"}, nil, &stdout, &stderr))
-	help := strings.Join(strings.Fields(stdout.String()), " ")
-	for _, flag := range []string{
-		"listen", "admin-listen", "otlp-endpoint", "store", "heartbeat-timeout", "reap-interval", "max-retries", "max-wait",
-		"max-body-bytes", "max-batch-bytes", "max-args-bytes", "max-result-bytes", "idempotency-ttl", "retention", "backup-dir", "tls-cert", "tls-key", "tls-client-ca",
-		"auth-mtls-file", "oidc-issuer", "oidc-audience", "oidc-algorithm", "oidc-scopes-claim", "oidc-scope-prefix", "oidc-default-scope",
-		"oidc-channel-claim", "oidc-channel-prefix", "oidc-default-channel", "oidc-all-channels", "shutdown-timeout", "log-level", "log-format",
-		"auth", "auth-keys-file", "allowed-host",
-	} {
-		require.Contains(t, help, "--"+flag)
-		require.Contains(t, help, "($LONGSHORE_"+strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))+")")
-	}
-	require.NotContains(t, help, "LONGSHORE_VERSION")
 	require.Empty(t, stderr.String())
+	_, help, _ := strings.Cut(strings.Join(strings.Fields(stdout.String()), " "), "Show context-sensitive help.")
+	require.NotContains(t, help, "LONGSHORE_VERSION")
+	flag := regexp.MustCompile(`--([a-z-]+)(?:="?([a-z0-9.]+)"?|=\S+)? [A-Z][^$]*?(?:Default: (\S+)\. )?\(\$(\w+)\)`)
+	found := make(map[string]string)
+	for _, match := range flag.FindAllStringSubmatch(help, -1) {
+		require.Equal(t, "LONGSHORE_"+strings.ToUpper(strings.ReplaceAll(match[1], "-", "_")), match[4])
+		found[match[1]] = match[2] + match[3]
+	}
+	require.Len(t, found, strings.Count(help, "($LONGSHORE_"))
+	return found
+}
+
+func TestTheGuidesHaveEveryFlagWithItsDefault(t *testing.T) {
+	t.Parallel()
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(text)
+	}
+	configuration, _, _ := strings.Cut(read("../../docs/operations/configuration.md"), "## The worker")
+	authentication, readme := read("../../docs/operations/authentication.md"), read("../../README.md")
+	flags := helped(t)
+	require.Greater(t, len(flags), 40)
+	for name, value := range flags {
+		if strings.HasPrefix(name, "oidc-") {
+			require.Contains(t, authentication, "| `--"+name+"` | ")
+			continue
+		}
+		row := "| `--" + name + "` | `LONGSHORE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "` | "
+		if value != "" {
+			row += "`" + value + "` | "
+		}
+		require.Contains(t, configuration, row)
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (?:`(\\S+)`)? ?\\|").FindAllStringSubmatch(readme, -1) {
+		require.Contains(t, flags, row[1])
+		require.Equal(t, flags[row[1]], row[2], row[1])
+	}
 }
 
 // parse returns the flags that the server would run with.

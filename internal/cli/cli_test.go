@@ -17,6 +17,7 @@ type settings struct {
 	MaxWait time.Duration `default:"1s" help:"A duration."`
 	Path    string        `help:"A path."`
 	Run     []string      `sep:"none" help:"A list."`
+	Address string        `default:"here:1" placeholder:"PLACE" help:"An address."`
 }
 
 // Validate refuses what kong lets pass.
@@ -110,6 +111,7 @@ func TestHelpNamesVariables(t *testing.T) {
 	require.Contains(t, help, "One of none,one,two. ($LONGSHORE_WORD)")
 	require.Contains(t, help, "A duration. ($LONGSHORE_MAX_WAIT)")
 	require.Contains(t, help, "A list. ($LONGSHORE_RUN)")
+	require.Contains(t, help, "--address=PLACE An address. Default: here:1. ($LONGSHORE_ADDRESS)")
 	require.Contains(t, help, "--version Print the version, and exit.")
 	require.NotContains(t, help, "LONGSHORE_VERSION")
 	require.NotContains(t, help, "LONGSHORE_HELP")

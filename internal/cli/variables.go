@@ -88,11 +88,14 @@ func entries(value string) []any {
 	return lines
 }
 
-// describe is a flag's help, which names its variable.
+// describe is a flag's help, which names its variable, and its default where a placeholder stands in that one's place.
 func describe(value *kong.Value) string {
 	help := kong.DefaultHelpValueFormatter(value)
 	if value.Flag == nil || !hasVariable(value.Flag) {
 		return help
+	}
+	if value.HasDefault && value.Flag.PlaceHolder != "" {
+		help += " Default: " + value.Default + "."
 	}
 	return help + " ($" + variableOf(value.Name) + ")"
 }
