@@ -59,7 +59,7 @@ func (s *Store) exchange(ctx context.Context, request *queue.BatchRequest) (answ
 		for i := range answer.Leases {
 			tokens[i] = answer.Leases[i].Token
 		}
-		s.giveBack(ctx, tokens) // nobody will hear of them
+		s.giveBack(ctx, tokens, request.Once) // nobody will hear of them
 		return queue.BatchAnswer{}, err
 	}
 	return answer, nil

@@ -55,7 +55,7 @@ func (s *Store) dequeue(ctx context.Context, request *queue.DequeueRequest, most
 			// A server that is gone may have granted some while this one waited for others.
 			return s.leasesOf(ctx, request.Once)
 		}
-		leases, err = s.deliver(ctx, grants)
+		leases, err = s.deliver(ctx, grants, request.Once)
 		if err != nil || len(leases) > 0 {
 			return leases, err
 		}
@@ -76,23 +76,23 @@ func secretsOf(grants []grant) []uuid.UUID {
 
 // deliver turns grants into leases. A job that nobody could ever be handed fails instead. Those
 // that would make an answer larger than the largest lease are given back: a server and a worker have
-// to hold it.
-func (s *Store) deliver(ctx context.Context, grants []grant) (leases []queue.Lease, err error) {
+// to hold it. once is of the call that they were granted to.
+func (s *Store) deliver(ctx context.Context, grants []grant, once queue.Once) (leases []queue.Lease, err error) {
 	known, err := s.dependenciesOf(ctx, grants)
 	if err != nil {
-		s.releaseGrants(ctx, grants)
+		s.releaseGrants(ctx, grants, once)
 		return nil, err
 	}
 	size := 0
 	for i := range grants {
 		g := &grants[i]
 		if size > queue.MaxDependencyBytes {
-			s.releaseGrants(ctx, grants[i:i+1])
+			s.releaseGrants(ctx, grants[i:i+1], queue.Once{}) // the call has the others
 			continue
 		}
 		lane, err := s.laneOf(ctx, g.lane)
 		if err != nil {
-			s.releaseGrants(ctx, grants)
+			s.releaseGrants(ctx, grants, once)
 			return nil, err
 		}
 		d := definition{timeout: g.timeout, heartbeatTimeout: g.heartbeatTimeout, traceParent: g.traceParent, labels: g.labels}
@@ -113,7 +113,7 @@ func (s *Store) deliver(ctx context.Context, grants []grant) (leases []queue.Lea
 		}
 		outcome := queue.Outcome{Error: &queue.JobError{Reason: reason}}
 		if _, err := s.report(ctx, g.token(), requeueOrFinish(0, outcome)); err != nil && !isRule(err) {
-			s.releaseGrants(ctx, grants)
+			s.releaseGrants(ctx, grants, once)
 			return nil, err
 		}
 	}
@@ -140,28 +140,33 @@ func heldBy(l *queue.Lease) int {
 	return size
 }
 
-// releaseGrants gives leases back that nobody will hear of.
-func (s *Store) releaseGrants(ctx context.Context, grants []grant) {
+// releaseGrants gives leases back that nobody will hear of. If they are all that a call with an idempotency key was
+// granted, who comes again with it may be handed them before.
+func (s *Store) releaseGrants(ctx context.Context, grants []grant, once queue.Once) {
 	tokens := make([]uuid.UUID, len(grants))
 	for i := range grants {
 		tokens[i] = grants[i].token()
 	}
-	s.giveBack(ctx, tokens)
+	s.giveBack(ctx, tokens, once)
 }
 
 // giveBack is releaseGrants by the tokens of the leases. Once the database is away, nobody waits for it with each
 // of them.
-func (s *Store) giveBack(ctx context.Context, tokens []uuid.UUID) {
+func (s *Store) giveBack(ctx context.Context, tokens []uuid.UUID, once queue.Once) {
 	for i, token := range tokens {
 		if _, err := s.report(ctx, token, release(0)); err == nil || isRule(err) {
 			continue
 		}
 		var secrets [][16]byte
+		var hashes [][]byte
 		for _, token := range tokens[i:] {
 			_, secret := cutToken(token)
 			secrets = append(secrets, secret)
+			if once.Given() {
+				hashes = append(hashes, hashOf(once.Key))
+			}
 		}
-		s.keeper.releaseOrphans(nil, secrets, nil)
+		s.keeper.releaseOrphans(nil, secrets, hashes)
 		return
 	}
 }
@@ -200,7 +205,7 @@ func (s *Store) leaseByID(ctx context.Context, id uuid.UUID, to queue.Holder, on
 	if err != nil {
 		return nil, err
 	}
-	leases, err := s.deliver(ctx, []grant{g})
+	leases, err := s.deliver(ctx, []grant{g}, once)
 	if err != nil || len(leases) > 0 {
 		return leases, err
 	}

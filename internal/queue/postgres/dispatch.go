@@ -249,7 +249,7 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	}
 	// The next round need not wait for these.
 	if len(left) > 0 {
-		d.store.life.background(func(ctx context.Context) { d.store.releaseGrants(ctx, left) })
+		d.store.life.background(func(ctx context.Context) { d.store.releaseGrants(ctx, left, queue.Once{}) })
 	}
 	if len(unsure) > 0 {
 		d.lookAgain(unsure)

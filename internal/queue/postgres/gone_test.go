@@ -61,6 +61,30 @@ func TestWhoComesAgainKeepsWhatItWasGrantedWhileItWasGone(t *testing.T) {
 	done(t, s, &l)
 }
 
+// What a dequeue was granted cannot be handed out when what it depends on cannot be read. Nor can it be given back then:
+// who comes again, elsewhere, is handed it, and keeps it.
+func TestWhoComesAgainKeepsWhatCouldNotBeHandedOut(t *testing.T) {
+	t.Parallel()
+	p, address := through(t, migrated(t, pgtest.Database(t)))
+	s, other := openServer(t, address, Options{Connections: 1}), openServer(t, p.dsn, Options{})
+	add(t, s, queue.NewJob{Type: "first", Name: "first"}, queue.NewJob{Type: "second", Needs: []queue.Need{{Name: "first"}}})
+	first := take(t, s, "first")
+	done(t, s, &first)
+	request := queue.DequeueRequest{Types: []string{"second"}, Once: once("comes again")}
+	happened := p.cutAt(beforeStatement, "FROM longshore.edges e LEFT JOIN longshore.ended d")
+	p.refuse(true)
+	_, err := s.Dequeue(over(), request)
+	requireCut(t, beforeStatement, happened, err)
+	require.Eventually(t, func() bool { return !s.keeper.orphans.areNone() }, soon, tick)
+
+	l, err := other.Dequeue(over(), request)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, l.Attempt)
+	p.refuse(false)
+	require.Eventually(t, s.keeper.orphans.areNone, soon, tick)
+	done(t, other, &l)
+}
+
 // claimsFor tells whether a round that is under way claims for the first who waits for lanes.
 func (d *dispatcher) claimsFor(lanes []queue.Lane) bool {
 	d.mu.Lock()
