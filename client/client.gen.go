@@ -2281,7 +2281,9 @@ type ClientInterface interface {
 	// A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
 	// that does not end until one side ends it. It begins with what happens after the request, or,
 	// with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
-	// connects again.
+	// connects again. First comes an `id` that stands alone: that of where the stream begins, for a
+	// client that loses it before the first event. It is not told to a credential for some channels
+	// only: look at the jobs when such a stream is lost.
 	//
 	// | event | data | when |
 	// |---|---|---|
@@ -3229,7 +3231,9 @@ func (c *GeneratedClient) GetError(ctx context.Context, code string, reqEditors 
 // A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
 // that does not end until one side ends it. It begins with what happens after the request, or,
 // with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
-// connects again.
+// connects again. First comes an `id` that stands alone: that of where the stream begins, for a
+// client that loses it before the first event. It is not told to a credential for some channels
+// only: look at the jobs when such a stream is lost.
 //
 // | event | data | when |
 // |---|---|---|
@@ -6367,7 +6371,9 @@ type ClientWithResponsesInterface interface {
 	// A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
 	// that does not end until one side ends it. It begins with what happens after the request, or,
 	// with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
-	// connects again.
+	// connects again. First comes an `id` that stands alone: that of where the stream begins, for a
+	// client that loses it before the first event. It is not told to a credential for some channels
+	// only: look at the jobs when such a stream is lost.
 	//
 	// | event | data | when |
 	// |---|---|---|
@@ -10267,7 +10273,9 @@ func (c *ClientWithResponses) GetErrorWithResponse(ctx context.Context, code str
 // A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
 // that does not end until one side ends it. It begins with what happens after the request, or,
 // with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
-// connects again.
+// connects again. First comes an `id` that stands alone: that of where the stream begins, for a
+// client that loses it before the first event. It is not told to a credential for some channels
+// only: look at the jobs when such a stream is lost.
 //
 // | event | data | when |
 // |---|---|---|

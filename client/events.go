@@ -36,14 +36,28 @@ const eventSilence = 45 * time.Second
 // Events watches jobs change. It connects again, and goes on after the last event that it has seen,
 // through network failures and server restarts, with jittered pauses, until ctx ends; an answer of
 // 4xx other than 408 and 429 ends it at once. An error is the last pair, and has no event.
+//
+// Where it has seen none yet it goes on from where the stream began, if the server has told that. It does
+// not to a credential for some channels only; then there is an EventMissed, which has no ID.
 func (c *Client) Events(ctx context.Context, params StreamEventsParams) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		params := params
 		backoff := newBackoff(200*time.Millisecond, 10*time.Second)
+		broken := false // a stream was there, and is not any more
 		for {
-			more, err := c.streamOnce(ctx, &params, func(e *Event) bool {
+			begun := func() bool {
+				again := broken
+				broken = true
+				return !again || params.LastEventID != nil || yield(&Event{Kind: EventMissed}, nil)
+			}
+			more, err := c.streamOnce(ctx, &params, begun, func(e *Event) bool {
+				if e.ID != "" {
+					params.LastEventID = &e.ID
+				}
+				if e.Kind == "" {
+					return true
+				}
 				backoff.reset()
-				params.LastEventID = &e.ID
 				return yield(e, nil)
 			})
 			if !more {
@@ -60,8 +74,9 @@ func (c *Client) Events(ctx context.Context, params StreamEventsParams) iter.Seq
 	}
 }
 
-// streamOnce passes on the events of one connection, and tells whether more are wanted.
-func (c *Client) streamOnce(ctx context.Context, params *StreamEventsParams, use func(*Event) bool) (more bool, err error) {
+// streamOnce passes on the events of one connection once that has begun, ids that stand alone too, and tells
+// whether more are wanted.
+func (c *Client) streamOnce(ctx context.Context, params *StreamEventsParams, begun func() bool, use func(*Event) bool) (more bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(eventSilence, cancel)
@@ -75,6 +90,11 @@ func (c *Client) streamOnce(ctx context.Context, params *StreamEventsParams, use
 		return true, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // it was only read
+	silence.Stop()          // as below
+	if !begun() {
+		return false, nil
+	}
+	silence.Reset(eventSilence)
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxEventLine)
 	e := new(Event)
@@ -95,7 +115,7 @@ func (c *Client) streamOnce(ctx context.Context, params *StreamEventsParams, use
 				return true, fmt.Errorf("read an event: %w", err)
 			}
 		case "":
-			if e.Kind != "" && !use(e) {
+			if !use(e) {
 				return false, nil
 			}
 			e = new(Event)

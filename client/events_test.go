@@ -62,3 +62,45 @@ func TestAStreamOfEventsThatHasFallenSilentIsReplaced(t *testing.T) {
 		require.Less(t, time.Since(begun), 25*time.Minute)
 	})
 }
+
+// What happened while nobody listened is nowhere else.
+func TestAStreamThatBreaksBeforeAnyEventMissesNothingUnnoticed(t *testing.T) {
+	t.Parallel()
+	const event = "id: 7\nevent: job\ndata: {}\n\n"
+	for name, c := range map[string]struct {
+		begins string
+		after  string
+		kinds  []string
+	}{
+		"the server tells where it begins": {"retry: 1000\nid: 5\n\n", "5", []string{client.EventJob}},
+		"it does not":                      {"retry: 1000\n\n", "", []string{client.EventMissed, client.EventJob}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var after []string
+				api := newClient(t, func(req *http.Request) (*http.Response, error) {
+					after = append(after, req.Header.Get("Last-Event-ID"))
+					switch len(after) {
+					case 2: // nothing was missed by a request that nobody answers
+						return nil, errNetwork
+					case 1:
+						return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(c.begins))}, nil
+					default:
+						body := io.MultiReader(strings.NewReader(c.begins+event), silentBody{req.Context()})
+						return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(body)}, nil
+					}
+				})
+				var kinds []string
+				for e, err := range api.Events(t.Context(), client.StreamEventsParams{}) {
+					require.NoError(t, err)
+					if kinds = append(kinds, e.Kind); e.Kind == client.EventJob {
+						break
+					}
+				}
+				require.Equal(t, c.kinds, kinds)
+				require.Equal(t, []string{"", c.after, c.after}, after)
+			})
+		})
+	}
+}

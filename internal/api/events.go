@@ -18,8 +18,8 @@ const (
 	leastEvents        = 16
 	eventsForAll       = 16 << 10 // of one write to each of all readers
 	eventPause         = 250 * time.Microsecond
-	eventPauseFrom     = 20                // readers
-	eventRetryInterval = "retry: 1000\n\n" // milliseconds, for browsers
+	eventPauseFrom     = 20              // readers
+	eventRetryInterval = "retry: 1000\n" // milliseconds, for browsers
 )
 
 // StreamEvents answers GET /v1/events.
@@ -85,7 +85,7 @@ func (s eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // or some proxies keep the events to themselves
 	w.WriteHeader(http.StatusOK)
-	for text := []byte(eventRetryInterval); ; {
+	for text := s.appendBegin(nil); ; {
 		a.allowTime(w, len(text))
 		if _, err := w.Write(text); err != nil {
 			return nil //nolint:nilerr // the client has gone
@@ -104,6 +104,16 @@ func (s eventStream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 		text = s.append(text[:0], &events)
 		s.after = events.Next
 	}
+}
+
+// appendBegin appends what comes before the first event: also where that will be, so that a client that loses the
+// connection before goes on there. Not encrypted: whoever asks twice would see whether others did anything between.
+func (s eventStream) appendBegin(b []byte) []byte {
+	b = append(b, eventRetryInterval...)
+	if !s.sealed {
+		b = s.appendID(b, s.after)
+	}
+	return append(b, '\n')
 }
 
 // next waits for events, until the client should be told that the stream goes on.

@@ -119,6 +119,28 @@ func TestEventsAreStreamed(t *testing.T) {
 	late.requireNext("job", first, "canceled")
 }
 
+// A reader whose connection breaks before the first event would not know from where to go on.
+func TestAReaderIsToldWhereItBegins(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{})
+	server := httptest.NewServer(e.handler)
+	t.Cleanup(server.Close)
+	e.create(`{"type":"t"}`)
+	r := e.stream(server, "?type=u", "")
+	require.True(t, r.lines.Scan())
+	require.Equal(t, "retry: 1000", r.lines.Text())
+	require.True(t, r.lines.Scan())
+	require.Regexp(t, `^id: [0-9a-f]+-1$`, r.lines.Text())
+	id := strings.TrimPrefix(r.lines.Text(), "id: ")
+	require.NoError(t, r.resp.Body.Close())
+	job := e.create(`{"type":"u"}`)["id"]
+	again := e.stream(server, "?type=u", id)
+	require.True(t, again.lines.Scan())
+	require.True(t, again.lines.Scan())
+	require.Equal(t, "id: "+id, again.lines.Text(), "it has seen nothing since")
+	again.requireNext("job", job, "pending")
+}
+
 func TestAReaderIsToldWhatItMissed(t *testing.T) {
 	t.Parallel()
 	calls := 0

@@ -168,6 +168,10 @@ func TestEventsOfOthersAreNeitherSeenNorCounted(t *testing.T) {
 		return newEventReader(t, e, resp)
 	}
 	reader := open("")
+	for _, line := range []string{"retry: 1000", ""} {
+		require.True(t, reader.lines.Scan())
+		require.Equal(t, line, reader.lines.Text(), "where it begins: two that begin would tell whether others did anything between")
+	}
 	for range 10 {
 		e.createAs("b", `{"type":"x"}`)
 	}
