@@ -263,9 +263,12 @@ func (b *bodies) put(rd *reader) {
 	b.readers.Put(rd)
 }
 
-// closeAfter ends the connection after the answer: what is left of the body is not read.
+// closeAfter ends the connection after the answer: what is left of the body is not read. Over HTTP/2 the end of the
+// stream does that, and others share the connection.
 func closeAfter(c echo.Context) {
-	c.Response().Header().Set("Connection", "close")
+	if c.Request().ProtoMajor == 1 {
+		c.Response().Header().Set("Connection", "close")
+	}
 }
 
 func checkEncoding(header http.Header) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,32 @@ func TestLongPollOverHTTP2OutlivesTheTimeForWriting(t *testing.T) {
 		require.Equal(t, 2, response.ProtoMajor)
 		require.Equal(t, http.StatusNoContent, response.StatusCode)
 	}
+}
+
+// Others have requests on the connection, too, which may be a proxy's.
+func TestABodyThatIsNotReadEndsNoConnectionOfHTTP2(t *testing.T) {
+	t.Parallel()
+	e := newEngineEdge(t, api.Options{MaxBodyBytes: 100, MaxArgsBytes: 10, MaxResultBytes: 10})
+	server := serveHTTP2(t, e.handler, time.Minute)
+	connections := map[string]bool{}
+	for i := range 20 {
+		body, want := `{"type":"t"}`, http.StatusCreated
+		if i%2 == 0 {
+			body, want = strings.Repeat(" ", 1<<20), http.StatusRequestEntityTooLarge
+		}
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+			connections[got.Conn.LocalAddr().String()] = true
+		}})
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/v1/jobs", strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/json")
+		response, err := server.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, 2, response.ProtoMajor)
+		require.Equal(t, want, response.StatusCode)
+	}
+	require.Len(t, connections, 1)
 }
 
 func TestClientLeavesALongPollOverHTTP2(t *testing.T) {
