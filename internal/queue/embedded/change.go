@@ -312,10 +312,14 @@ func (c *change) delete(key []byte) {
 	}
 }
 
-// meetAgain prepares the change for meeting records that it has changed itself.
+// meetAgain prepares the change for meeting records that it has changed itself, or does from here on.
 func (c *change) meetAgain() {
-	if c.overlay == nil {
-		c.overlay = make(map[uuid.UUID]record)
+	if c.overlay != nil {
+		return
+	}
+	c.overlay = make(map[uuid.UUID]record)
+	for i := range c.records {
+		c.overlay[c.records[i].id] = c.records[i].record
 	}
 }
 

@@ -226,3 +226,31 @@ func TestOneThatWaitsBecauseOfARetryRunsIfWhatCameBackEndsAtOnce(t *testing.T) {
 	h.finishRetry(h.retry)
 	h.Close(t)
 }
+
+// It waits for the first of two that have come back, and ends with that in the very change in which the second does.
+func TestOneThatWaitsBecauseOfARetryDoesNotWaitForWhatEndsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	var next, late uuid.UUID
+	h := halfRetried(t, vfs.NewMem(), func(s steps, back uuid.UUID) {
+		// As many dependencies as the step spends that brings it back, so that it ends before it comes to the late one.
+		others := []uuid.UUID{s.enqueue(queue.NewJob{}), s.enqueue(queue.NewJob{})}
+		next = s.enqueue(queue.NewJob{Dependencies: append([]uuid.UUID{back}, others...)})
+		for range others {
+			l, err := s.store.Dequeue(doneContext(s.T), queue.DequeueRequest{Types: []string{"work"}})
+			require.NoError(s, err)
+			_, err = s.store.RequeueOrFinishJob(s.Context(), l.Token, 0, queue.Outcome{})
+			require.NoError(s, err)
+		}
+		late = s.enqueue(afterwards(next, back))
+	}, nothing)
+	for h.state(next) != queue.Blocked {
+		h.step(h.retry)
+	}
+	h.requireNone()
+	require.Equal(t, queue.Blocked, h.state(late))
+	require.NoError(t, h.store.CancelJob(t.Context(), h.back))
+	require.Equal(t, queue.Canceled, h.state(next))
+	require.Equal(t, queue.Pending, h.state(late))
+	h.finishRetry(h.retry)
+	h.Close(t)
+}
