@@ -35,6 +35,7 @@ func auditAll(ctx context.Context, from reader) (queue.Audit, error) {
 	a := auditor{
 		reader: from, ctx: ctx, want: make(map[byte]int64), lanes: make(map[queue.Lane]*queue.Counts),
 		numbers: make(map[queue.Lane]laneNumber), bytes: make(map[queue.Lane]int64), told: make(map[uuid.UUID]told),
+		reviving: make(map[uuid.UUID]struct{}),
 	}
 	for _, step := range []func() error{a.unfinished, a.jobs, a.indexes, a.tallies, a.apiKeys} {
 		if err := step(); err != nil {
@@ -54,10 +55,11 @@ type auditor struct {
 	numbers map[queue.Lane]laneNumber
 	bytes   map[queue.Lane]int64 // of the args of jobs that are not over
 	highest uint64               // place
-	// told has the jobs that are over and some of whose dependents are still to be told. A retry
-	// that is under way leaves edges in between, so they are not compared then.
-	told     map[uuid.UUID]told
-	reviving bool
+	// told has the jobs that are over and some of whose dependents are still to be told.
+	told map[uuid.UUID]told
+	// reviving has the roots of the retries that are under way: they are over still, and have their unique keys
+	// already. A retry leaves edges in between, so they are not compared then.
+	reviving map[uuid.UUID]struct{}
 }
 
 type told struct{ generation, place uint64 }
@@ -84,9 +86,13 @@ func (a *auditor) unfinished() error {
 	if err != nil {
 		return err
 	}
-	return a.scan([]byte{prefixRevival}, []byte{prefixRevival + 1}, func([]byte, []byte) (bool, error) {
-		a.reviving = true
-		return false, nil
+	return a.scan([]byte{prefixRevival}, []byte{prefixRevival + 1}, func(key, value []byte) (bool, error) {
+		item, err := decodeReviving(key, value)
+		if err != nil {
+			a.differ("v %x: the entry of a retry cannot be read", key)
+		}
+		a.reviving[item.root] = struct{}{}
+		return true, nil
 	})
 }
 
@@ -163,7 +169,7 @@ func (a *auditor) job(j *job, r *record, stored bool) error {
 	if err := a.attemptsOf(j, r); err != nil {
 		return err
 	}
-	if r.deleted || a.reviving {
+	if r.deleted || len(a.reviving) > 0 {
 		return nil
 	}
 	return a.edgesOf(j, r)
@@ -205,7 +211,7 @@ func (a *auditor) count(j *job, r *record) {
 // keysOf looks up what a job should have in the indexes.
 func (a *auditor) keysOf(j *job, r *record) error {
 	id := j.ID
-	for _, index := range indexKeys(j, r) {
+	for _, index := range a.indexKeys(j, r) {
 		prefix := index.key[0]
 		a.want[prefix]++
 		value, found, err := a.get(index.key)

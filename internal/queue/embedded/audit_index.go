@@ -18,8 +18,9 @@ type indexKey struct {
 
 // indexKeys returns the keys that a job should have, each of which tells by itself that it is the
 // job's. Attempts, tokens and edges are another matter.
-func indexKeys(j *job, r *record) (keys []indexKey) {
+func (a *auditor) indexKeys(j *job, r *record) (keys []indexKey) {
 	id := j.ID
+	_, comesBack := a.reviving[id]
 	add := func(is bool, value, key []byte) {
 		if is {
 			keys = append(keys, indexKey{key: key, value: value})
@@ -31,7 +32,7 @@ func indexKeys(j *job, r *record) (keys []indexKey) {
 	add(!r.deleted && (r.State == queue.Failed || r.State == queue.Canceled), nil, idKey(nil, prefixDead, id))
 	add(r.deleted, nil, idKey(nil, prefixHidden, id))
 	add(r.hasReported, nil, idKey(nil, prefixReported, id))
-	add(r.hasUniqueKey && !r.State.Over(), id[:], uniqueKey(nil, j.Lane(), j.UniqueKey))
+	add(r.hasUniqueKey && (comesBack || !r.State.Over()), id[:], uniqueKey(nil, j.Lane(), j.UniqueKey))
 	add(r.State == queue.Scheduled, nil, dueKey(nil, r.RunAt.UnixMicro(), dueToRun, id[:]))
 	add(!r.ExpiresAt.IsZero(), nil, dueKey(nil, r.ExpiresAt.UnixMicro(), dueToExpire, id[:]))
 	return keys
@@ -43,7 +44,7 @@ func (a *auditor) indexes() error {
 		prefixRecord, prefixOutcome, prefixReady, prefixDependent, prefixRunning, prefixEndedLease, prefixReported,
 		prefixUnique, prefixDead, prefixHidden, prefixAttempt, prefixDue, prefixOnce,
 	} {
-		if prefix == prefixDependent && a.reviving {
+		if prefix == prefixDependent && len(a.reviving) > 0 {
 			continue
 		}
 		found := int64(0)
@@ -109,7 +110,7 @@ func (a *auditor) strays(prefix byte) error {
 		if err != nil && !isDamage(err) {
 			return false, err
 		}
-		if err != nil || !belongs(key, &j, &r) {
+		if err != nil || !a.belongs(key, &j, &r) {
 			a.differ("%c: there is an entry of job %s that should not be there", prefix, id)
 		}
 		return true, a.ctx.Err()
@@ -117,7 +118,7 @@ func (a *auditor) strays(prefix byte) error {
 }
 
 // belongs reports whether a key is one that a job should have.
-func belongs(key []byte, j *job, r *record) bool {
+func (a *auditor) belongs(key []byte, j *job, r *record) bool {
 	switch key[0] {
 	case prefixRecord:
 		return true
@@ -131,7 +132,7 @@ func belongs(key []byte, j *job, r *record) bool {
 		}
 		return false
 	}
-	for _, index := range indexKeys(j, r) {
+	for _, index := range a.indexKeys(j, r) {
 		if bytes.Equal(key, index.key) {
 			return true
 		}

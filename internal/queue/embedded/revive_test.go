@@ -128,6 +128,22 @@ func TestARetryThatACrashInterruptsIsFinishedByTheNextStart(t *testing.T) {
 	h.Close(t)
 }
 
+func TestAStoreOnWhichACrashHasInterruptedARetryIsSound(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewCrashableMem()
+	s := newSteps(t, fs)
+	root := s.enqueue(queue.NewJob{UniqueKey: "k"})
+	s.after(6, root)
+	s.fail(root)
+	for r := s.begin(root); len(r.left) > 0; s.step(r) {
+		require.NoError(t, s.store.answer(nil))
+		a, err := auditDirectory(t.Context(), fs.CrashClone(vfs.CrashCloneCfg{}), "store")
+		require.NoError(t, err)
+		require.Empty(t, a.Differences)
+	}
+	s.Close(t)
+}
+
 // doneContext has a dequeue look, and not wait.
 func doneContext(t *testing.T) context.Context {
 	t.Helper()
