@@ -55,6 +55,25 @@ func TestCopyOfAStore(t *testing.T) {
 	require.NoDirExists(t, filepath.Join(root, "none"))
 }
 
+// Earlier versions took such a reason from a worker, and it cannot be taken out of a store.
+func TestACopyTellsOfReasonsThatItHasMended(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	from, to := filepath.Join(root, "from"), filepath.Join(root, "to")
+	s, err := embedded.Open(from, embedded.Options{})
+	require.NoError(t, err)
+	_, err = s.Enqueue(t.Context(), []queue.NewJob{{Type: "a"}})
+	require.NoError(t, err)
+	l, err := s.Dequeue(t.Context(), queue.DequeueRequest{Types: []string{"a"}})
+	require.NoError(t, err)
+	_, err = s.Fail(t.Context(), l.Token, queue.Failure{Error: queue.JobError{Reason: "no\x00 disk"}})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	code, stdout, stderr := copyStore(t, []string{"--from", from, "--to", to})
+	require.Equal(t, cli.ExitClean, code, stderr)
+	require.Contains(t, stdout, "jobs in the reasons of whose failures U+FFFD stands for U+0000 in the copy: 1, such as "+l.JobID.String()+"\n")
+}
+
 func TestBadUsageOfTheCopy(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

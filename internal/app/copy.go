@@ -87,6 +87,9 @@ func describeCopy(from, to string, c *queue.Copied, kept bool, took time.Duratio
 			b.WriteString(NameOfStore(audited.store) + ": " + line)
 		}
 	}
+	if kept && c.Mended > 0 {
+		fmt.Fprintf(&b, "jobs in the reasons of whose failures U+FFFD stands for U+0000 in the copy: %d, such as %s\n", c.Mended, c.FirstMended)
+	}
 	if kept {
 		fmt.Fprintf(&b, "copied: %d jobs, %d of which were running and wait again; idempotency keys: %d; API keys: %d; %.1f s, %.0f jobs a second\n",
 			c.Jobs, c.Released, c.Calls, c.APIKeys, took.Seconds(), float64(c.Jobs)/took.Seconds())

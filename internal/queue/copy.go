@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -91,6 +92,22 @@ func (c *CopiedJob) endLease(now time.Time) bool {
 	return true
 }
 
+// mendReasons has U+FFFD stand for U+0000 in the reasons of failures, and tells whether there was any:
+// PostgreSQL has no text with it, and the embedded engine took it from workers once.
+func (c *CopiedJob) mendReasons() (mended bool) {
+	mend := func(e *JobError) {
+		if e != nil && strings.Contains(e.Reason, "\x00") {
+			e.Reason = strings.ReplaceAll(e.Reason, "\x00", "\uFFFD")
+			mended = true
+		}
+	}
+	mend(c.Outcome.Error)
+	for i := range c.Attempts {
+		mend(c.Attempts[i].Error)
+	}
+	return mended
+}
+
 // CopySource is a store that nobody else uses, and that is read from one end to the other.
 type CopySource interface {
 	Audit(ctx context.Context) (Audit, error)
@@ -129,8 +146,13 @@ type Copied struct {
 	Calls    int64
 	APIKeys  int64
 	Released int64 // jobs that were running and wait again
-	found    Counts
-	given    Counts
+	// Mended are the jobs that failed with a reason that had U+0000, for which U+FFFD stands in the copy;
+	// FirstMended is one of them.
+	Mended      int64
+	FirstMended uuid.UUID
+
+	found Counts
+	given Counts
 }
 
 // Copy copies all that is in one store to another one, which is kept only if both are sound and
@@ -181,6 +203,12 @@ func (c *Copied) copyAll(ctx context.Context, from CopySource, to CopyTarget, no
 		}
 		if !j.Hidden {
 			c.given[j.Record.State]++
+		}
+		if j.mendReasons() {
+			if c.Mended == 0 {
+				c.FirstMended = j.Given.ID
+			}
+			c.Mended++
 		}
 		if err := to.AddJob(ctx, j); err != nil {
 			return fmt.Errorf("add job %s: %w", j.Given.ID, err)

@@ -221,3 +221,28 @@ func TestACopyHasEverything(t *testing.T) {
 		require.Empty(t, a.Differences)
 	}
 }
+
+// The embedded engine took such a reason once. PostgreSQL has no text with U+0000.
+func TestAReasonWithUPlus0000IsCopiedWithAnotherCharacterInItsPlace(t *testing.T) {
+	t.Parallel()
+	directory, database := filepath.Join(t.TempDir(), "store"), emptyOne(t)
+	now := time.Now()
+	f := &filled{Queue: openStore(t, directory, now), t: t}
+	failed := f.add(queue.NewJob{Type: "failing", Retry: &queue.RetryPolicy{MaxAttempts: 2, Factor: 1}})[0]
+	for range 2 { // the second time for good
+		_, err := f.Fail(t.Context(), f.lease("failing").Token, queue.Failure{Error: queue.JobError{Reason: "\x00no\x00"}, Retryable: true})
+		require.NoError(t, err)
+	}
+	require.NoError(t, f.Close())
+	copied := copyStore(t, directory, database, now)
+	require.Equal(t, int64(1), copied.Mended)
+	require.Equal(t, failed, copied.FirstMended)
+	q := openStore(t, database, now)
+	status, err := q.JobStatus(t.Context(), failed)
+	require.NoError(t, err)
+	require.Equal(t, "\uFFFDno\uFFFD", status.Error.Reason)
+	attempts, err := q.Attempts(t.Context(), failed)
+	require.NoError(t, err)
+	require.Equal(t, "\uFFFDno\uFFFD", attempts[0].Error.Reason)
+	require.NoError(t, q.Close())
+}
