@@ -15,7 +15,7 @@ const commandCopy = "copy"
 // copyFlags are what a copy can be told.
 type copyFlags struct {
 	From string `required:"true" placeholder:"DIR|postgres://..." help:"Store to copy, which no server may use: its directory, or the address of a database. It stays as it is."`
-	To   string `required:"true" placeholder:"DIR|postgres://..." help:"Store to fill: a directory that is not there yet, or empty; or the address of a database that has its schema (longshore-server migrate up) and nothing else."`
+	To   string `required:"true" placeholder:"DIR|postgres://..." help:"Store to fill: a directory that does not exist yet, or is empty; or the address of a database that has its schema (longshore-server migrate up) and nothing else."`
 }
 
 // runCopy copies a store, and returns the exit code: cli.ExitFailed if the target cannot be used.

@@ -16,14 +16,14 @@ const commandKey = "key"
 
 // keyCreateFlags are what a new key can be told.
 type keyCreateFlags struct {
-	Store      string        `default:"./longshore-data" placeholder:"DIR|postgres://..." help:"Directory of the store, made if it is not there, which no server may have open; or the address of a database."`
+	Store      string        `default:"./longshore-data" placeholder:"DIR|postgres://..." help:"Directory of the store, made if it does not exist, which no server may have open; or the address of a database."`
 	Name       string        `required:"true" placeholder:"NAME" help:"Who is to have the key. Two keys may have one name, so that one can take over from the other."`
-	Scope      []string      `required:"true" placeholder:"SCOPE" help:"What the key is for: enqueue, work, read, admin; may be there several times."`
-	Channel    []string      `placeholder:"CHANNEL" help:"Channel that the key is for; may be there several times. Without it the key is for all of them."`
-	ExpiresIn  time.Duration `placeholder:"DURATION" help:"How long the key is good; for ever unless it is given."`
+	Scope      []string      `required:"true" placeholder:"SCOPE" help:"What the key is for: enqueue, work, read, admin; repeatable."`
+	Channel    []string      `placeholder:"CHANNEL" help:"Channel that the key is for; repeatable. Without it the key is for all channels."`
+	ExpiresIn  time.Duration `placeholder:"DURATION" help:"How long the key is valid; for ever unless it is given."`
 	RateLimit  float64       `placeholder:"N" help:"How many requests a second may be made with the key, in place of the server's --rate-limit."`
 	MaxWaiting int           `placeholder:"N" help:"How many calls with the key may wait at the same time, in place of the server's --max-waiting-per-credential."`
-	PrintLine  bool          `help:"Put the key into no store: print a line for the file of --auth-keys-file, and then the key."`
+	PrintLine  bool          `help:"Do not put the key into a store: print a line for the file of --auth-keys-file, and then the key."`
 }
 
 // keyListFlags are what a list of keys can be told.

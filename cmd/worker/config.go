@@ -31,20 +31,20 @@ func program(stdout, stderr io.Writer) cli.Program {
 // config is what flags and environment say.
 type config struct {
 	Server         string        `default:"http://127.0.0.1:8080" placeholder:"URL" help:"Address of the server."`
-	Key            string        `placeholder:"KEY" help:"API key or token that says who this worker is. From the variable only: others on the machine see arguments."`
-	KeyFile        string        `placeholder:"FILE" help:"File that has the key, and is read again for each request."`
+	Key            string        `placeholder:"KEY" help:"The worker's API key or token. Only from the variable: others on the machine can see arguments."`
+	KeyFile        string        `placeholder:"FILE" help:"File with the key; it is read again for each request."`
 	CACert         string        `name:"ca-cert" placeholder:"FILE" help:"Authorities that may have signed the server's certificate, in PEM; those of the system unless set."`
-	ClientCert     string        `placeholder:"FILE" help:"Certificate that says who this worker is, in PEM. Read again for each connection."`
+	ClientCert     string        `placeholder:"FILE" help:"The worker's certificate, in PEM. Read again for each connection."`
 	ClientKey      string        `placeholder:"FILE" help:"Private key of that certificate, in PEM."`
 	Run            []string      `required:"true" sep:"none" placeholder:"TYPE=COMMAND" help:"Run jobs of TYPE by 'sh -c COMMAND'. Repeatable; in the variable, one a line."`
 	Channel        []string      `sep:"none" placeholder:"NAME" help:"Channel to take jobs from, instead of \"default\". Repeatable; in the variable, one a line."`
 	Concurrency    int           `default:"1" help:"How many jobs run at once."`
-	Name           string        `placeholder:"NAME" help:"What people see as the job's worker; host name and process id unless set."`
+	Name           string        `placeholder:"NAME" help:"The name that people see as the job's worker; host name and process id unless set."`
 	DrainTimeout   time.Duration `default:"30s" help:"How long running jobs may go on after SIGTERM, before they are ended and given back."`
 	KillGrace      time.Duration `default:"10s" help:"How long a command may take to end after SIGTERM, before SIGKILL."`
 	MaxOutputBytes int           `default:"1048576" help:"How long a command's output may be."`
-	StateDir       string        `placeholder:"DIR" help:"Directory to remember leases in, so that a worker started again after a crash goes on with its jobs."`
-	OtlpEndpoint   string        `placeholder:"URL" help:"Where to send traces, as OTLP over HTTP, such as http://127.0.0.1:4318. The standard variables, which begin with OTEL_, say the rest, and this too unless it is given. None are sent otherwise."`
+	StateDir       string        `placeholder:"DIR" help:"Directory to remember leases in, so that a worker started again after a crash continues with its jobs."`
+	OtlpEndpoint   string        `placeholder:"URL" help:"Where to send traces, as OTLP over HTTP, such as http://127.0.0.1:4318. The standard OTEL_... variables set the rest, and the endpoint too if this flag is not given. Without an endpoint none are sent."`
 	LogLevel       string        `default:"info" enum:"debug,info,warn,error" help:"What to log: ${enum}."`
 	LogFormat      string        `default:"json" enum:"json,text" help:"How to log: ${enum}. Logs go to the standard error."`
 
