@@ -14,15 +14,16 @@ import (
 // commandKey is the first argument that makes the program look after API keys.
 const commandKey = "key"
 
-// keyCreateFlags are what a new key can be told.
+// keyCreateFlags are what a new key can be told. Its limits have no variables: those of these names are the server's,
+// and the environment of a server may be set where keys are made for it.
 type keyCreateFlags struct {
 	Store      string        `default:"./longshore-data" placeholder:"DIR|postgres://..." help:"Directory of the store, made if it does not exist, which no server may have open; or the address of a database."`
 	Name       string        `required:"true" placeholder:"NAME" help:"Who is to have the key. Two keys may have one name, so that one can take over from the other."`
 	Scope      []string      `required:"true" placeholder:"SCOPE" help:"What the key is for: enqueue, work, read, admin; repeatable."`
 	Channel    []string      `placeholder:"CHANNEL" help:"Channel that the key is for; repeatable. Without it the key is for all channels."`
 	ExpiresIn  time.Duration `placeholder:"DURATION" help:"How long the key is valid; for ever unless it is given."`
-	RateLimit  float64       `placeholder:"N" help:"How many requests a second may be made with the key, in place of the server's --rate-limit."`
-	MaxWaiting int           `placeholder:"N" help:"How many calls with the key may wait at the same time, in place of the server's --max-waiting-per-credential."`
+	RateLimit  float64       `variable:"-" placeholder:"N" help:"How many requests a second may be made with the key, in place of the server's --rate-limit."`
+	MaxWaiting int           `variable:"-" placeholder:"N" help:"How many calls with the key may wait at the same time, in place of the server's --max-waiting-per-credential."`
 	PrintLine  bool          `help:"Do not put the key into a store: print a line for the file of --auth-keys-file, and then the key."`
 }
 

@@ -42,6 +42,18 @@ func makeKey(t *testing.T, args ...string) (secret, id, stdout string) {
 	return secret, secret[4:20], stdout
 }
 
+func TestLimitsOfTheServerAreNotThoseOfANewKey(t *testing.T) {
+	t.Parallel()
+	store := t.TempDir() + "/store"
+	code, stdout, stderr := key(t, []string{"create", "--store", store, "--name=ci", "--scope=work"},
+		"LONGSHORE_RATE_LIMIT=50", "LONGSHORE_MAX_WAITING=20000")
+	require.Equal(t, cli.ExitClean, code, stderr)
+	require.Contains(t, stdout, "limits: (server's)")
+	_, help, _ := key(t, []string{"create", "--help"})
+	require.NotContains(t, help, "LONGSHORE_RATE_LIMIT")
+	require.NotContains(t, help, "LONGSHORE_MAX_WAITING")
+}
+
 func TestKeysOfAStore(t *testing.T) {
 	t.Parallel()
 	store := t.TempDir() + "/store"

@@ -33,7 +33,7 @@ type Program struct {
 }
 
 // Parse sets the fields of the struct that flags points to, which has kong's tags, from
-// arguments, else from variables of env (see variableOf), else from the defaults in its tags.
+// arguments, else from variables of env (see variableOf and hasVariable), else from the defaults in its tags.
 // If it has a method Validate() error, that has the last word. --help and --version come by
 // themselves.
 //

@@ -17,7 +17,8 @@ type settings struct {
 	MaxWait time.Duration `default:"1s" help:"A duration."`
 	Path    string        `help:"A path."`
 	Run     []string      `sep:"none" help:"A list."`
-	Address string        `default:"here:1" placeholder:"PLACE" help:"An address."`
+	Weight  int           `default:"7" placeholder:"GRAMS" help:"A weight."`
+	Secret  string        `variable:"-" help:"No setting."`
 }
 
 // Validate refuses what kong lets pass.
@@ -51,14 +52,14 @@ func TestArgumentsGoBeforeVariablesBeforeDefaults(t *testing.T) {
 		args, env []string
 		want      settings
 	}{
-		"defaults":   {nil, nil, settings{Word: "none", MaxWait: time.Second}},
-		"variables":  {nil, []string{"LONGSHORE_WORD=one", "LONGSHORE_MAX_WAIT=2s", "LONGSHORE_PATH=a=b"}, settings{Word: "one", MaxWait: 2 * time.Second, Path: "a=b"}},
-		"arguments":  {[]string{"--word=two", "--path", "c"}, []string{"LONGSHORE_WORD=one", "LONGSHORE_PATH=b"}, settings{Word: "two", MaxWait: time.Second, Path: "c"}},
-		"empty":      {nil, []string{"LONGSHORE_WORD=", "LONGSHORE_MAX_WAIT"}, settings{Word: "none", MaxWait: time.Second}},
-		"not ours":   {nil, []string{"WORD=one", "PATH=/bin", "LONGSHORE_UNKNOWN=1"}, settings{Word: "none", MaxWait: time.Second}},
-		"no setting": {nil, []string{"LONGSHORE_HELP=true", "LONGSHORE_VERSION=true"}, settings{Word: "none", MaxWait: time.Second}},
-		"repeated":   {[]string{"--run=a,b", "--run=c"}, []string{"LONGSHORE_RUN=d"}, settings{Word: "none", MaxWait: time.Second, Run: []string{"a,b", "c"}}},
-		"lines":      {nil, []string{"LONGSHORE_RUN=a, b\n\n  c\t\n"}, settings{Word: "none", MaxWait: time.Second, Run: []string{"a, b", "c"}}},
+		"defaults":   {nil, nil, settings{Weight: 7, Word: "none", MaxWait: time.Second}},
+		"variables":  {nil, []string{"LONGSHORE_WORD=one", "LONGSHORE_MAX_WAIT=2s", "LONGSHORE_PATH=a=b"}, settings{Weight: 7, Word: "one", MaxWait: 2 * time.Second, Path: "a=b"}},
+		"arguments":  {[]string{"--word=two", "--path", "c"}, []string{"LONGSHORE_WORD=one", "LONGSHORE_PATH=b"}, settings{Weight: 7, Word: "two", MaxWait: time.Second, Path: "c"}},
+		"empty":      {nil, []string{"LONGSHORE_WORD=", "LONGSHORE_MAX_WAIT"}, settings{Weight: 7, Word: "none", MaxWait: time.Second}},
+		"not ours":   {nil, []string{"WORD=one", "PATH=/bin", "LONGSHORE_UNKNOWN=1"}, settings{Weight: 7, Word: "none", MaxWait: time.Second}},
+		"no setting": {nil, []string{"LONGSHORE_HELP=true", "LONGSHORE_VERSION=true", "LONGSHORE_SECRET=a"}, settings{Weight: 7, Word: "none", MaxWait: time.Second}},
+		"repeated":   {[]string{"--run=a,b", "--run=c"}, []string{"LONGSHORE_RUN=d"}, settings{Weight: 7, Word: "none", MaxWait: time.Second, Run: []string{"a,b", "c"}}},
+		"lines":      {nil, []string{"LONGSHORE_RUN=a, b\n\n  c\t\n"}, settings{Weight: 7, Word: "none", MaxWait: time.Second, Run: []string{"a, b", "c"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,7 +112,8 @@ func TestHelpNamesVariables(t *testing.T) {
 	require.Contains(t, help, "One of none,one,two. ($LONGSHORE_WORD)")
 	require.Contains(t, help, "A duration. ($LONGSHORE_MAX_WAIT)")
 	require.Contains(t, help, "A list. ($LONGSHORE_RUN)")
-	require.Contains(t, help, "--address=PLACE An address. Default: here:1. ($LONGSHORE_ADDRESS)")
+	require.Contains(t, help, "--weight=GRAMS A weight. Default: 7. ($LONGSHORE_WEIGHT)")
+	require.NotContains(t, help, "LONGSHORE_SECRET")
 	require.Contains(t, help, "--version Print the version, and exit.")
 	require.NotContains(t, help, "LONGSHORE_VERSION")
 	require.NotContains(t, help, "LONGSHORE_HELP")

@@ -15,8 +15,10 @@ func variableOf(flag string) string {
 	return prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// hasVariable: what is not a setting has none.
-func hasVariable(flag *kong.Flag) bool { return flag.Name != "help" && flag.Name != "version" }
+// hasVariable: what is not a setting has none, nor has a flag with the tag variable:"-".
+func hasVariable(flag *kong.Flag) bool {
+	return flag.Name != "help" && flag.Name != "version" && flag.Tag.Get("variable") != "-"
+}
 
 // variables resolves flags from the environment that was passed in: kong's own way reads the
 // process's, which a test cannot give it. A variable that is empty counts as unset. A flag
