@@ -85,6 +85,30 @@ func TestWhoComesAgainKeepsWhatCouldNotBeHandedOut(t *testing.T) {
 	done(t, other, &l)
 }
 
+// Who comes again may not be handed what it was granted, and not come a third time. Then its jobs do not wait until its
+// leases are found to be silent.
+func TestWhatCouldNotBeHandedOutAgainIsGivenBack(t *testing.T) {
+	t.Parallel()
+	dsn := migrated(t, pgtest.Database(t))
+	p, address := through(t, dsn)
+	q, otherAddress := through(t, dsn)
+	s, other := openServer(t, address, Options{Connections: 1}), openServer(t, otherAddress, Options{})
+	id := add(t, s, queue.NewJob{Type: "one"})[0]
+	request := queue.DequeueRequest{Types: []string{"one"}, Once: once("comes again")}
+	happened := p.cutAt(beforeAnswer, claimMarker)
+	p.refuse(true)
+	_, err := s.Dequeue(over(), request)
+	requireCut(t, beforeAnswer, happened, err)
+	happened = q.cutAt(beforeStatement, readLease)
+	_, err = other.Dequeue(over(), request)
+	requireCut(t, beforeStatement, happened, err)
+	p.refuse(false)
+	require.Eventually(t, func() bool {
+		status, err := other.JobStatus(t.Context(), id)
+		return err == nil && status.State == queue.Pending && status.Retries == 0
+	}, soon, tick)
+}
+
 // claimsFor tells whether a round that is under way claims for the first who waits for lanes.
 func (d *dispatcher) claimsFor(lanes []queue.Lane) bool {
 	d.mu.Lock()

@@ -205,9 +205,6 @@ func (s *Store) leasesOf(ctx context.Context, once queue.Once) (granted []queue.
 	if err != nil || k == nil {
 		return nil, err
 	}
-	if is, err := s.adoptLeases(ctx, once, k); err != nil || !is {
-		return nil, err
-	}
 	var lost error
 	for i, place := range k.places {
 		l, how, err := s.lookAtLease(ctx, tokenOf(place, k.secrets[i]))
@@ -221,13 +218,18 @@ func (s *Store) leasesOf(ctx context.Context, once queue.Once) (granted []queue.
 			return nil, err
 		}
 	}
-	if len(granted) == 0 && lost == nil {
+	switch {
+	case len(granted) > 0:
+		// At last: those that cannot be handed out are to be given back.
+		if is, err := s.adoptLeases(ctx, once, k); err != nil || !is {
+			return nil, err
+		}
+		return granted, nil
+	case lost == nil:
 		return nil, s.vacateCall(ctx, once, k.secrets)
-	}
-	if len(granted) == 0 {
+	default:
 		return nil, lost
 	}
-	return granted, nil
 }
 
 // forgetCalls forgets some of those whose time has come.
