@@ -246,7 +246,7 @@ type Attempt struct {
 	// than 4 KiB are left out.
 	Error *JobError `json:"error,omitempty"`
 
-	// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+	// Principal Whose credential asked for the lease: its kind, a colon, and its name there, such as
 	// `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
 	//
 	//
@@ -635,7 +635,7 @@ type HeldLease struct {
 	// Id The id of the job.
 	Id openapi_types.UUID `json:"id"`
 
-	// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+	// Principal Whose credential asked for the lease: its kind, a colon, and its name there, such as
 	// `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
 	//
 	//
@@ -751,8 +751,8 @@ type Job struct {
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-	// of them finished; one that failed fails it with reason `dependency-failed`, and one
-	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf RunIf `json:"run_if"`
 
 	// StartedAt When the newest lease began. Absent while the job waits.
@@ -950,8 +950,8 @@ type JobProperties struct {
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-	// of them finished; one that failed fails it with reason `dependency-failed`, and one
-	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
 
 	// StartedAt When the newest lease began. Absent while the job waits.
@@ -1253,8 +1253,8 @@ type ListedJob struct {
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-	// of them finished; one that failed fails it with reason `dependency-failed`, and one
-	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
 
 	// StartedAt When the newest lease began. Absent while the job waits.
@@ -1428,8 +1428,8 @@ type NewJob struct {
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-	// of them finished; one that failed fails it with reason `dependency-failed`, and one
-	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
 
 	// TimeoutSeconds How long one run may take, however many heartbeats are sent. A longer one is ended:
@@ -1465,7 +1465,7 @@ type NewJobs struct {
 // Nothing An object without fields.
 type Nothing = struct{}
 
-// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+// Principal Whose credential asked for the lease: its kind, a colon, and its name there, such as
 // `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
 //
 // Example: key:ci
@@ -1607,8 +1607,8 @@ type RetryPolicy struct {
 }
 
 // RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-// of them finished; one that failed fails it with reason `dependency-failed`, and one
-// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+// one was canceled. `all_finished`: it runs whatever became of them.
 type RunIf string
 
 // StateCounts How many jobs there are in each state.
@@ -1725,10 +1725,10 @@ type ListKeysParams struct {
 // CreateKeyParams defines parameters for CreateKey.
 type CreateKeyParams struct {
 	// IdempotencyKey Chosen by the client for this one call, as elsewhere. Sent again with it, the call makes
-	// no second key, but it cannot be answered the same, because the secret was not kept:
+	// no second key. It cannot get the same answer, because the secret was not kept:
 	// it is 409 `key-exists`, which names the `id`. If the first answer was lost, revoke that
-	// key, and make another one under another Idempotency-Key. Holds for as long as the key
-	// is there.
+	// key, and make another one under another Idempotency-Key. It is remembered for as long as
+	// the key exists.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1748,25 +1748,25 @@ type GetDemandParams struct {
 
 // DequeueParams defines parameters for Dequeue.
 type DequeueParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DequeueBatchParams defines parameters for DequeueBatch.
 type DequeueBatchParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1798,8 +1798,8 @@ type ListJobsParams struct {
 	Channel *string `form:"channel,omitempty" json:"channel,omitempty"`
 
 	// Label Only jobs that have a label: its name, or its name and its value as `name=value`, where
-	// the `=` between them may have to be written as `%3D`. May be there up to 32 times, for
-	// as many labels, all of which a job must have.
+	// the `=` between them may have to be written as `%3D`. Repeat it for up to 32 labels, all
+	// of which a job must have.
 	Label *[]string `form:"label,omitempty" json:"label,omitempty"`
 
 	// QueuedFrom Only jobs that were created at that time or later.
@@ -1811,15 +1811,15 @@ type ListJobsParams struct {
 	// Order Which jobs come first.
 	Order *ListJobsParamsOrder `form:"order,omitempty" json:"order,omitempty"`
 
-	// Fields The properties of each job that the answer is to have beside its `id`, separated by
-	// commas; those that a job has not are absent. All of them when left out. A list
+	// Fields The properties of each job to return besides its `id`, separated by
+	// commas; those that a job does not have are absent. All of them when left out. A list
 	// without `args`, `result`, `error` and `dependents` is cheaper.
 	Fields *string `form:"fields,omitempty" json:"fields,omitempty"`
 
 	// Limit How many jobs a page has at most.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before. The rest of the query must be as it was, but
+	// Cursor The `next_cursor` of the page before. The rest of the query must be the same, except
 	// for `limit` and `fields`.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
@@ -1829,42 +1829,40 @@ type ListJobsParamsOrder string
 
 // CreateJobParams defines parameters for CreateJob.
 type CreateJobParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
-	// Traceparent The producer's W3C trace context, handed to the workers of the jobs that do not have a
-	// `traceparent` of their own. One that is malformed, or that is there twice, is ignored, as
-	// W3C asks.
+	// Traceparent The producer's W3C trace context, passed to the workers of the jobs that do not have a
+	// `traceparent` of their own. A malformed or repeated one is ignored, as W3C asks.
 	Traceparent *TraceParentHeader `json:"traceparent,omitempty"`
 }
 
 // CreateJobsParams defines parameters for CreateJobs.
 type CreateJobsParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
-	// Traceparent The producer's W3C trace context, handed to the workers of the jobs that do not have a
-	// `traceparent` of their own. One that is malformed, or that is there twice, is ignored, as
-	// W3C asks.
+	// Traceparent The producer's W3C trace context, passed to the workers of the jobs that do not have a
+	// `traceparent` of their own. A malformed or repeated one is ignored, as W3C asks.
 	Traceparent *TraceParentHeader `json:"traceparent,omitempty"`
 }
 
 // GetJobParams defines parameters for GetJob.
 type GetJobParams struct {
-	// WaitSeconds How long to hold the answer back at most. More than the server's `--max-wait`
-	// (60 s unless set) counts as that.
+	// WaitSeconds How long the answer may wait at most. More than the server's `--max-wait`
+	// (60 s unless set) counts as `--max-wait`.
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
 
 	// IfNoneMatch The `ETag` that the client knows: one, several separated by commas, or `*`, which every
@@ -1882,13 +1880,13 @@ type UpdateJobParams struct {
 
 // DequeueJobParams defines parameters for DequeueJob.
 type DequeueJobParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -2074,16 +2072,15 @@ type ClientInterface interface {
 
 	// CreateBackupWithBody Copy the store
 	//
-	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
-	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
-	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-	// error there is none. A server that stops gives it as long as any other request in flight, and
-	// ends it then.
+	// Copies the store as it is at one moment, while it is used, into a new directory below the
+	// server's `--backup-dir`; without that flag it is 403 `backups-disabled`. What was
+	// acknowledged before the call is in the copy. When the answer arrives the copy is on disk; after
+	// an error there is none. A server that stops gives it the same time as other requests in flight,
+	// then gives up.
 	//
 	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
-	// backup end then, at no cost to their jobs, which wait for other workers: those that held
-	// them work for the original, and their tokens are answered with `lease-lost` or
-	// `lease-not-found`.
+	// backup end then, at no cost to their jobs, which wait for other workers. The workers that held
+	// them work for the original; here their tokens get `lease-lost` or `lease-not-found`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2092,16 +2089,15 @@ type ClientInterface interface {
 
 	// CreateBackup Copy the store
 	//
-	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
-	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
-	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-	// error there is none. A server that stops gives it as long as any other request in flight, and
-	// ends it then.
+	// Copies the store as it is at one moment, while it is used, into a new directory below the
+	// server's `--backup-dir`; without that flag it is 403 `backups-disabled`. What was
+	// acknowledged before the call is in the copy. When the answer arrives the copy is on disk; after
+	// an error there is none. A server that stops gives it the same time as other requests in flight,
+	// then gives up.
 	//
 	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
-	// backup end then, at no cost to their jobs, which wait for other workers: those that held
-	// them work for the original, and their tokens are answered with `lease-lost` or
-	// `lease-not-found`.
+	// backup end then, at no cost to their jobs, which wait for other workers. The workers that held
+	// them work for the original; here their tokens get `lease-lost` or `lease-not-found`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2110,26 +2106,26 @@ type ClientInterface interface {
 
 	// ListKeys List the API keys
 	//
-	// The keys in the store, by their ids, also those that have expired; without their secrets,
-	// which nobody knows. A credential that is not for all channels sees the keys that are for
-	// none but its own. Keys from `--auth-keys-file` are not among them.
+	// The keys in the store, by their ids, including expired ones, without their secrets,
+	// which are not kept. A credential that is not for all channels sees only the keys that are for
+	// none but its channels. Keys from `--auth-keys-file` are not listed.
 	//
 	// Corresponds with GET /v1/admin/keys (the `ListKeys` operationId).
 	ListKeys(ctx context.Context, params *ListKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateKeyWithBody Make an API key
 	//
-	// Makes a key, which is good at once, at other servers on the same database when it is used
-	// first. The `key` is in this answer and nowhere else: only a hash of its secret is kept.
+	// Makes a key. It is valid at once, at other servers on the same database on its first use.
+	// The `key` is only in this answer: only a hash of its secret is kept.
 	//
-	// Two keys of one `name` may be good at the same time, so that one can take over from the
+	// Two keys of one `name` may be valid at the same time, so that one can take over from the
 	// other: they stand for one principal, `key:<name>`, and are for the same channels. A third
-	// one is 409 `key-name-taken`, and so is one for other channels; keys of the name that have
-	// expired go.
+	// one is 409 `key-name-taken`, and so is one for other channels. Expired keys of the name
+	// are removed.
 	//
-	// A key is for no more than the credential that makes it: for a scope that this lacks the
-	// answer is 403 `scope-missing`, and for a channel 403 `channel-forbidden`. A key without
-	// `channels` is for all of them, which only a credential for all of them can make.
+	// A key is for no more than the credential that makes it: a scope that this lacks is 403
+	// `scope-missing`, and a channel 403 `channel-forbidden`. A key without
+	// `channels` is for all of them, and only a credential for all of them can make one.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2138,17 +2134,17 @@ type ClientInterface interface {
 
 	// CreateKey Make an API key
 	//
-	// Makes a key, which is good at once, at other servers on the same database when it is used
-	// first. The `key` is in this answer and nowhere else: only a hash of its secret is kept.
+	// Makes a key. It is valid at once, at other servers on the same database on its first use.
+	// The `key` is only in this answer: only a hash of its secret is kept.
 	//
-	// Two keys of one `name` may be good at the same time, so that one can take over from the
+	// Two keys of one `name` may be valid at the same time, so that one can take over from the
 	// other: they stand for one principal, `key:<name>`, and are for the same channels. A third
-	// one is 409 `key-name-taken`, and so is one for other channels; keys of the name that have
-	// expired go.
+	// one is 409 `key-name-taken`, and so is one for other channels. Expired keys of the name
+	// are removed.
 	//
-	// A key is for no more than the credential that makes it: for a scope that this lacks the
-	// answer is 403 `scope-missing`, and for a channel 403 `channel-forbidden`. A key without
-	// `channels` is for all of them, which only a credential for all of them can make.
+	// A key is for no more than the credential that makes it: a scope that this lacks is 403
+	// `scope-missing`, and a channel 403 `channel-forbidden`. A key without
+	// `channels` is for all of them, and only a credential for all of them can make one.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2157,8 +2153,8 @@ type ClientInterface interface {
 
 	// RevokeKey Revoke an API key
 	//
-	// Requests with the key are answered 401 from here on, at other servers on the same database
-	// after two seconds or so. What is under way is finished. It is not found any more, and
+	// Requests with the key get 401 from now on, at other servers on the same database
+	// after two seconds or so. Requests under way are finished. The key is not found any more:
 	// revoking it again is 404 `key-not-found`, as for a key that the credential does not see.
 	//
 	// Corresponds with DELETE /v1/admin/keys/{key} (the `RevokeKey` operationId).
@@ -2174,24 +2170,24 @@ type ClientInterface interface {
 
 	// DequeueWithBody Wait for a job, and lease it
 	//
-	// Leases the pending job of the highest `priority`, and of those the one that was created
-	// first, among all the `types` and `channels` named; a job that was put back in line has
-	// kept its place. When there is none, the answer is held back until one is ready or
-	// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+	// Leases the pending job of the highest `priority` among all the `types` and `channels` named,
+	// and among equals the one that was created first; a job that was put back in line has
+	// kept its place. When there is none, the answer waits until one is ready, or is 204 after
+	// `wait_seconds`, and the worker asks again. Workers wait in line:
 	// one job that becomes ready wakes one of them.
 	//
 	// A worker that hangs up before the answer is written gets no lease, and the job loses
 	// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
-	// worker asks again with the same key and is handed the same lease. If that is over by
-	// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
-	// job was canceled is shown with `canceled: true`. A worker that does not ask again has
-	// gone silent, and the lease is taken back in time. While the first call waits, another
+	// worker asks again with the same key and gets the same lease. If that is over by
+	// then it is 409 `lease-lost`; but if it was released the worker gets another lease, and if its
+	// job was canceled it is shown with `canceled: true`. If the worker does not ask again, it is
+	// silent, and the lease is taken back in time. While the first call waits, another
 	// one with its key is 409 `idempotency-key-in-use`.
 	//
 	// With `finish` the worker reports on its last lease in the same call, as `finish` or
-	// `fail` would. A report that is refused refuses the call, with the same error, and nothing
-	// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
-	// may be sent again, as the report alone may.
+	// `fail` would. If the report is refused, so is the call, with the same error, and nothing
+	// is leased. 201 and 204 mean that it was accepted, before any waiting for the next job. The call
+	// may be sent again, just like the report alone.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2200,24 +2196,24 @@ type ClientInterface interface {
 
 	// Dequeue Wait for a job, and lease it
 	//
-	// Leases the pending job of the highest `priority`, and of those the one that was created
-	// first, among all the `types` and `channels` named; a job that was put back in line has
-	// kept its place. When there is none, the answer is held back until one is ready or
-	// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+	// Leases the pending job of the highest `priority` among all the `types` and `channels` named,
+	// and among equals the one that was created first; a job that was put back in line has
+	// kept its place. When there is none, the answer waits until one is ready, or is 204 after
+	// `wait_seconds`, and the worker asks again. Workers wait in line:
 	// one job that becomes ready wakes one of them.
 	//
 	// A worker that hangs up before the answer is written gets no lease, and the job loses
 	// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
-	// worker asks again with the same key and is handed the same lease. If that is over by
-	// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
-	// job was canceled is shown with `canceled: true`. A worker that does not ask again has
-	// gone silent, and the lease is taken back in time. While the first call waits, another
+	// worker asks again with the same key and gets the same lease. If that is over by
+	// then it is 409 `lease-lost`; but if it was released the worker gets another lease, and if its
+	// job was canceled it is shown with `canceled: true`. If the worker does not ask again, it is
+	// silent, and the lease is taken back in time. While the first call waits, another
 	// one with its key is 409 `idempotency-key-in-use`.
 	//
 	// With `finish` the worker reports on its last lease in the same call, as `finish` or
-	// `fail` would. A report that is refused refuses the call, with the same error, and nothing
-	// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
-	// may be sent again, as the report alone may.
+	// `fail` would. If the report is refused, so is the call, with the same error, and nothing
+	// is leased. 201 and 204 mean that it was accepted, before any waiting for the next job. The call
+	// may be sent again, just like the report alone.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2227,17 +2223,17 @@ type ClientInterface interface {
 	// DequeueBatchWithBody Report on many leases, and lease many jobs
 	//
 	// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
-	// an outcome of its own, and one that is refused harms no other; only a body that does not
-	// have the form described here, or names a token twice, is refused whole. Jobs are handed
-	// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
-	// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
-	// wait begins, but what became of them is told at its end: a call that brings reports and
-	// may wait for long is sent again in case of doubt.
+	// an outcome of its own, and one that is refused does not affect the others; only a body that
+	// does not have the form described here, or names a token twice, is refused as a whole. Jobs are
+	// handed out in the order of `dequeue`. When none is ready, the answer waits until one is, or
+	// until `wait_seconds` have passed: it has one lease then, or none. The reports are on disk
+	// before that wait begins, but the answer about them comes at its end. When in doubt about it,
+	// send the call again.
 	//
 	// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
-	// reports count. With an `Idempotency-Key` the same call again is answered with those of its
-	// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
-	// same anyway. A server that is shutting down takes the reports, and leases nothing.
+	// reports count. With an `Idempotency-Key` the same call again gets those of its
+	// leases that are still held, and 409 `lease-lost` if none is; its reports get the
+	// same answers anyway. A server that is shutting down takes the reports, and leases nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2247,17 +2243,17 @@ type ClientInterface interface {
 	// DequeueBatch Report on many leases, and lease many jobs
 	//
 	// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
-	// an outcome of its own, and one that is refused harms no other; only a body that does not
-	// have the form described here, or names a token twice, is refused whole. Jobs are handed
-	// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
-	// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
-	// wait begins, but what became of them is told at its end: a call that brings reports and
-	// may wait for long is sent again in case of doubt.
+	// an outcome of its own, and one that is refused does not affect the others; only a body that
+	// does not have the form described here, or names a token twice, is refused as a whole. Jobs are
+	// handed out in the order of `dequeue`. When none is ready, the answer waits until one is, or
+	// until `wait_seconds` have passed: it has one lease then, or none. The reports are on disk
+	// before that wait begins, but the answer about them comes at its end. When in doubt about it,
+	// send the call again.
 	//
 	// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
-	// reports count. With an `Idempotency-Key` the same call again is answered with those of its
-	// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
-	// same anyway. A server that is shutting down takes the reports, and leases nothing.
+	// reports count. With an `Idempotency-Key` the same call again gets those of its
+	// leases that are still held, and 409 `lease-lost` if none is; its reports get the
+	// same answers anyway. A server that is shutting down takes the reports, and leases nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2279,34 +2275,34 @@ type ClientInterface interface {
 	// StreamEvents Watch jobs change
 	//
 	// A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
-	// that does not end until one side ends it. It begins with what happens after the request, or,
+	// that goes on until one side ends it. It begins with what happens after the request, or,
 	// with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
-	// connects again. First comes an `id` that stands alone: that of where the stream begins, for a
-	// client that loses it before the first event. It is not told to a credential for some channels
-	// only: look at the jobs when such a stream is lost.
+	// connects again. First comes an `id` alone, of where the stream begins, for a
+	// client that loses it before the first event. A credential for some channels only does not get
+	// that one: look at the jobs if its stream is lost.
 	//
 	// | event | data | when |
 	// |---|---|---|
 	// | `job` | a `JobEvent` | a job was created or has changed, as it is then |
 	// | `deleted` | a `JobEvent` | a job was deleted, as it was |
-	// | `missed` | a `MissedEvents` | some events before the next one are lost to this reader: it read too slowly, or comes back too late, or from before a restart of the server. Look at the jobs themselves, and read on |
+	// | `missed` | a `MissedEvents` | this reader missed some events before the next one: it read too slowly, or came back too late or after a restart of the server. Look at the jobs themselves, and read on |
 	//
-	// The server keeps the newest 65,536 events, in memory. A job that changes more than once at
-	// the same moment may be told of once. Events are sent when what they tell of is on disk. A
-	// comment is sent every 15 s when there is nothing to tell. HEAD is not answered here.
+	// The server keeps the newest 65,536 events, in memory. Several changes of a job at
+	// the same moment may be one event. An event is sent once its change is on disk. When
+	// there are none, a comment is sent every 15 s. There is no HEAD here.
 	//
 	// Corresponds with GET /v1/events (the `StreamEvents` operationId).
 	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListJobs List jobs
 	//
-	// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
-	// their `error`, and send them on their way again with `/retry`.
+	// Newest first, or oldest first. With `state=failed` these are the dead letters: look at
+	// their `error`, and run them again with `/retry`.
 	//
 	// A page may have fewer jobs than `limit`, even none, although there are more: a search
-	// for rare ones ends after a while, and a page does not grow to any size. Go on with
-	// `next_cursor` until there is none. Of a list of the newest first, a job that is created
-	// meanwhile is in no later page. One whose state changes meanwhile may be left out; none
+	// for rare jobs ends after a while, and the size of a page is limited. Go on with
+	// `next_cursor` until there is none. With the newest first, a job that is created
+	// meanwhile is on no later page. One whose state changes meanwhile may be left out; none
 	// is there twice.
 	//
 	// Corresponds with GET /v1/jobs (the `ListJobs` operationId).
@@ -2321,10 +2317,10 @@ type ClientInterface interface {
 	// and a dependency that has failed or was canceled already starts as `failed` or
 	// `canceled`.
 	//
-	// A `unique_key` that a job of the same type and channel has which is not over creates
-	// nothing: the answer is that job, with status 200.
+	// If a job of the same type and channel that is not over has the `unique_key`, nothing is
+	// created: the answer is that job, with status 200.
 	//
-	// There is no other job in this call, so `needs` has nothing to name: see
+	// `needs` names other jobs of the same call, of which there are none here: see
 	// `POST /v1/jobs/batch`.
 	//
 	// Takes any type of body and a specified content type.
@@ -2341,10 +2337,10 @@ type ClientInterface interface {
 	// and a dependency that has failed or was canceled already starts as `failed` or
 	// `canceled`.
 	//
-	// A `unique_key` that a job of the same type and channel has which is not over creates
-	// nothing: the answer is that job, with status 200.
+	// If a job of the same type and channel that is not over has the `unique_key`, nothing is
+	// created: the answer is that job, with status 200.
 	//
-	// There is no other job in this call, so `needs` has nothing to name: see
+	// `needs` names other jobs of the same call, of which there are none here: see
 	// `POST /v1/jobs/batch`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -2355,14 +2351,14 @@ type ClientInterface interface {
 	// CreateJobsWithBody Create many jobs, or a graph of them
 	//
 	// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
-	// They may need each other: `name` one, and name it in the `needs` of another. Names are of
-	// this call only, in any order; a name that no job of the call has or that two have, and a
-	// job that needs itself, through however many others, are refused. When the worker of a
-	// job gets what its dependencies made, it gets those of `needs` under their names.
+	// They may need each other: `name` one, and name it in the `needs` of another. Names hold for
+	// this call only, in any order. Unknown and duplicate names are refused, and so is a
+	// job that needs itself, directly or through others. When the worker of a
+	// job gets the results of its dependencies, those of `needs` have their names.
 	//
-	// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
-	// job has that is not over, be it of this call or not, is not created: that job is answered
-	// in its place with `existing: true`, and is what is needed by those that name it.
+	// Jobs of the same priority are handed out in the order given. If a job that is not over, of
+	// this call or not, has the same `unique_key`, no other is created: the answer has that job
+	// in its place with `existing: true`, and jobs that need the name depend on that job.
 	//
 	// The `field` of an error begins with the job: `jobs[3].needs[0]`.
 	//
@@ -2374,14 +2370,14 @@ type ClientInterface interface {
 	// CreateJobs Create many jobs, or a graph of them
 	//
 	// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
-	// They may need each other: `name` one, and name it in the `needs` of another. Names are of
-	// this call only, in any order; a name that no job of the call has or that two have, and a
-	// job that needs itself, through however many others, are refused. When the worker of a
-	// job gets what its dependencies made, it gets those of `needs` under their names.
+	// They may need each other: `name` one, and name it in the `needs` of another. Names hold for
+	// this call only, in any order. Unknown and duplicate names are refused, and so is a
+	// job that needs itself, directly or through others. When the worker of a
+	// job gets the results of its dependencies, those of `needs` have their names.
 	//
-	// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
-	// job has that is not over, be it of this call or not, is not created: that job is answered
-	// in its place with `existing: true`, and is what is needed by those that name it.
+	// Jobs of the same priority are handed out in the order given. If a job that is not over, of
+	// this call or not, has the same `unique_key`, no other is created: the answer has that job
+	// in its place with `existing: true`, and jobs that need the name depend on that job.
 	//
 	// The `field` of an error begins with the job: `jobs[3].needs[0]`.
 	//
@@ -2392,13 +2388,13 @@ type ClientInterface interface {
 
 	// CancelJobsWithBody Cancel many jobs
 	//
-	// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+	// Cancels every job of the filter that is not over, as `/v1/jobs/{id}/cancel` does.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2407,13 +2403,13 @@ type ClientInterface interface {
 
 	// CancelJobs Cancel many jobs
 	//
-	// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+	// Cancels every job of the filter that is not over, as `/v1/jobs/{id}/cancel` does.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2422,13 +2418,13 @@ type ClientInterface interface {
 
 	// DeleteJobsWithBody Delete many jobs
 	//
-	// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+	// Deletes every job of the filter that is over, as `DELETE /v1/jobs/{id}` does.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2437,13 +2433,13 @@ type ClientInterface interface {
 
 	// DeleteJobs Delete many jobs
 	//
-	// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+	// Deletes every job of the filter that is over, as `DELETE /v1/jobs/{id}` does.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2452,15 +2448,15 @@ type ClientInterface interface {
 
 	// RetryJobsWithBody Retry many jobs
 	//
-	// Begins a new generation of every job that the filter means and that `failed` or was
+	// Begins a new generation of every job of the filter that `failed` or was
 	// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
-	// or of its `unique_key`, is passed over: `changed` does not count it.
+	// or its `unique_key`, is skipped: `changed` does not count it.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2469,15 +2465,15 @@ type ClientInterface interface {
 
 	// RetryJobs Retry many jobs
 	//
-	// Begins a new generation of every job that the filter means and that `failed` or was
+	// Begins a new generation of every job of the filter that `failed` or was
 	// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
-	// or of its `unique_key`, is passed over: `changed` does not count it.
+	// or its `unique_key`, is skipped: `changed` does not count it.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2487,7 +2483,7 @@ type ClientInterface interface {
 	// WaitForJobsWithBody Wait until many jobs are over
 	//
 	// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
-	// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+	// that each is in then. A job that is deleted meanwhile, or never existed, is 404
 	// `job-not-found` with the `field`.
 	//
 	// Takes any type of body and a specified content type.
@@ -2498,7 +2494,7 @@ type ClientInterface interface {
 	// WaitForJobs Wait until many jobs are over
 	//
 	// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
-	// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+	// that each is in then. A job that is deleted meanwhile, or never existed, is 404
 	// `job-not-found` with the `field`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -2509,13 +2505,12 @@ type ClientInterface interface {
 	// DeleteJob Delete a job that is over
 	//
 	// Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
-	// it: it is not found, listed or counted any more, and no new job can depend on it. Without
-	// this call the server does the same with every job that was over for as long as its
-	// `--retention` says. A job that is not over is left alone: 409 `job-not-over`; cancel it
-	// first.
+	// it: it is not found, listed or counted any more, and no new job can depend on it. The server
+	// does the same by itself with every job that has been over for as long as `--retention`.
+	// A job that is not over is left alone: 409 `job-not-over`; cancel it first.
 	//
-	// Jobs that depend on it go on as if it were there: those that are not over are handed its
-	// result. Those that are over, and are retried later, are handed its `state` only, marked
+	// Jobs that depend on it go on as if it were there. Those that are not over get its
+	// result. Those that are over, and are retried later, get only its `state`, marked
 	// as `deleted`.
 	//
 	// Corresponds with DELETE /v1/jobs/{id} (the `DeleteJob` operationId).
@@ -2523,13 +2518,13 @@ type ClientInterface interface {
 
 	// GetJob Look at a job, or wait for it
 	//
-	// With `wait_seconds` the answer is held back until the job is over (`finished`,
-	// `failed` or `canceled`) or the time has passed, whichever is first; the answer is the
+	// With `wait_seconds` the answer waits until the job is over (`finished`,
+	// `failed` or `canceled`) or the time has passed, whichever comes first. It is the
 	// job as it is then, so look at its `state`.
 	//
-	// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it is
-	// held back until the job has another one: whenever its state, its progress or anything else
-	// about it has changed, but for its `dependents`.
+	// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it
+	// waits until the `ETag` changes: when the state, the progress or anything else
+	// about the job changes, except its `dependents`.
 	//
 	// Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
 	GetJob(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2537,9 +2532,9 @@ type ClientInterface interface {
 	// UpdateJobWithBody Change a job that waits
 	//
 	// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
-	// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
-	// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
-	// in the same way and changes nothing, the `ETag` included.
+	// `pending`; after that it is 409 `job-not-pending`. With `If-Match` it does so only if the job
+	// still has that `ETag`; else it is 412 `job-changed`, whatever state the job is in. A body
+	// without a field is checked in the same way and changes nothing, not even the `ETag`.
 	//
 	// The job keeps its place among those of the same priority.
 	//
@@ -2551,9 +2546,9 @@ type ClientInterface interface {
 	// UpdateJob Change a job that waits
 	//
 	// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
-	// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
-	// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
-	// in the same way and changes nothing, the `ETag` included.
+	// `pending`; after that it is 409 `job-not-pending`. With `If-Match` it does so only if the job
+	// still has that `ETag`; else it is 412 `job-changed`, whatever state the job is in. A body
+	// without a field is checked in the same way and changes nothing, not even the `ETag`.
 	//
 	// The job keeps its place among those of the same priority.
 	//
@@ -2564,7 +2559,7 @@ type ClientInterface interface {
 
 	// ListAttempts Every lease that a job has had
 	//
-	// The first one first. The last one may be live: it has no `ended_at` then, and no `end`.
+	// Oldest first. The last one may be live: then it has no `ended_at` and no `end`.
 	//
 	// Corresponds with GET /v1/jobs/{id}/attempts (the `ListAttempts` operationId).
 	ListAttempts(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2573,7 +2568,7 @@ type ClientInterface interface {
 	//
 	// Ends a job that is not over. A worker that is running it learns of it from the answer
 	// to its next heartbeat, and can no longer report an outcome. Dependents follow their
-	// `run_if`. Canceling a canceled job again changes nothing and is answered the same; a
+	// `run_if`. Canceling a canceled job again changes nothing and gets the same answer; a
 	// job that finished or failed is left alone: 409 `job-not-running`.
 	//
 	// Takes any type of body and a specified content type.
@@ -2585,7 +2580,7 @@ type ClientInterface interface {
 	//
 	// Ends a job that is not over. A worker that is running it learns of it from the answer
 	// to its next heartbeat, and can no longer report an outcome. Dependents follow their
-	// `run_if`. Canceling a canceled job again changes nothing and is answered the same; a
+	// `run_if`. Canceling a canceled job again changes nothing and gets the same answer; a
 	// job that finished or failed is left alone: 409 `job-not-running`.
 	//
 	// Takes a body of the `application/json` content type.
@@ -2593,7 +2588,7 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJob(ctx context.Context, id JobId, body CancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DequeueJobWithBody Lease this very job
+	// DequeueJobWithBody Lease this one job
 	//
 	// Leases one job out of turn, without waiting. A job that is not `pending` is left
 	// alone: 409 `job-not-pending`.
@@ -2603,7 +2598,7 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
 	DequeueJobWithBody(ctx context.Context, id JobId, params *DequeueJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DequeueJob Lease this very job
+	// DequeueJob Lease this one job
 	//
 	// Leases one job out of turn, without waiting. A job that is not `pending` is left
 	// alone: 409 `job-not-pending`.
@@ -2615,8 +2610,8 @@ type ClientInterface interface {
 
 	// ExplainJob Why is this job not running?
 	//
-	// Says what the job waits for, as a word, as a sentence, and with what is behind it. Of a job
-	// that is running or over it says that.
+	// Says what the job waits for, as a word, as a sentence, and with the details. Of a job
+	// that is running or over it says just that.
 	//
 	// Corresponds with GET /v1/jobs/{id}/explain (the `ExplainJob` operationId).
 	ExplainJob(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2625,14 +2620,14 @@ type ClientInterface interface {
 	//
 	// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
 	// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
-	// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
-	// because of it come back too, and those that did because of them. One of these with
+	// `timeouts`) full again; `attempt` goes on growing. The jobs that failed or were canceled
+	// because of it come back too, and so do those that did because of them. One of these with
 	// another dependency that has failed on its own stays as it is, until that one is retried.
 	//
 	// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
-	// is one that would fail or be canceled again at once, because of a dependency: 409
-	// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
-	// has meanwhile that is not over: 409 `unique-key-taken`.
+	// is one that a dependency would make fail or cancel again at once: 409
+	// `dependency-not-succeeded`; retry the dependency. And so is one whose `unique_key` another
+	// job that is not over has by now: 409 `unique-key-taken`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2643,36 +2638,36 @@ type ClientInterface interface {
 	//
 	// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
 	// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
-	// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
-	// because of it come back too, and those that did because of them. One of these with
+	// `timeouts`) full again; `attempt` goes on growing. The jobs that failed or were canceled
+	// because of it come back too, and so do those that did because of them. One of these with
 	// another dependency that has failed on its own stays as it is, until that one is retried.
 	//
 	// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
-	// is one that would fail or be canceled again at once, because of a dependency: 409
-	// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
-	// has meanwhile that is not over: 409 `unique-key-taken`.
+	// is one that a dependency would make fail or cancel again at once: 409
+	// `dependency-not-succeeded`; retry the dependency. And so is one whose `unique_key` another
+	// job that is not over has by now: 409 `unique-key-taken`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
 	RetryJob(ctx context.Context, id JobId, body RetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// HeartbeatsWithBody Say of many jobs that they are still being worked on
+	// HeartbeatsWithBody Send heartbeats for many leases
 	//
 	// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
-	// its own: one that is refused harms no other. Only a body that does not have the form
-	// described here, or names a token twice, is refused whole.
+	// its own: one that is refused does not affect the others. Only a body that does not have the
+	// form described here, or names a token twice, is refused as a whole.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
 	HeartbeatsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Heartbeats Say of many jobs that they are still being worked on
+	// Heartbeats Send heartbeats for many leases
 	//
 	// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
-	// its own: one that is refused harms no other. Only a body that does not have the form
-	// described here, or names a token twice, is refused whole.
+	// its own: one that is refused does not affect the others. Only a body that does not have the
+	// form described here, or names a token twice, is refused as a whole.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2681,9 +2676,9 @@ type ClientInterface interface {
 
 	// GetLease Look at a lease
 	//
-	// The lease with its job, as `dequeue` answered it; for a worker that was restarted and
-	// wants to go on where it stopped. Looking does not count as a heartbeat. A lease that
-	// is over answers 409 `lease-lost`, unless it is over because its job was canceled:
+	// The lease with its job, as `dequeue` answered it, for a worker that was restarted and
+	// continues where it stopped. This does not count as a heartbeat. A lease that
+	// is over is 409 `lease-lost`, unless its job was canceled:
 	// then it is shown with `canceled: true`.
 	//
 	// Corresponds with GET /v1/leases/{token} (the `GetLease` operationId).
@@ -2716,8 +2711,8 @@ type ClientInterface interface {
 	// FinishLeaseWithBody Report that the job is done
 	//
 	// The job becomes `finished` with the given result, and its dependents may run. The
-	// same report again is answered the same; another one is 409 `already-reported`. A
-	// lease that was taken back answers 409 `lease-lost`, and a canceled job 409
+	// same report again gets the same answer; a different one is 409 `already-reported`. If the
+	// lease was taken back it is 409 `lease-lost`, and if the job was canceled 409
 	// `job-canceled`: the result is not kept.
 	//
 	// Takes any type of body and a specified content type.
@@ -2728,8 +2723,8 @@ type ClientInterface interface {
 	// FinishLease Report that the job is done
 	//
 	// The job becomes `finished` with the given result, and its dependents may run. The
-	// same report again is answered the same; another one is 409 `already-reported`. A
-	// lease that was taken back answers 409 `lease-lost`, and a canceled job 409
+	// same report again gets the same answer; a different one is 409 `already-reported`. If the
+	// lease was taken back it is 409 `lease-lost`, and if the job was canceled 409
 	// `job-canceled`: the result is not kept.
 	//
 	// Takes a body of the `application/json` content type.
@@ -2743,14 +2738,14 @@ type ClientInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
-	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
-	// in another way, so that the worker learns of it at once. That is another heartbeat when it
-	// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
-	// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
+	// With `wait_seconds` the answer waits until the job is canceled or the lease is over
+	// in another way, so that the worker learns of it at once. The end of the wait counts as another
+	// heartbeat, and the wait never lasts longer than `heartbeat_in_seconds`. Where no more calls may
+	// wait it is refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 	//
-	// `progress` and `partial_result` are shown with the job until the next lease, or until it
-	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
-	// `null`; left out, that stays.
+	// `progress` and `partial_result` are shown with the job until the next lease, or until the job
+	// finishes. Each replaces everything that was reported before, and may be `{}` or
+	// `null`; what is left out stays.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2763,14 +2758,14 @@ type ClientInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
-	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
-	// in another way, so that the worker learns of it at once. That is another heartbeat when it
-	// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
-	// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
+	// With `wait_seconds` the answer waits until the job is canceled or the lease is over
+	// in another way, so that the worker learns of it at once. The end of the wait counts as another
+	// heartbeat, and the wait never lasts longer than `heartbeat_in_seconds`. Where no more calls may
+	// wait it is refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 	//
-	// `progress` and `partial_result` are shown with the job until the next lease, or until it
-	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
-	// `null`; left out, that stays.
+	// `progress` and `partial_result` are shown with the job until the next lease, or until the job
+	// finishes. Each replaces everything that was reported before, and may be `{}` or
+	// `null`; what is left out stays.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2779,8 +2774,8 @@ type ClientInterface interface {
 
 	// ReleaseLeaseWithBody Give the job back
 	//
-	// The job goes back to `pending`, at its old place in line, and its retries are not
-	// touched: for a worker that has to stop. The same again is answered the same. When
+	// For a worker that has to stop. The job goes back to `pending`, at its old place in line, and
+	// its retries do not change. The same call again gets the same answer. If
 	// the job was canceled meanwhile there is nothing to give back: the answer is 200
 	// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
 	// time has passed: it is `scheduled` until then.
@@ -2792,8 +2787,8 @@ type ClientInterface interface {
 
 	// ReleaseLease Give the job back
 	//
-	// The job goes back to `pending`, at its old place in line, and its retries are not
-	// touched: for a worker that has to stop. The same again is answered the same. When
+	// For a worker that has to stop. The job goes back to `pending`, at its old place in line, and
+	// its retries do not change. The same call again gets the same answer. If
 	// the job was canceled meanwhile there is nothing to give back: the answer is 200
 	// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
 	// time has passed: it is `scheduled` until then.
@@ -2806,12 +2801,12 @@ type ClientInterface interface {
 	// ListQueues How many jobs there are, and what happens to them
 	//
 	// For each channel and type that has jobs, by channel and then by type: how many jobs there
-	// are in each state, since when the oldest ready one is ready, and how often jobs are
+	// are in each state, how long the oldest ready one has been ready, and how often jobs are
 	// enqueued, started, finished and failed. The counts are exact, and cost the same however many
 	// jobs there are. Jobs that were deleted are not counted.
 	//
-	// A rate is an average, in jobs a second, that forgets what is longer ago than its span, as a
-	// load average does: what happened a span ago counts 1/e of what happens now. Rates begin at
+	// A rate is a decaying average, in jobs a second, like a load average: what happened one
+	// span ago counts 1/e of what happens now. Rates begin at
 	// 0 when the server starts.
 	//
 	// Corresponds with GET /v1/queues (the `ListQueues` operationId).
@@ -2820,9 +2815,9 @@ type ClientInterface interface {
 	// ListWorkers Who asks for jobs, and who holds them
 	//
 	// Every worker that asked for a job within the last hour, or that holds a lease, by name. All
-	// that give no `worker` name are one. Those that have not asked for an hour, and hold nothing,
-	// are forgotten; so are the oldest of more than 10,000. After a restart a worker is known
-	// when it asks again.
+	// workers without a `worker` name count as one. Those that have not asked for an hour, and hold
+	// nothing, are forgotten; so are the oldest of more than 10,000. After a restart a worker is
+	// listed again once it asks.
 	//
 	// Corresponds with GET /v1/workers (the `ListWorkers` operationId).
 	ListWorkers(ctx context.Context, params *ListWorkersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2894,16 +2889,15 @@ func (c *GeneratedClient) GetReadiness(ctx context.Context, reqEditors ...Reques
 
 // CreateBackupWithBody Copy the store
 //
-// Copies the store as it is at one moment, while it is used, into a new directory beneath the
-// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
-// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-// error there is none. A server that stops gives it as long as any other request in flight, and
-// ends it then.
+// Copies the store as it is at one moment, while it is used, into a new directory below the
+// server's `--backup-dir`; without that flag it is 403 `backups-disabled`. What was
+// acknowledged before the call is in the copy. When the answer arrives the copy is on disk; after
+// an error there is none. A server that stops gives it the same time as other requests in flight,
+// then gives up.
 //
 // To restore it, start a server with `--store` on a copy of that directory. The leases of the
-// backup end then, at no cost to their jobs, which wait for other workers: those that held
-// them work for the original, and their tokens are answered with `lease-lost` or
-// `lease-not-found`.
+// backup end then, at no cost to their jobs, which wait for other workers. The workers that held
+// them work for the original; here their tokens get `lease-lost` or `lease-not-found`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2922,16 +2916,15 @@ func (c *GeneratedClient) CreateBackupWithBody(ctx context.Context, contentType 
 
 // CreateBackup Copy the store
 //
-// Copies the store as it is at one moment, while it is used, into a new directory beneath the
-// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
-// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-// error there is none. A server that stops gives it as long as any other request in flight, and
-// ends it then.
+// Copies the store as it is at one moment, while it is used, into a new directory below the
+// server's `--backup-dir`; without that flag it is 403 `backups-disabled`. What was
+// acknowledged before the call is in the copy. When the answer arrives the copy is on disk; after
+// an error there is none. A server that stops gives it the same time as other requests in flight,
+// then gives up.
 //
 // To restore it, start a server with `--store` on a copy of that directory. The leases of the
-// backup end then, at no cost to their jobs, which wait for other workers: those that held
-// them work for the original, and their tokens are answered with `lease-lost` or
-// `lease-not-found`.
+// backup end then, at no cost to their jobs, which wait for other workers. The workers that held
+// them work for the original; here their tokens get `lease-lost` or `lease-not-found`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2950,9 +2943,9 @@ func (c *GeneratedClient) CreateBackup(ctx context.Context, body CreateBackupJSO
 
 // ListKeys List the API keys
 //
-// The keys in the store, by their ids, also those that have expired; without their secrets,
-// which nobody knows. A credential that is not for all channels sees the keys that are for
-// none but its own. Keys from `--auth-keys-file` are not among them.
+// The keys in the store, by their ids, including expired ones, without their secrets,
+// which are not kept. A credential that is not for all channels sees only the keys that are for
+// none but its channels. Keys from `--auth-keys-file` are not listed.
 //
 // Corresponds with GET /v1/admin/keys (the `ListKeys` operationId).
 func (c *GeneratedClient) ListKeys(ctx context.Context, params *ListKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2969,17 +2962,17 @@ func (c *GeneratedClient) ListKeys(ctx context.Context, params *ListKeysParams, 
 
 // CreateKeyWithBody Make an API key
 //
-// Makes a key, which is good at once, at other servers on the same database when it is used
-// first. The `key` is in this answer and nowhere else: only a hash of its secret is kept.
+// Makes a key. It is valid at once, at other servers on the same database on its first use.
+// The `key` is only in this answer: only a hash of its secret is kept.
 //
-// Two keys of one `name` may be good at the same time, so that one can take over from the
+// Two keys of one `name` may be valid at the same time, so that one can take over from the
 // other: they stand for one principal, `key:<name>`, and are for the same channels. A third
-// one is 409 `key-name-taken`, and so is one for other channels; keys of the name that have
-// expired go.
+// one is 409 `key-name-taken`, and so is one for other channels. Expired keys of the name
+// are removed.
 //
-// A key is for no more than the credential that makes it: for a scope that this lacks the
-// answer is 403 `scope-missing`, and for a channel 403 `channel-forbidden`. A key without
-// `channels` is for all of them, which only a credential for all of them can make.
+// A key is for no more than the credential that makes it: a scope that this lacks is 403
+// `scope-missing`, and a channel 403 `channel-forbidden`. A key without
+// `channels` is for all of them, and only a credential for all of them can make one.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2998,17 +2991,17 @@ func (c *GeneratedClient) CreateKeyWithBody(ctx context.Context, params *CreateK
 
 // CreateKey Make an API key
 //
-// Makes a key, which is good at once, at other servers on the same database when it is used
-// first. The `key` is in this answer and nowhere else: only a hash of its secret is kept.
+// Makes a key. It is valid at once, at other servers on the same database on its first use.
+// The `key` is only in this answer: only a hash of its secret is kept.
 //
-// Two keys of one `name` may be good at the same time, so that one can take over from the
+// Two keys of one `name` may be valid at the same time, so that one can take over from the
 // other: they stand for one principal, `key:<name>`, and are for the same channels. A third
-// one is 409 `key-name-taken`, and so is one for other channels; keys of the name that have
-// expired go.
+// one is 409 `key-name-taken`, and so is one for other channels. Expired keys of the name
+// are removed.
 //
-// A key is for no more than the credential that makes it: for a scope that this lacks the
-// answer is 403 `scope-missing`, and for a channel 403 `channel-forbidden`. A key without
-// `channels` is for all of them, which only a credential for all of them can make.
+// A key is for no more than the credential that makes it: a scope that this lacks is 403
+// `scope-missing`, and a channel 403 `channel-forbidden`. A key without
+// `channels` is for all of them, and only a credential for all of them can make one.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3027,8 +3020,8 @@ func (c *GeneratedClient) CreateKey(ctx context.Context, params *CreateKeyParams
 
 // RevokeKey Revoke an API key
 //
-// Requests with the key are answered 401 from here on, at other servers on the same database
-// after two seconds or so. What is under way is finished. It is not found any more, and
+// Requests with the key get 401 from now on, at other servers on the same database
+// after two seconds or so. Requests under way are finished. The key is not found any more:
 // revoking it again is 404 `key-not-found`, as for a key that the credential does not see.
 //
 // Corresponds with DELETE /v1/admin/keys/{key} (the `RevokeKey` operationId).
@@ -3064,24 +3057,24 @@ func (c *GeneratedClient) GetDemand(ctx context.Context, params *GetDemandParams
 
 // DequeueWithBody Wait for a job, and lease it
 //
-// Leases the pending job of the highest `priority`, and of those the one that was created
-// first, among all the `types` and `channels` named; a job that was put back in line has
-// kept its place. When there is none, the answer is held back until one is ready or
-// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+// Leases the pending job of the highest `priority` among all the `types` and `channels` named,
+// and among equals the one that was created first; a job that was put back in line has
+// kept its place. When there is none, the answer waits until one is ready, or is 204 after
+// `wait_seconds`, and the worker asks again. Workers wait in line:
 // one job that becomes ready wakes one of them.
 //
 // A worker that hangs up before the answer is written gets no lease, and the job loses
 // nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
-// worker asks again with the same key and is handed the same lease. If that is over by
-// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
-// job was canceled is shown with `canceled: true`. A worker that does not ask again has
-// gone silent, and the lease is taken back in time. While the first call waits, another
+// worker asks again with the same key and gets the same lease. If that is over by
+// then it is 409 `lease-lost`; but if it was released the worker gets another lease, and if its
+// job was canceled it is shown with `canceled: true`. If the worker does not ask again, it is
+// silent, and the lease is taken back in time. While the first call waits, another
 // one with its key is 409 `idempotency-key-in-use`.
 //
 // With `finish` the worker reports on its last lease in the same call, as `finish` or
-// `fail` would. A report that is refused refuses the call, with the same error, and nothing
-// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
-// may be sent again, as the report alone may.
+// `fail` would. If the report is refused, so is the call, with the same error, and nothing
+// is leased. 201 and 204 mean that it was accepted, before any waiting for the next job. The call
+// may be sent again, just like the report alone.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3100,24 +3093,24 @@ func (c *GeneratedClient) DequeueWithBody(ctx context.Context, params *DequeuePa
 
 // Dequeue Wait for a job, and lease it
 //
-// Leases the pending job of the highest `priority`, and of those the one that was created
-// first, among all the `types` and `channels` named; a job that was put back in line has
-// kept its place. When there is none, the answer is held back until one is ready or
-// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+// Leases the pending job of the highest `priority` among all the `types` and `channels` named,
+// and among equals the one that was created first; a job that was put back in line has
+// kept its place. When there is none, the answer waits until one is ready, or is 204 after
+// `wait_seconds`, and the worker asks again. Workers wait in line:
 // one job that becomes ready wakes one of them.
 //
 // A worker that hangs up before the answer is written gets no lease, and the job loses
 // nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
-// worker asks again with the same key and is handed the same lease. If that is over by
-// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
-// job was canceled is shown with `canceled: true`. A worker that does not ask again has
-// gone silent, and the lease is taken back in time. While the first call waits, another
+// worker asks again with the same key and gets the same lease. If that is over by
+// then it is 409 `lease-lost`; but if it was released the worker gets another lease, and if its
+// job was canceled it is shown with `canceled: true`. If the worker does not ask again, it is
+// silent, and the lease is taken back in time. While the first call waits, another
 // one with its key is 409 `idempotency-key-in-use`.
 //
 // With `finish` the worker reports on its last lease in the same call, as `finish` or
-// `fail` would. A report that is refused refuses the call, with the same error, and nothing
-// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
-// may be sent again, as the report alone may.
+// `fail` would. If the report is refused, so is the call, with the same error, and nothing
+// is leased. 201 and 204 mean that it was accepted, before any waiting for the next job. The call
+// may be sent again, just like the report alone.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3137,17 +3130,17 @@ func (c *GeneratedClient) Dequeue(ctx context.Context, params *DequeueParams, bo
 // DequeueBatchWithBody Report on many leases, and lease many jobs
 //
 // Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
-// an outcome of its own, and one that is refused harms no other; only a body that does not
-// have the form described here, or names a token twice, is refused whole. Jobs are handed
-// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
-// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
-// wait begins, but what became of them is told at its end: a call that brings reports and
-// may wait for long is sent again in case of doubt.
+// an outcome of its own, and one that is refused does not affect the others; only a body that
+// does not have the form described here, or names a token twice, is refused as a whole. Jobs are
+// handed out in the order of `dequeue`. When none is ready, the answer waits until one is, or
+// until `wait_seconds` have passed: it has one lease then, or none. The reports are on disk
+// before that wait begins, but the answer about them comes at its end. When in doubt about it,
+// send the call again.
 //
 // A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
-// reports count. With an `Idempotency-Key` the same call again is answered with those of its
-// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
-// same anyway. A server that is shutting down takes the reports, and leases nothing.
+// reports count. With an `Idempotency-Key` the same call again gets those of its
+// leases that are still held, and 409 `lease-lost` if none is; its reports get the
+// same answers anyway. A server that is shutting down takes the reports, and leases nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3167,17 +3160,17 @@ func (c *GeneratedClient) DequeueBatchWithBody(ctx context.Context, params *Dequ
 // DequeueBatch Report on many leases, and lease many jobs
 //
 // Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
-// an outcome of its own, and one that is refused harms no other; only a body that does not
-// have the form described here, or names a token twice, is refused whole. Jobs are handed
-// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
-// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
-// wait begins, but what became of them is told at its end: a call that brings reports and
-// may wait for long is sent again in case of doubt.
+// an outcome of its own, and one that is refused does not affect the others; only a body that
+// does not have the form described here, or names a token twice, is refused as a whole. Jobs are
+// handed out in the order of `dequeue`. When none is ready, the answer waits until one is, or
+// until `wait_seconds` have passed: it has one lease then, or none. The reports are on disk
+// before that wait begins, but the answer about them comes at its end. When in doubt about it,
+// send the call again.
 //
 // A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
-// reports count. With an `Idempotency-Key` the same call again is answered with those of its
-// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
-// same anyway. A server that is shutting down takes the reports, and leases nothing.
+// reports count. With an `Idempotency-Key` the same call again gets those of its
+// leases that are still held, and 409 `lease-lost` if none is; its reports get the
+// same answers anyway. A server that is shutting down takes the reports, and leases nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3229,21 +3222,21 @@ func (c *GeneratedClient) GetError(ctx context.Context, code string, reqEditors 
 // StreamEvents Watch jobs change
 //
 // A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
-// that does not end until one side ends it. It begins with what happens after the request, or,
+// that goes on until one side ends it. It begins with what happens after the request, or,
 // with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
-// connects again. First comes an `id` that stands alone: that of where the stream begins, for a
-// client that loses it before the first event. It is not told to a credential for some channels
-// only: look at the jobs when such a stream is lost.
+// connects again. First comes an `id` alone, of where the stream begins, for a
+// client that loses it before the first event. A credential for some channels only does not get
+// that one: look at the jobs if its stream is lost.
 //
 // | event | data | when |
 // |---|---|---|
 // | `job` | a `JobEvent` | a job was created or has changed, as it is then |
 // | `deleted` | a `JobEvent` | a job was deleted, as it was |
-// | `missed` | a `MissedEvents` | some events before the next one are lost to this reader: it read too slowly, or comes back too late, or from before a restart of the server. Look at the jobs themselves, and read on |
+// | `missed` | a `MissedEvents` | this reader missed some events before the next one: it read too slowly, or came back too late or after a restart of the server. Look at the jobs themselves, and read on |
 //
-// The server keeps the newest 65,536 events, in memory. A job that changes more than once at
-// the same moment may be told of once. Events are sent when what they tell of is on disk. A
-// comment is sent every 15 s when there is nothing to tell. HEAD is not answered here.
+// The server keeps the newest 65,536 events, in memory. Several changes of a job at
+// the same moment may be one event. An event is sent once its change is on disk. When
+// there are none, a comment is sent every 15 s. There is no HEAD here.
 //
 // Corresponds with GET /v1/events (the `StreamEvents` operationId).
 func (c *GeneratedClient) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3260,13 +3253,13 @@ func (c *GeneratedClient) StreamEvents(ctx context.Context, params *StreamEvents
 
 // ListJobs List jobs
 //
-// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
-// their `error`, and send them on their way again with `/retry`.
+// Newest first, or oldest first. With `state=failed` these are the dead letters: look at
+// their `error`, and run them again with `/retry`.
 //
 // A page may have fewer jobs than `limit`, even none, although there are more: a search
-// for rare ones ends after a while, and a page does not grow to any size. Go on with
-// `next_cursor` until there is none. Of a list of the newest first, a job that is created
-// meanwhile is in no later page. One whose state changes meanwhile may be left out; none
+// for rare jobs ends after a while, and the size of a page is limited. Go on with
+// `next_cursor` until there is none. With the newest first, a job that is created
+// meanwhile is on no later page. One whose state changes meanwhile may be left out; none
 // is there twice.
 //
 // Corresponds with GET /v1/jobs (the `ListJobs` operationId).
@@ -3291,10 +3284,10 @@ func (c *GeneratedClient) ListJobs(ctx context.Context, params *ListJobsParams, 
 // and a dependency that has failed or was canceled already starts as `failed` or
 // `canceled`.
 //
-// A `unique_key` that a job of the same type and channel has which is not over creates
-// nothing: the answer is that job, with status 200.
+// If a job of the same type and channel that is not over has the `unique_key`, nothing is
+// created: the answer is that job, with status 200.
 //
-// There is no other job in this call, so `needs` has nothing to name: see
+// `needs` names other jobs of the same call, of which there are none here: see
 // `POST /v1/jobs/batch`.
 //
 // Takes any type of body and a specified content type.
@@ -3321,10 +3314,10 @@ func (c *GeneratedClient) CreateJobWithBody(ctx context.Context, params *CreateJ
 // and a dependency that has failed or was canceled already starts as `failed` or
 // `canceled`.
 //
-// A `unique_key` that a job of the same type and channel has which is not over creates
-// nothing: the answer is that job, with status 200.
+// If a job of the same type and channel that is not over has the `unique_key`, nothing is
+// created: the answer is that job, with status 200.
 //
-// There is no other job in this call, so `needs` has nothing to name: see
+// `needs` names other jobs of the same call, of which there are none here: see
 // `POST /v1/jobs/batch`.
 //
 // Takes a body of the `application/json` content type.
@@ -3345,14 +3338,14 @@ func (c *GeneratedClient) CreateJob(ctx context.Context, params *CreateJobParams
 // CreateJobsWithBody Create many jobs, or a graph of them
 //
 // Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
-// They may need each other: `name` one, and name it in the `needs` of another. Names are of
-// this call only, in any order; a name that no job of the call has or that two have, and a
-// job that needs itself, through however many others, are refused. When the worker of a
-// job gets what its dependencies made, it gets those of `needs` under their names.
+// They may need each other: `name` one, and name it in the `needs` of another. Names hold for
+// this call only, in any order. Unknown and duplicate names are refused, and so is a
+// job that needs itself, directly or through others. When the worker of a
+// job gets the results of its dependencies, those of `needs` have their names.
 //
-// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
-// job has that is not over, be it of this call or not, is not created: that job is answered
-// in its place with `existing: true`, and is what is needed by those that name it.
+// Jobs of the same priority are handed out in the order given. If a job that is not over, of
+// this call or not, has the same `unique_key`, no other is created: the answer has that job
+// in its place with `existing: true`, and jobs that need the name depend on that job.
 //
 // The `field` of an error begins with the job: `jobs[3].needs[0]`.
 //
@@ -3374,14 +3367,14 @@ func (c *GeneratedClient) CreateJobsWithBody(ctx context.Context, params *Create
 // CreateJobs Create many jobs, or a graph of them
 //
 // Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
-// They may need each other: `name` one, and name it in the `needs` of another. Names are of
-// this call only, in any order; a name that no job of the call has or that two have, and a
-// job that needs itself, through however many others, are refused. When the worker of a
-// job gets what its dependencies made, it gets those of `needs` under their names.
+// They may need each other: `name` one, and name it in the `needs` of another. Names hold for
+// this call only, in any order. Unknown and duplicate names are refused, and so is a
+// job that needs itself, directly or through others. When the worker of a
+// job gets the results of its dependencies, those of `needs` have their names.
 //
-// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
-// job has that is not over, be it of this call or not, is not created: that job is answered
-// in its place with `existing: true`, and is what is needed by those that name it.
+// Jobs of the same priority are handed out in the order given. If a job that is not over, of
+// this call or not, has the same `unique_key`, no other is created: the answer has that job
+// in its place with `existing: true`, and jobs that need the name depend on that job.
 //
 // The `field` of an error begins with the job: `jobs[3].needs[0]`.
 //
@@ -3402,13 +3395,13 @@ func (c *GeneratedClient) CreateJobs(ctx context.Context, params *CreateJobsPara
 
 // CancelJobsWithBody Cancel many jobs
 //
-// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+// Cancels every job of the filter that is not over, as `/v1/jobs/{id}/cancel` does.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3427,13 +3420,13 @@ func (c *GeneratedClient) CancelJobsWithBody(ctx context.Context, contentType st
 
 // CancelJobs Cancel many jobs
 //
-// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+// Cancels every job of the filter that is not over, as `/v1/jobs/{id}/cancel` does.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3452,13 +3445,13 @@ func (c *GeneratedClient) CancelJobs(ctx context.Context, body CancelJobsJSONReq
 
 // DeleteJobsWithBody Delete many jobs
 //
-// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+// Deletes every job of the filter that is over, as `DELETE /v1/jobs/{id}` does.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3477,13 +3470,13 @@ func (c *GeneratedClient) DeleteJobsWithBody(ctx context.Context, contentType st
 
 // DeleteJobs Delete many jobs
 //
-// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+// Deletes every job of the filter that is over, as `DELETE /v1/jobs/{id}` does.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3502,15 +3495,15 @@ func (c *GeneratedClient) DeleteJobs(ctx context.Context, body DeleteJobsJSONReq
 
 // RetryJobsWithBody Retry many jobs
 //
-// Begins a new generation of every job that the filter means and that `failed` or was
+// Begins a new generation of every job of the filter that `failed` or was
 // `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
-// or of its `unique_key`, is passed over: `changed` does not count it.
+// or its `unique_key`, is skipped: `changed` does not count it.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3529,15 +3522,15 @@ func (c *GeneratedClient) RetryJobsWithBody(ctx context.Context, contentType str
 
 // RetryJobs Retry many jobs
 //
-// Begins a new generation of every job that the filter means and that `failed` or was
+// Begins a new generation of every job of the filter that `failed` or was
 // `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
-// or of its `unique_key`, is passed over: `changed` does not count it.
+// or its `unique_key`, is skipped: `changed` does not count it.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3557,7 +3550,7 @@ func (c *GeneratedClient) RetryJobs(ctx context.Context, body RetryJobsJSONReque
 // WaitForJobsWithBody Wait until many jobs are over
 //
 // Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
-// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+// that each is in then. A job that is deleted meanwhile, or never existed, is 404
 // `job-not-found` with the `field`.
 //
 // Takes any type of body and a specified content type.
@@ -3578,7 +3571,7 @@ func (c *GeneratedClient) WaitForJobsWithBody(ctx context.Context, contentType s
 // WaitForJobs Wait until many jobs are over
 //
 // Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
-// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+// that each is in then. A job that is deleted meanwhile, or never existed, is 404
 // `job-not-found` with the `field`.
 //
 // Takes a body of the `application/json` content type.
@@ -3599,13 +3592,12 @@ func (c *GeneratedClient) WaitForJobs(ctx context.Context, body WaitForJobsJSONR
 // DeleteJob Delete a job that is over
 //
 // Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
-// it: it is not found, listed or counted any more, and no new job can depend on it. Without
-// this call the server does the same with every job that was over for as long as its
-// `--retention` says. A job that is not over is left alone: 409 `job-not-over`; cancel it
-// first.
+// it: it is not found, listed or counted any more, and no new job can depend on it. The server
+// does the same by itself with every job that has been over for as long as `--retention`.
+// A job that is not over is left alone: 409 `job-not-over`; cancel it first.
 //
-// Jobs that depend on it go on as if it were there: those that are not over are handed its
-// result. Those that are over, and are retried later, are handed its `state` only, marked
+// Jobs that depend on it go on as if it were there. Those that are not over get its
+// result. Those that are over, and are retried later, get only its `state`, marked
 // as `deleted`.
 //
 // Corresponds with DELETE /v1/jobs/{id} (the `DeleteJob` operationId).
@@ -3623,13 +3615,13 @@ func (c *GeneratedClient) DeleteJob(ctx context.Context, id JobId, reqEditors ..
 
 // GetJob Look at a job, or wait for it
 //
-// With `wait_seconds` the answer is held back until the job is over (`finished`,
-// `failed` or `canceled`) or the time has passed, whichever is first; the answer is the
+// With `wait_seconds` the answer waits until the job is over (`finished`,
+// `failed` or `canceled`) or the time has passed, whichever comes first. It is the
 // job as it is then, so look at its `state`.
 //
-// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it is
-// held back until the job has another one: whenever its state, its progress or anything else
-// about it has changed, but for its `dependents`.
+// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it
+// waits until the `ETag` changes: when the state, the progress or anything else
+// about the job changes, except its `dependents`.
 //
 // Corresponds with GET /v1/jobs/{id} (the `GetJob` operationId).
 func (c *GeneratedClient) GetJob(ctx context.Context, id JobId, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3647,9 +3639,9 @@ func (c *GeneratedClient) GetJob(ctx context.Context, id JobId, params *GetJobPa
 // UpdateJobWithBody Change a job that waits
 //
 // Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
-// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
-// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
-// in the same way and changes nothing, the `ETag` included.
+// `pending`; after that it is 409 `job-not-pending`. With `If-Match` it does so only if the job
+// still has that `ETag`; else it is 412 `job-changed`, whatever state the job is in. A body
+// without a field is checked in the same way and changes nothing, not even the `ETag`.
 //
 // The job keeps its place among those of the same priority.
 //
@@ -3671,9 +3663,9 @@ func (c *GeneratedClient) UpdateJobWithBody(ctx context.Context, id JobId, param
 // UpdateJob Change a job that waits
 //
 // Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
-// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
-// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
-// in the same way and changes nothing, the `ETag` included.
+// `pending`; after that it is 409 `job-not-pending`. With `If-Match` it does so only if the job
+// still has that `ETag`; else it is 412 `job-changed`, whatever state the job is in. A body
+// without a field is checked in the same way and changes nothing, not even the `ETag`.
 //
 // The job keeps its place among those of the same priority.
 //
@@ -3694,7 +3686,7 @@ func (c *GeneratedClient) UpdateJob(ctx context.Context, id JobId, params *Updat
 
 // ListAttempts Every lease that a job has had
 //
-// The first one first. The last one may be live: it has no `ended_at` then, and no `end`.
+// Oldest first. The last one may be live: then it has no `ended_at` and no `end`.
 //
 // Corresponds with GET /v1/jobs/{id}/attempts (the `ListAttempts` operationId).
 func (c *GeneratedClient) ListAttempts(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3713,7 +3705,7 @@ func (c *GeneratedClient) ListAttempts(ctx context.Context, id JobId, reqEditors
 //
 // Ends a job that is not over. A worker that is running it learns of it from the answer
 // to its next heartbeat, and can no longer report an outcome. Dependents follow their
-// `run_if`. Canceling a canceled job again changes nothing and is answered the same; a
+// `run_if`. Canceling a canceled job again changes nothing and gets the same answer; a
 // job that finished or failed is left alone: 409 `job-not-running`.
 //
 // Takes any type of body and a specified content type.
@@ -3735,7 +3727,7 @@ func (c *GeneratedClient) CancelJobWithBody(ctx context.Context, id JobId, conte
 //
 // Ends a job that is not over. A worker that is running it learns of it from the answer
 // to its next heartbeat, and can no longer report an outcome. Dependents follow their
-// `run_if`. Canceling a canceled job again changes nothing and is answered the same; a
+// `run_if`. Canceling a canceled job again changes nothing and gets the same answer; a
 // job that finished or failed is left alone: 409 `job-not-running`.
 //
 // Takes a body of the `application/json` content type.
@@ -3753,7 +3745,7 @@ func (c *GeneratedClient) CancelJob(ctx context.Context, id JobId, body CancelJo
 	return c.Client.Do(req)
 }
 
-// DequeueJobWithBody Lease this very job
+// DequeueJobWithBody Lease this one job
 //
 // Leases one job out of turn, without waiting. A job that is not `pending` is left
 // alone: 409 `job-not-pending`.
@@ -3773,7 +3765,7 @@ func (c *GeneratedClient) DequeueJobWithBody(ctx context.Context, id JobId, para
 	return c.Client.Do(req)
 }
 
-// DequeueJob Lease this very job
+// DequeueJob Lease this one job
 //
 // Leases one job out of turn, without waiting. A job that is not `pending` is left
 // alone: 409 `job-not-pending`.
@@ -3795,8 +3787,8 @@ func (c *GeneratedClient) DequeueJob(ctx context.Context, id JobId, params *Dequ
 
 // ExplainJob Why is this job not running?
 //
-// Says what the job waits for, as a word, as a sentence, and with what is behind it. Of a job
-// that is running or over it says that.
+// Says what the job waits for, as a word, as a sentence, and with the details. Of a job
+// that is running or over it says just that.
 //
 // Corresponds with GET /v1/jobs/{id}/explain (the `ExplainJob` operationId).
 func (c *GeneratedClient) ExplainJob(ctx context.Context, id JobId, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3815,14 +3807,14 @@ func (c *GeneratedClient) ExplainJob(ctx context.Context, id JobId, reqEditors .
 //
 // Begins a new `generation` of the job: it waits for its turn like a new one, at its old
 // place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
-// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
-// because of it come back too, and those that did because of them. One of these with
+// `timeouts`) full again; `attempt` goes on growing. The jobs that failed or were canceled
+// because of it come back too, and so do those that did because of them. One of these with
 // another dependency that has failed on its own stays as it is, until that one is retried.
 //
 // A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
-// is one that would fail or be canceled again at once, because of a dependency: 409
-// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
-// has meanwhile that is not over: 409 `unique-key-taken`.
+// is one that a dependency would make fail or cancel again at once: 409
+// `dependency-not-succeeded`; retry the dependency. And so is one whose `unique_key` another
+// job that is not over has by now: 409 `unique-key-taken`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3843,14 +3835,14 @@ func (c *GeneratedClient) RetryJobWithBody(ctx context.Context, id JobId, conten
 //
 // Begins a new `generation` of the job: it waits for its turn like a new one, at its old
 // place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
-// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
-// because of it come back too, and those that did because of them. One of these with
+// `timeouts`) full again; `attempt` goes on growing. The jobs that failed or were canceled
+// because of it come back too, and so do those that did because of them. One of these with
 // another dependency that has failed on its own stays as it is, until that one is retried.
 //
 // A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
-// is one that would fail or be canceled again at once, because of a dependency: 409
-// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
-// has meanwhile that is not over: 409 `unique-key-taken`.
+// is one that a dependency would make fail or cancel again at once: 409
+// `dependency-not-succeeded`; retry the dependency. And so is one whose `unique_key` another
+// job that is not over has by now: 409 `unique-key-taken`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3867,11 +3859,11 @@ func (c *GeneratedClient) RetryJob(ctx context.Context, id JobId, body RetryJobJ
 	return c.Client.Do(req)
 }
 
-// HeartbeatsWithBody Say of many jobs that they are still being worked on
+// HeartbeatsWithBody Send heartbeats for many leases
 //
 // What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
-// its own: one that is refused harms no other. Only a body that does not have the form
-// described here, or names a token twice, is refused whole.
+// its own: one that is refused does not affect the others. Only a body that does not have the
+// form described here, or names a token twice, is refused as a whole.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3888,11 +3880,11 @@ func (c *GeneratedClient) HeartbeatsWithBody(ctx context.Context, contentType st
 	return c.Client.Do(req)
 }
 
-// Heartbeats Say of many jobs that they are still being worked on
+// Heartbeats Send heartbeats for many leases
 //
 // What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
-// its own: one that is refused harms no other. Only a body that does not have the form
-// described here, or names a token twice, is refused whole.
+// its own: one that is refused does not affect the others. Only a body that does not have the
+// form described here, or names a token twice, is refused as a whole.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3911,9 +3903,9 @@ func (c *GeneratedClient) Heartbeats(ctx context.Context, body HeartbeatsJSONReq
 
 // GetLease Look at a lease
 //
-// The lease with its job, as `dequeue` answered it; for a worker that was restarted and
-// wants to go on where it stopped. Looking does not count as a heartbeat. A lease that
-// is over answers 409 `lease-lost`, unless it is over because its job was canceled:
+// The lease with its job, as `dequeue` answered it, for a worker that was restarted and
+// continues where it stopped. This does not count as a heartbeat. A lease that
+// is over is 409 `lease-lost`, unless its job was canceled:
 // then it is shown with `canceled: true`.
 //
 // Corresponds with GET /v1/leases/{token} (the `GetLease` operationId).
@@ -3976,8 +3968,8 @@ func (c *GeneratedClient) FailLease(ctx context.Context, token Token, body FailL
 // FinishLeaseWithBody Report that the job is done
 //
 // The job becomes `finished` with the given result, and its dependents may run. The
-// same report again is answered the same; another one is 409 `already-reported`. A
-// lease that was taken back answers 409 `lease-lost`, and a canceled job 409
+// same report again gets the same answer; a different one is 409 `already-reported`. If the
+// lease was taken back it is 409 `lease-lost`, and if the job was canceled 409
 // `job-canceled`: the result is not kept.
 //
 // Takes any type of body and a specified content type.
@@ -3998,8 +3990,8 @@ func (c *GeneratedClient) FinishLeaseWithBody(ctx context.Context, token Token, 
 // FinishLease Report that the job is done
 //
 // The job becomes `finished` with the given result, and its dependents may run. The
-// same report again is answered the same; another one is 409 `already-reported`. A
-// lease that was taken back answers 409 `lease-lost`, and a canceled job 409
+// same report again gets the same answer; a different one is 409 `already-reported`. If the
+// lease was taken back it is 409 `lease-lost`, and if the job was canceled 409
 // `job-canceled`: the result is not kept.
 //
 // Takes a body of the `application/json` content type.
@@ -4023,14 +4015,14 @@ func (c *GeneratedClient) FinishLease(ctx context.Context, token Token, body Fin
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
-// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
-// in another way, so that the worker learns of it at once. That is another heartbeat when it
-// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
-// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
+// With `wait_seconds` the answer waits until the job is canceled or the lease is over
+// in another way, so that the worker learns of it at once. The end of the wait counts as another
+// heartbeat, and the wait never lasts longer than `heartbeat_in_seconds`. Where no more calls may
+// wait it is refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 //
-// `progress` and `partial_result` are shown with the job until the next lease, or until it
-// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
-// `null`; left out, that stays.
+// `progress` and `partial_result` are shown with the job until the next lease, or until the job
+// finishes. Each replaces everything that was reported before, and may be `{}` or
+// `null`; what is left out stays.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4053,14 +4045,14 @@ func (c *GeneratedClient) HeartbeatWithBody(ctx context.Context, token Token, co
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
-// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
-// in another way, so that the worker learns of it at once. That is another heartbeat when it
-// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
-// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
+// With `wait_seconds` the answer waits until the job is canceled or the lease is over
+// in another way, so that the worker learns of it at once. The end of the wait counts as another
+// heartbeat, and the wait never lasts longer than `heartbeat_in_seconds`. Where no more calls may
+// wait it is refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 //
-// `progress` and `partial_result` are shown with the job until the next lease, or until it
-// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
-// `null`; left out, that stays.
+// `progress` and `partial_result` are shown with the job until the next lease, or until the job
+// finishes. Each replaces everything that was reported before, and may be `{}` or
+// `null`; what is left out stays.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4079,8 +4071,8 @@ func (c *GeneratedClient) Heartbeat(ctx context.Context, token Token, body Heart
 
 // ReleaseLeaseWithBody Give the job back
 //
-// The job goes back to `pending`, at its old place in line, and its retries are not
-// touched: for a worker that has to stop. The same again is answered the same. When
+// For a worker that has to stop. The job goes back to `pending`, at its old place in line, and
+// its retries do not change. The same call again gets the same answer. If
 // the job was canceled meanwhile there is nothing to give back: the answer is 200
 // with `state: canceled`. With `delay_seconds` the job is not handed out again before that
 // time has passed: it is `scheduled` until then.
@@ -4102,8 +4094,8 @@ func (c *GeneratedClient) ReleaseLeaseWithBody(ctx context.Context, token Token,
 
 // ReleaseLease Give the job back
 //
-// The job goes back to `pending`, at its old place in line, and its retries are not
-// touched: for a worker that has to stop. The same again is answered the same. When
+// For a worker that has to stop. The job goes back to `pending`, at its old place in line, and
+// its retries do not change. The same call again gets the same answer. If
 // the job was canceled meanwhile there is nothing to give back: the answer is 200
 // with `state: canceled`. With `delay_seconds` the job is not handed out again before that
 // time has passed: it is `scheduled` until then.
@@ -4126,12 +4118,12 @@ func (c *GeneratedClient) ReleaseLease(ctx context.Context, token Token, body Re
 // ListQueues How many jobs there are, and what happens to them
 //
 // For each channel and type that has jobs, by channel and then by type: how many jobs there
-// are in each state, since when the oldest ready one is ready, and how often jobs are
+// are in each state, how long the oldest ready one has been ready, and how often jobs are
 // enqueued, started, finished and failed. The counts are exact, and cost the same however many
 // jobs there are. Jobs that were deleted are not counted.
 //
-// A rate is an average, in jobs a second, that forgets what is longer ago than its span, as a
-// load average does: what happened a span ago counts 1/e of what happens now. Rates begin at
+// A rate is a decaying average, in jobs a second, like a load average: what happened one
+// span ago counts 1/e of what happens now. Rates begin at
 // 0 when the server starts.
 //
 // Corresponds with GET /v1/queues (the `ListQueues` operationId).
@@ -4150,9 +4142,9 @@ func (c *GeneratedClient) ListQueues(ctx context.Context, params *ListQueuesPara
 // ListWorkers Who asks for jobs, and who holds them
 //
 // Every worker that asked for a job within the last hour, or that holds a lease, by name. All
-// that give no `worker` name are one. Those that have not asked for an hour, and hold nothing,
-// are forgotten; so are the oldest of more than 10,000. After a restart a worker is known
-// when it asks again.
+// workers without a `worker` name count as one. Those that have not asked for an hour, and hold
+// nothing, are forgotten; so are the oldest of more than 10,000. After a restart a worker is
+// listed again once it asks.
 //
 // Corresponds with GET /v1/workers (the `ListWorkers` operationId).
 func (c *GeneratedClient) ListWorkers(ctx context.Context, params *ListWorkersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6154,16 +6146,15 @@ type ClientWithResponsesInterface interface {
 
 	// CreateBackupWithBodyWithResponse Copy the store
 	//
-	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
-	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
-	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-	// error there is none. A server that stops gives it as long as any other request in flight, and
-	// ends it then.
+	// Copies the store as it is at one moment, while it is used, into a new directory below the
+	// server's `--backup-dir`; without that flag it is 403 `backups-disabled`. What was
+	// acknowledged before the call is in the copy. When the answer arrives the copy is on disk; after
+	// an error there is none. A server that stops gives it the same time as other requests in flight,
+	// then gives up.
 	//
 	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
-	// backup end then, at no cost to their jobs, which wait for other workers: those that held
-	// them work for the original, and their tokens are answered with `lease-lost` or
-	// `lease-not-found`.
+	// backup end then, at no cost to their jobs, which wait for other workers. The workers that held
+	// them work for the original; here their tokens get `lease-lost` or `lease-not-found`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6172,16 +6163,15 @@ type ClientWithResponsesInterface interface {
 
 	// CreateBackupWithResponse Copy the store
 	//
-	// Copies the store as it is at one moment, while it is used, into a new directory beneath the
-	// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
-	// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-	// error there is none. A server that stops gives it as long as any other request in flight, and
-	// ends it then.
+	// Copies the store as it is at one moment, while it is used, into a new directory below the
+	// server's `--backup-dir`; without that flag it is 403 `backups-disabled`. What was
+	// acknowledged before the call is in the copy. When the answer arrives the copy is on disk; after
+	// an error there is none. A server that stops gives it the same time as other requests in flight,
+	// then gives up.
 	//
 	// To restore it, start a server with `--store` on a copy of that directory. The leases of the
-	// backup end then, at no cost to their jobs, which wait for other workers: those that held
-	// them work for the original, and their tokens are answered with `lease-lost` or
-	// `lease-not-found`.
+	// backup end then, at no cost to their jobs, which wait for other workers. The workers that held
+	// them work for the original; here their tokens get `lease-lost` or `lease-not-found`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6190,9 +6180,9 @@ type ClientWithResponsesInterface interface {
 
 	// ListKeysWithResponse List the API keys
 	//
-	// The keys in the store, by their ids, also those that have expired; without their secrets,
-	// which nobody knows. A credential that is not for all channels sees the keys that are for
-	// none but its own. Keys from `--auth-keys-file` are not among them.
+	// The keys in the store, by their ids, including expired ones, without their secrets,
+	// which are not kept. A credential that is not for all channels sees only the keys that are for
+	// none but its channels. Keys from `--auth-keys-file` are not listed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6201,17 +6191,17 @@ type ClientWithResponsesInterface interface {
 
 	// CreateKeyWithBodyWithResponse Make an API key
 	//
-	// Makes a key, which is good at once, at other servers on the same database when it is used
-	// first. The `key` is in this answer and nowhere else: only a hash of its secret is kept.
+	// Makes a key. It is valid at once, at other servers on the same database on its first use.
+	// The `key` is only in this answer: only a hash of its secret is kept.
 	//
-	// Two keys of one `name` may be good at the same time, so that one can take over from the
+	// Two keys of one `name` may be valid at the same time, so that one can take over from the
 	// other: they stand for one principal, `key:<name>`, and are for the same channels. A third
-	// one is 409 `key-name-taken`, and so is one for other channels; keys of the name that have
-	// expired go.
+	// one is 409 `key-name-taken`, and so is one for other channels. Expired keys of the name
+	// are removed.
 	//
-	// A key is for no more than the credential that makes it: for a scope that this lacks the
-	// answer is 403 `scope-missing`, and for a channel 403 `channel-forbidden`. A key without
-	// `channels` is for all of them, which only a credential for all of them can make.
+	// A key is for no more than the credential that makes it: a scope that this lacks is 403
+	// `scope-missing`, and a channel 403 `channel-forbidden`. A key without
+	// `channels` is for all of them, and only a credential for all of them can make one.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6220,17 +6210,17 @@ type ClientWithResponsesInterface interface {
 
 	// CreateKeyWithResponse Make an API key
 	//
-	// Makes a key, which is good at once, at other servers on the same database when it is used
-	// first. The `key` is in this answer and nowhere else: only a hash of its secret is kept.
+	// Makes a key. It is valid at once, at other servers on the same database on its first use.
+	// The `key` is only in this answer: only a hash of its secret is kept.
 	//
-	// Two keys of one `name` may be good at the same time, so that one can take over from the
+	// Two keys of one `name` may be valid at the same time, so that one can take over from the
 	// other: they stand for one principal, `key:<name>`, and are for the same channels. A third
-	// one is 409 `key-name-taken`, and so is one for other channels; keys of the name that have
-	// expired go.
+	// one is 409 `key-name-taken`, and so is one for other channels. Expired keys of the name
+	// are removed.
 	//
-	// A key is for no more than the credential that makes it: for a scope that this lacks the
-	// answer is 403 `scope-missing`, and for a channel 403 `channel-forbidden`. A key without
-	// `channels` is for all of them, which only a credential for all of them can make.
+	// A key is for no more than the credential that makes it: a scope that this lacks is 403
+	// `scope-missing`, and a channel 403 `channel-forbidden`. A key without
+	// `channels` is for all of them, and only a credential for all of them can make one.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6239,8 +6229,8 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeKeyWithResponse Revoke an API key
 	//
-	// Requests with the key are answered 401 from here on, at other servers on the same database
-	// after two seconds or so. What is under way is finished. It is not found any more, and
+	// Requests with the key get 401 from now on, at other servers on the same database
+	// after two seconds or so. Requests under way are finished. The key is not found any more:
 	// revoking it again is 404 `key-not-found`, as for a key that the credential does not see.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -6260,24 +6250,24 @@ type ClientWithResponsesInterface interface {
 
 	// DequeueWithBodyWithResponse Wait for a job, and lease it
 	//
-	// Leases the pending job of the highest `priority`, and of those the one that was created
-	// first, among all the `types` and `channels` named; a job that was put back in line has
-	// kept its place. When there is none, the answer is held back until one is ready or
-	// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+	// Leases the pending job of the highest `priority` among all the `types` and `channels` named,
+	// and among equals the one that was created first; a job that was put back in line has
+	// kept its place. When there is none, the answer waits until one is ready, or is 204 after
+	// `wait_seconds`, and the worker asks again. Workers wait in line:
 	// one job that becomes ready wakes one of them.
 	//
 	// A worker that hangs up before the answer is written gets no lease, and the job loses
 	// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
-	// worker asks again with the same key and is handed the same lease. If that is over by
-	// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
-	// job was canceled is shown with `canceled: true`. A worker that does not ask again has
-	// gone silent, and the lease is taken back in time. While the first call waits, another
+	// worker asks again with the same key and gets the same lease. If that is over by
+	// then it is 409 `lease-lost`; but if it was released the worker gets another lease, and if its
+	// job was canceled it is shown with `canceled: true`. If the worker does not ask again, it is
+	// silent, and the lease is taken back in time. While the first call waits, another
 	// one with its key is 409 `idempotency-key-in-use`.
 	//
 	// With `finish` the worker reports on its last lease in the same call, as `finish` or
-	// `fail` would. A report that is refused refuses the call, with the same error, and nothing
-	// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
-	// may be sent again, as the report alone may.
+	// `fail` would. If the report is refused, so is the call, with the same error, and nothing
+	// is leased. 201 and 204 mean that it was accepted, before any waiting for the next job. The call
+	// may be sent again, just like the report alone.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6286,24 +6276,24 @@ type ClientWithResponsesInterface interface {
 
 	// DequeueWithResponse Wait for a job, and lease it
 	//
-	// Leases the pending job of the highest `priority`, and of those the one that was created
-	// first, among all the `types` and `channels` named; a job that was put back in line has
-	// kept its place. When there is none, the answer is held back until one is ready or
-	// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+	// Leases the pending job of the highest `priority` among all the `types` and `channels` named,
+	// and among equals the one that was created first; a job that was put back in line has
+	// kept its place. When there is none, the answer waits until one is ready, or is 204 after
+	// `wait_seconds`, and the worker asks again. Workers wait in line:
 	// one job that becomes ready wakes one of them.
 	//
 	// A worker that hangs up before the answer is written gets no lease, and the job loses
 	// nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
-	// worker asks again with the same key and is handed the same lease. If that is over by
-	// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
-	// job was canceled is shown with `canceled: true`. A worker that does not ask again has
-	// gone silent, and the lease is taken back in time. While the first call waits, another
+	// worker asks again with the same key and gets the same lease. If that is over by
+	// then it is 409 `lease-lost`; but if it was released the worker gets another lease, and if its
+	// job was canceled it is shown with `canceled: true`. If the worker does not ask again, it is
+	// silent, and the lease is taken back in time. While the first call waits, another
 	// one with its key is 409 `idempotency-key-in-use`.
 	//
 	// With `finish` the worker reports on its last lease in the same call, as `finish` or
-	// `fail` would. A report that is refused refuses the call, with the same error, and nothing
-	// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
-	// may be sent again, as the report alone may.
+	// `fail` would. If the report is refused, so is the call, with the same error, and nothing
+	// is leased. 201 and 204 mean that it was accepted, before any waiting for the next job. The call
+	// may be sent again, just like the report alone.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6313,17 +6303,17 @@ type ClientWithResponsesInterface interface {
 	// DequeueBatchWithBodyWithResponse Report on many leases, and lease many jobs
 	//
 	// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
-	// an outcome of its own, and one that is refused harms no other; only a body that does not
-	// have the form described here, or names a token twice, is refused whole. Jobs are handed
-	// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
-	// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
-	// wait begins, but what became of them is told at its end: a call that brings reports and
-	// may wait for long is sent again in case of doubt.
+	// an outcome of its own, and one that is refused does not affect the others; only a body that
+	// does not have the form described here, or names a token twice, is refused as a whole. Jobs are
+	// handed out in the order of `dequeue`. When none is ready, the answer waits until one is, or
+	// until `wait_seconds` have passed: it has one lease then, or none. The reports are on disk
+	// before that wait begins, but the answer about them comes at its end. When in doubt about it,
+	// send the call again.
 	//
 	// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
-	// reports count. With an `Idempotency-Key` the same call again is answered with those of its
-	// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
-	// same anyway. A server that is shutting down takes the reports, and leases nothing.
+	// reports count. With an `Idempotency-Key` the same call again gets those of its
+	// leases that are still held, and 409 `lease-lost` if none is; its reports get the
+	// same answers anyway. A server that is shutting down takes the reports, and leases nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6333,17 +6323,17 @@ type ClientWithResponsesInterface interface {
 	// DequeueBatchWithResponse Report on many leases, and lease many jobs
 	//
 	// Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
-	// an outcome of its own, and one that is refused harms no other; only a body that does not
-	// have the form described here, or names a token twice, is refused whole. Jobs are handed
-	// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
-	// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
-	// wait begins, but what became of them is told at its end: a call that brings reports and
-	// may wait for long is sent again in case of doubt.
+	// an outcome of its own, and one that is refused does not affect the others; only a body that
+	// does not have the form described here, or names a token twice, is refused as a whole. Jobs are
+	// handed out in the order of `dequeue`. When none is ready, the answer waits until one is, or
+	// until `wait_seconds` have passed: it has one lease then, or none. The reports are on disk
+	// before that wait begins, but the answer about them comes at its end. When in doubt about it,
+	// send the call again.
 	//
 	// A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
-	// reports count. With an `Idempotency-Key` the same call again is answered with those of its
-	// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
-	// same anyway. A server that is shutting down takes the reports, and leases nothing.
+	// reports count. With an `Idempotency-Key` the same call again gets those of its
+	// leases that are still held, and 409 `lease-lost` if none is; its reports get the
+	// same answers anyway. A server that is shutting down takes the reports, and leases nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6369,21 +6359,21 @@ type ClientWithResponsesInterface interface {
 	// StreamEventsWithResponse Watch jobs change
 	//
 	// A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
-	// that does not end until one side ends it. It begins with what happens after the request, or,
+	// that goes on until one side ends it. It begins with what happens after the request, or,
 	// with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
-	// connects again. First comes an `id` that stands alone: that of where the stream begins, for a
-	// client that loses it before the first event. It is not told to a credential for some channels
-	// only: look at the jobs when such a stream is lost.
+	// connects again. First comes an `id` alone, of where the stream begins, for a
+	// client that loses it before the first event. A credential for some channels only does not get
+	// that one: look at the jobs if its stream is lost.
 	//
 	// | event | data | when |
 	// |---|---|---|
 	// | `job` | a `JobEvent` | a job was created or has changed, as it is then |
 	// | `deleted` | a `JobEvent` | a job was deleted, as it was |
-	// | `missed` | a `MissedEvents` | some events before the next one are lost to this reader: it read too slowly, or comes back too late, or from before a restart of the server. Look at the jobs themselves, and read on |
+	// | `missed` | a `MissedEvents` | this reader missed some events before the next one: it read too slowly, or came back too late or after a restart of the server. Look at the jobs themselves, and read on |
 	//
-	// The server keeps the newest 65,536 events, in memory. A job that changes more than once at
-	// the same moment may be told of once. Events are sent when what they tell of is on disk. A
-	// comment is sent every 15 s when there is nothing to tell. HEAD is not answered here.
+	// The server keeps the newest 65,536 events, in memory. Several changes of a job at
+	// the same moment may be one event. An event is sent once its change is on disk. When
+	// there are none, a comment is sent every 15 s. There is no HEAD here.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6392,13 +6382,13 @@ type ClientWithResponsesInterface interface {
 
 	// ListJobsWithResponse List jobs
 	//
-	// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
-	// their `error`, and send them on their way again with `/retry`.
+	// Newest first, or oldest first. With `state=failed` these are the dead letters: look at
+	// their `error`, and run them again with `/retry`.
 	//
 	// A page may have fewer jobs than `limit`, even none, although there are more: a search
-	// for rare ones ends after a while, and a page does not grow to any size. Go on with
-	// `next_cursor` until there is none. Of a list of the newest first, a job that is created
-	// meanwhile is in no later page. One whose state changes meanwhile may be left out; none
+	// for rare jobs ends after a while, and the size of a page is limited. Go on with
+	// `next_cursor` until there is none. With the newest first, a job that is created
+	// meanwhile is on no later page. One whose state changes meanwhile may be left out; none
 	// is there twice.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -6415,10 +6405,10 @@ type ClientWithResponsesInterface interface {
 	// and a dependency that has failed or was canceled already starts as `failed` or
 	// `canceled`.
 	//
-	// A `unique_key` that a job of the same type and channel has which is not over creates
-	// nothing: the answer is that job, with status 200.
+	// If a job of the same type and channel that is not over has the `unique_key`, nothing is
+	// created: the answer is that job, with status 200.
 	//
-	// There is no other job in this call, so `needs` has nothing to name: see
+	// `needs` names other jobs of the same call, of which there are none here: see
 	// `POST /v1/jobs/batch`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6435,10 +6425,10 @@ type ClientWithResponsesInterface interface {
 	// and a dependency that has failed or was canceled already starts as `failed` or
 	// `canceled`.
 	//
-	// A `unique_key` that a job of the same type and channel has which is not over creates
-	// nothing: the answer is that job, with status 200.
+	// If a job of the same type and channel that is not over has the `unique_key`, nothing is
+	// created: the answer is that job, with status 200.
 	//
-	// There is no other job in this call, so `needs` has nothing to name: see
+	// `needs` names other jobs of the same call, of which there are none here: see
 	// `POST /v1/jobs/batch`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6449,14 +6439,14 @@ type ClientWithResponsesInterface interface {
 	// CreateJobsWithBodyWithResponse Create many jobs, or a graph of them
 	//
 	// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
-	// They may need each other: `name` one, and name it in the `needs` of another. Names are of
-	// this call only, in any order; a name that no job of the call has or that two have, and a
-	// job that needs itself, through however many others, are refused. When the worker of a
-	// job gets what its dependencies made, it gets those of `needs` under their names.
+	// They may need each other: `name` one, and name it in the `needs` of another. Names hold for
+	// this call only, in any order. Unknown and duplicate names are refused, and so is a
+	// job that needs itself, directly or through others. When the worker of a
+	// job gets the results of its dependencies, those of `needs` have their names.
 	//
-	// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
-	// job has that is not over, be it of this call or not, is not created: that job is answered
-	// in its place with `existing: true`, and is what is needed by those that name it.
+	// Jobs of the same priority are handed out in the order given. If a job that is not over, of
+	// this call or not, has the same `unique_key`, no other is created: the answer has that job
+	// in its place with `existing: true`, and jobs that need the name depend on that job.
 	//
 	// The `field` of an error begins with the job: `jobs[3].needs[0]`.
 	//
@@ -6468,14 +6458,14 @@ type ClientWithResponsesInterface interface {
 	// CreateJobsWithResponse Create many jobs, or a graph of them
 	//
 	// Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
-	// They may need each other: `name` one, and name it in the `needs` of another. Names are of
-	// this call only, in any order; a name that no job of the call has or that two have, and a
-	// job that needs itself, through however many others, are refused. When the worker of a
-	// job gets what its dependencies made, it gets those of `needs` under their names.
+	// They may need each other: `name` one, and name it in the `needs` of another. Names hold for
+	// this call only, in any order. Unknown and duplicate names are refused, and so is a
+	// job that needs itself, directly or through others. When the worker of a
+	// job gets the results of its dependencies, those of `needs` have their names.
 	//
-	// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
-	// job has that is not over, be it of this call or not, is not created: that job is answered
-	// in its place with `existing: true`, and is what is needed by those that name it.
+	// Jobs of the same priority are handed out in the order given. If a job that is not over, of
+	// this call or not, has the same `unique_key`, no other is created: the answer has that job
+	// in its place with `existing: true`, and jobs that need the name depend on that job.
 	//
 	// The `field` of an error begins with the job: `jobs[3].needs[0]`.
 	//
@@ -6486,13 +6476,13 @@ type ClientWithResponsesInterface interface {
 
 	// CancelJobsWithBodyWithResponse Cancel many jobs
 	//
-	// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+	// Cancels every job of the filter that is not over, as `/v1/jobs/{id}/cancel` does.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6501,13 +6491,13 @@ type ClientWithResponsesInterface interface {
 
 	// CancelJobsWithResponse Cancel many jobs
 	//
-	// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+	// Cancels every job of the filter that is not over, as `/v1/jobs/{id}/cancel` does.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6516,13 +6506,13 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteJobsWithBodyWithResponse Delete many jobs
 	//
-	// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+	// Deletes every job of the filter that is over, as `DELETE /v1/jobs/{id}` does.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6531,13 +6521,13 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteJobsWithResponse Delete many jobs
 	//
-	// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+	// Deletes every job of the filter that is over, as `DELETE /v1/jobs/{id}` does.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6546,15 +6536,15 @@ type ClientWithResponsesInterface interface {
 
 	// RetryJobsWithBodyWithResponse Retry many jobs
 	//
-	// Begins a new generation of every job that the filter means and that `failed` or was
+	// Begins a new generation of every job of the filter that `failed` or was
 	// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
-	// or of its `unique_key`, is passed over: `changed` does not count it.
+	// or its `unique_key`, is skipped: `changed` does not count it.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6563,15 +6553,15 @@ type ClientWithResponsesInterface interface {
 
 	// RetryJobsWithResponse Retry many jobs
 	//
-	// Begins a new generation of every job that the filter means and that `failed` or was
+	// Begins a new generation of every job of the filter that `failed` or was
 	// `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
-	// or of its `unique_key`, is passed over: `changed` does not count it.
+	// or its `unique_key`, is skipped: `changed` does not count it.
 	//
-	// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+	// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 	// next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-	// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-	// short, can be sent again: what it has done already is not done twice. Jobs that are created
-	// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+	// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+	// short, send it again: nothing is done twice. Jobs that are created
+	// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6581,7 +6571,7 @@ type ClientWithResponsesInterface interface {
 	// WaitForJobsWithBodyWithResponse Wait until many jobs are over
 	//
 	// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
-	// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+	// that each is in then. A job that is deleted meanwhile, or never existed, is 404
 	// `job-not-found` with the `field`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6592,7 +6582,7 @@ type ClientWithResponsesInterface interface {
 	// WaitForJobsWithResponse Wait until many jobs are over
 	//
 	// Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
-	// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+	// that each is in then. A job that is deleted meanwhile, or never existed, is 404
 	// `job-not-found` with the `field`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6603,13 +6593,12 @@ type ClientWithResponsesInterface interface {
 	// DeleteJobWithResponse Delete a job that is over
 	//
 	// Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
-	// it: it is not found, listed or counted any more, and no new job can depend on it. Without
-	// this call the server does the same with every job that was over for as long as its
-	// `--retention` says. A job that is not over is left alone: 409 `job-not-over`; cancel it
-	// first.
+	// it: it is not found, listed or counted any more, and no new job can depend on it. The server
+	// does the same by itself with every job that has been over for as long as `--retention`.
+	// A job that is not over is left alone: 409 `job-not-over`; cancel it first.
 	//
-	// Jobs that depend on it go on as if it were there: those that are not over are handed its
-	// result. Those that are over, and are retried later, are handed its `state` only, marked
+	// Jobs that depend on it go on as if it were there. Those that are not over get its
+	// result. Those that are over, and are retried later, get only its `state`, marked
 	// as `deleted`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -6619,13 +6608,13 @@ type ClientWithResponsesInterface interface {
 
 	// GetJobWithResponse Look at a job, or wait for it
 	//
-	// With `wait_seconds` the answer is held back until the job is over (`finished`,
-	// `failed` or `canceled`) or the time has passed, whichever is first; the answer is the
+	// With `wait_seconds` the answer waits until the job is over (`finished`,
+	// `failed` or `canceled`) or the time has passed, whichever comes first. It is the
 	// job as it is then, so look at its `state`.
 	//
-	// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it is
-	// held back until the job has another one: whenever its state, its progress or anything else
-	// about it has changed, but for its `dependents`.
+	// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it
+	// waits until the `ETag` changes: when the state, the progress or anything else
+	// about the job changes, except its `dependents`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6635,9 +6624,9 @@ type ClientWithResponsesInterface interface {
 	// UpdateJobWithBodyWithResponse Change a job that waits
 	//
 	// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
-	// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
-	// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
-	// in the same way and changes nothing, the `ETag` included.
+	// `pending`; after that it is 409 `job-not-pending`. With `If-Match` it does so only if the job
+	// still has that `ETag`; else it is 412 `job-changed`, whatever state the job is in. A body
+	// without a field is checked in the same way and changes nothing, not even the `ETag`.
 	//
 	// The job keeps its place among those of the same priority.
 	//
@@ -6649,9 +6638,9 @@ type ClientWithResponsesInterface interface {
 	// UpdateJobWithResponse Change a job that waits
 	//
 	// Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
-	// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
-	// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
-	// in the same way and changes nothing, the `ETag` included.
+	// `pending`; after that it is 409 `job-not-pending`. With `If-Match` it does so only if the job
+	// still has that `ETag`; else it is 412 `job-changed`, whatever state the job is in. A body
+	// without a field is checked in the same way and changes nothing, not even the `ETag`.
 	//
 	// The job keeps its place among those of the same priority.
 	//
@@ -6662,7 +6651,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListAttemptsWithResponse Every lease that a job has had
 	//
-	// The first one first. The last one may be live: it has no `ended_at` then, and no `end`.
+	// Oldest first. The last one may be live: then it has no `ended_at` and no `end`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6673,7 +6662,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Ends a job that is not over. A worker that is running it learns of it from the answer
 	// to its next heartbeat, and can no longer report an outcome. Dependents follow their
-	// `run_if`. Canceling a canceled job again changes nothing and is answered the same; a
+	// `run_if`. Canceling a canceled job again changes nothing and gets the same answer; a
 	// job that finished or failed is left alone: 409 `job-not-running`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6685,7 +6674,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Ends a job that is not over. A worker that is running it learns of it from the answer
 	// to its next heartbeat, and can no longer report an outcome. Dependents follow their
-	// `run_if`. Canceling a canceled job again changes nothing and is answered the same; a
+	// `run_if`. Canceling a canceled job again changes nothing and gets the same answer; a
 	// job that finished or failed is left alone: 409 `job-not-running`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6693,7 +6682,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJobWithResponse(ctx context.Context, id JobId, body CancelJobJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelJobResponse, error)
 
-	// DequeueJobWithBodyWithResponse Lease this very job
+	// DequeueJobWithBodyWithResponse Lease this one job
 	//
 	// Leases one job out of turn, without waiting. A job that is not `pending` is left
 	// alone: 409 `job-not-pending`.
@@ -6703,7 +6692,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/jobs/{id}/dequeue (the `DequeueJob` operationId).
 	DequeueJobWithBodyWithResponse(ctx context.Context, id JobId, params *DequeueJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DequeueJobResponse, error)
 
-	// DequeueJobWithResponse Lease this very job
+	// DequeueJobWithResponse Lease this one job
 	//
 	// Leases one job out of turn, without waiting. A job that is not `pending` is left
 	// alone: 409 `job-not-pending`.
@@ -6715,8 +6704,8 @@ type ClientWithResponsesInterface interface {
 
 	// ExplainJobWithResponse Why is this job not running?
 	//
-	// Says what the job waits for, as a word, as a sentence, and with what is behind it. Of a job
-	// that is running or over it says that.
+	// Says what the job waits for, as a word, as a sentence, and with the details. Of a job
+	// that is running or over it says just that.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6727,14 +6716,14 @@ type ClientWithResponsesInterface interface {
 	//
 	// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
 	// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
-	// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
-	// because of it come back too, and those that did because of them. One of these with
+	// `timeouts`) full again; `attempt` goes on growing. The jobs that failed or were canceled
+	// because of it come back too, and so do those that did because of them. One of these with
 	// another dependency that has failed on its own stays as it is, until that one is retried.
 	//
 	// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
-	// is one that would fail or be canceled again at once, because of a dependency: 409
-	// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
-	// has meanwhile that is not over: 409 `unique-key-taken`.
+	// is one that a dependency would make fail or cancel again at once: 409
+	// `dependency-not-succeeded`; retry the dependency. And so is one whose `unique_key` another
+	// job that is not over has by now: 409 `unique-key-taken`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6745,36 +6734,36 @@ type ClientWithResponsesInterface interface {
 	//
 	// Begins a new `generation` of the job: it waits for its turn like a new one, at its old
 	// place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
-	// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
-	// because of it come back too, and those that did because of them. One of these with
+	// `timeouts`) full again; `attempt` goes on growing. The jobs that failed or were canceled
+	// because of it come back too, and so do those that did because of them. One of these with
 	// another dependency that has failed on its own stays as it is, until that one is retried.
 	//
 	// A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
-	// is one that would fail or be canceled again at once, because of a dependency: 409
-	// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
-	// has meanwhile that is not over: 409 `unique-key-taken`.
+	// is one that a dependency would make fail or cancel again at once: 409
+	// `dependency-not-succeeded`; retry the dependency. And so is one whose `unique_key` another
+	// job that is not over has by now: 409 `unique-key-taken`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/jobs/{id}/retry (the `RetryJob` operationId).
 	RetryJobWithResponse(ctx context.Context, id JobId, body RetryJobJSONRequestBody, reqEditors ...RequestEditorFn) (*RetryJobResponse, error)
 
-	// HeartbeatsWithBodyWithResponse Say of many jobs that they are still being worked on
+	// HeartbeatsWithBodyWithResponse Send heartbeats for many leases
 	//
 	// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
-	// its own: one that is refused harms no other. Only a body that does not have the form
-	// described here, or names a token twice, is refused whole.
+	// its own: one that is refused does not affect the others. Only a body that does not have the
+	// form described here, or names a token twice, is refused as a whole.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/leases/heartbeat (the `Heartbeats` operationId).
 	HeartbeatsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HeartbeatsResponse, error)
 
-	// HeartbeatsWithResponse Say of many jobs that they are still being worked on
+	// HeartbeatsWithResponse Send heartbeats for many leases
 	//
 	// What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
-	// its own: one that is refused harms no other. Only a body that does not have the form
-	// described here, or names a token twice, is refused whole.
+	// its own: one that is refused does not affect the others. Only a body that does not have the
+	// form described here, or names a token twice, is refused as a whole.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6783,9 +6772,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetLeaseWithResponse Look at a lease
 	//
-	// The lease with its job, as `dequeue` answered it; for a worker that was restarted and
-	// wants to go on where it stopped. Looking does not count as a heartbeat. A lease that
-	// is over answers 409 `lease-lost`, unless it is over because its job was canceled:
+	// The lease with its job, as `dequeue` answered it, for a worker that was restarted and
+	// continues where it stopped. This does not count as a heartbeat. A lease that
+	// is over is 409 `lease-lost`, unless its job was canceled:
 	// then it is shown with `canceled: true`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -6820,8 +6809,8 @@ type ClientWithResponsesInterface interface {
 	// FinishLeaseWithBodyWithResponse Report that the job is done
 	//
 	// The job becomes `finished` with the given result, and its dependents may run. The
-	// same report again is answered the same; another one is 409 `already-reported`. A
-	// lease that was taken back answers 409 `lease-lost`, and a canceled job 409
+	// same report again gets the same answer; a different one is 409 `already-reported`. If the
+	// lease was taken back it is 409 `lease-lost`, and if the job was canceled 409
 	// `job-canceled`: the result is not kept.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6832,8 +6821,8 @@ type ClientWithResponsesInterface interface {
 	// FinishLeaseWithResponse Report that the job is done
 	//
 	// The job becomes `finished` with the given result, and its dependents may run. The
-	// same report again is answered the same; another one is 409 `already-reported`. A
-	// lease that was taken back answers 409 `lease-lost`, and a canceled job 409
+	// same report again gets the same answer; a different one is 409 `already-reported`. If the
+	// lease was taken back it is 409 `lease-lost`, and if the job was canceled 409
 	// `job-canceled`: the result is not kept.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6847,14 +6836,14 @@ type ClientWithResponsesInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
-	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
-	// in another way, so that the worker learns of it at once. That is another heartbeat when it
-	// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
-	// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
+	// With `wait_seconds` the answer waits until the job is canceled or the lease is over
+	// in another way, so that the worker learns of it at once. The end of the wait counts as another
+	// heartbeat, and the wait never lasts longer than `heartbeat_in_seconds`. Where no more calls may
+	// wait it is refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 	//
-	// `progress` and `partial_result` are shown with the job until the next lease, or until it
-	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
-	// `null`; left out, that stays.
+	// `progress` and `partial_result` are shown with the job until the next lease, or until the job
+	// finishes. Each replaces everything that was reported before, and may be `{}` or
+	// `null`; what is left out stays.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6867,14 +6856,14 @@ type ClientWithResponsesInterface interface {
 	// `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 	// tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 	//
-	// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
-	// in another way, so that the worker learns of it at once. That is another heartbeat when it
-	// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
-	// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
+	// With `wait_seconds` the answer waits until the job is canceled or the lease is over
+	// in another way, so that the worker learns of it at once. The end of the wait counts as another
+	// heartbeat, and the wait never lasts longer than `heartbeat_in_seconds`. Where no more calls may
+	// wait it is refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 	//
-	// `progress` and `partial_result` are shown with the job until the next lease, or until it
-	// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
-	// `null`; left out, that stays.
+	// `progress` and `partial_result` are shown with the job until the next lease, or until the job
+	// finishes. Each replaces everything that was reported before, and may be `{}` or
+	// `null`; what is left out stays.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6883,8 +6872,8 @@ type ClientWithResponsesInterface interface {
 
 	// ReleaseLeaseWithBodyWithResponse Give the job back
 	//
-	// The job goes back to `pending`, at its old place in line, and its retries are not
-	// touched: for a worker that has to stop. The same again is answered the same. When
+	// For a worker that has to stop. The job goes back to `pending`, at its old place in line, and
+	// its retries do not change. The same call again gets the same answer. If
 	// the job was canceled meanwhile there is nothing to give back: the answer is 200
 	// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
 	// time has passed: it is `scheduled` until then.
@@ -6896,8 +6885,8 @@ type ClientWithResponsesInterface interface {
 
 	// ReleaseLeaseWithResponse Give the job back
 	//
-	// The job goes back to `pending`, at its old place in line, and its retries are not
-	// touched: for a worker that has to stop. The same again is answered the same. When
+	// For a worker that has to stop. The job goes back to `pending`, at its old place in line, and
+	// its retries do not change. The same call again gets the same answer. If
 	// the job was canceled meanwhile there is nothing to give back: the answer is 200
 	// with `state: canceled`. With `delay_seconds` the job is not handed out again before that
 	// time has passed: it is `scheduled` until then.
@@ -6910,12 +6899,12 @@ type ClientWithResponsesInterface interface {
 	// ListQueuesWithResponse How many jobs there are, and what happens to them
 	//
 	// For each channel and type that has jobs, by channel and then by type: how many jobs there
-	// are in each state, since when the oldest ready one is ready, and how often jobs are
+	// are in each state, how long the oldest ready one has been ready, and how often jobs are
 	// enqueued, started, finished and failed. The counts are exact, and cost the same however many
 	// jobs there are. Jobs that were deleted are not counted.
 	//
-	// A rate is an average, in jobs a second, that forgets what is longer ago than its span, as a
-	// load average does: what happened a span ago counts 1/e of what happens now. Rates begin at
+	// A rate is a decaying average, in jobs a second, like a load average: what happened one
+	// span ago counts 1/e of what happens now. Rates begin at
 	// 0 when the server starts.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -6926,9 +6915,9 @@ type ClientWithResponsesInterface interface {
 	// ListWorkersWithResponse Who asks for jobs, and who holds them
 	//
 	// Every worker that asked for a job within the last hour, or that holds a lease, by name. All
-	// that give no `worker` name are one. Those that have not asked for an hour, and hold nothing,
-	// are forgotten; so are the oldest of more than 10,000. After a restart a worker is known
-	// when it asks again.
+	// workers without a `worker` name count as one. Those that have not asked for an hour, and hold
+	// nothing, are forgotten; so are the oldest of more than 10,000. After a restart a worker is
+	// listed again once it asks.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9978,16 +9967,15 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 
 // CreateBackupWithBodyWithResponse Copy the store
 //
-// Copies the store as it is at one moment, while it is used, into a new directory beneath the
-// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
-// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-// error there is none. A server that stops gives it as long as any other request in flight, and
-// ends it then.
+// Copies the store as it is at one moment, while it is used, into a new directory below the
+// server's `--backup-dir`; without that flag it is 403 `backups-disabled`. What was
+// acknowledged before the call is in the copy. When the answer arrives the copy is on disk; after
+// an error there is none. A server that stops gives it the same time as other requests in flight,
+// then gives up.
 //
 // To restore it, start a server with `--store` on a copy of that directory. The leases of the
-// backup end then, at no cost to their jobs, which wait for other workers: those that held
-// them work for the original, and their tokens are answered with `lease-lost` or
-// `lease-not-found`.
+// backup end then, at no cost to their jobs, which wait for other workers. The workers that held
+// them work for the original; here their tokens get `lease-lost` or `lease-not-found`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10002,16 +9990,15 @@ func (c *ClientWithResponses) CreateBackupWithBodyWithResponse(ctx context.Conte
 
 // CreateBackupWithResponse Copy the store
 //
-// Copies the store as it is at one moment, while it is used, into a new directory beneath the
-// server's `--backup-dir`; a server without that makes none: 403 `backups-disabled`. What was
-// acknowledged before the call is in it. When the answer arrives the copy is on disk; after an
-// error there is none. A server that stops gives it as long as any other request in flight, and
-// ends it then.
+// Copies the store as it is at one moment, while it is used, into a new directory below the
+// server's `--backup-dir`; without that flag it is 403 `backups-disabled`. What was
+// acknowledged before the call is in the copy. When the answer arrives the copy is on disk; after
+// an error there is none. A server that stops gives it the same time as other requests in flight,
+// then gives up.
 //
 // To restore it, start a server with `--store` on a copy of that directory. The leases of the
-// backup end then, at no cost to their jobs, which wait for other workers: those that held
-// them work for the original, and their tokens are answered with `lease-lost` or
-// `lease-not-found`.
+// backup end then, at no cost to their jobs, which wait for other workers. The workers that held
+// them work for the original; here their tokens get `lease-lost` or `lease-not-found`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10026,9 +10013,9 @@ func (c *ClientWithResponses) CreateBackupWithResponse(ctx context.Context, body
 
 // ListKeysWithResponse List the API keys
 //
-// The keys in the store, by their ids, also those that have expired; without their secrets,
-// which nobody knows. A credential that is not for all channels sees the keys that are for
-// none but its own. Keys from `--auth-keys-file` are not among them.
+// The keys in the store, by their ids, including expired ones, without their secrets,
+// which are not kept. A credential that is not for all channels sees only the keys that are for
+// none but its channels. Keys from `--auth-keys-file` are not listed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10043,17 +10030,17 @@ func (c *ClientWithResponses) ListKeysWithResponse(ctx context.Context, params *
 
 // CreateKeyWithBodyWithResponse Make an API key
 //
-// Makes a key, which is good at once, at other servers on the same database when it is used
-// first. The `key` is in this answer and nowhere else: only a hash of its secret is kept.
+// Makes a key. It is valid at once, at other servers on the same database on its first use.
+// The `key` is only in this answer: only a hash of its secret is kept.
 //
-// Two keys of one `name` may be good at the same time, so that one can take over from the
+// Two keys of one `name` may be valid at the same time, so that one can take over from the
 // other: they stand for one principal, `key:<name>`, and are for the same channels. A third
-// one is 409 `key-name-taken`, and so is one for other channels; keys of the name that have
-// expired go.
+// one is 409 `key-name-taken`, and so is one for other channels. Expired keys of the name
+// are removed.
 //
-// A key is for no more than the credential that makes it: for a scope that this lacks the
-// answer is 403 `scope-missing`, and for a channel 403 `channel-forbidden`. A key without
-// `channels` is for all of them, which only a credential for all of them can make.
+// A key is for no more than the credential that makes it: a scope that this lacks is 403
+// `scope-missing`, and a channel 403 `channel-forbidden`. A key without
+// `channels` is for all of them, and only a credential for all of them can make one.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10068,17 +10055,17 @@ func (c *ClientWithResponses) CreateKeyWithBodyWithResponse(ctx context.Context,
 
 // CreateKeyWithResponse Make an API key
 //
-// Makes a key, which is good at once, at other servers on the same database when it is used
-// first. The `key` is in this answer and nowhere else: only a hash of its secret is kept.
+// Makes a key. It is valid at once, at other servers on the same database on its first use.
+// The `key` is only in this answer: only a hash of its secret is kept.
 //
-// Two keys of one `name` may be good at the same time, so that one can take over from the
+// Two keys of one `name` may be valid at the same time, so that one can take over from the
 // other: they stand for one principal, `key:<name>`, and are for the same channels. A third
-// one is 409 `key-name-taken`, and so is one for other channels; keys of the name that have
-// expired go.
+// one is 409 `key-name-taken`, and so is one for other channels. Expired keys of the name
+// are removed.
 //
-// A key is for no more than the credential that makes it: for a scope that this lacks the
-// answer is 403 `scope-missing`, and for a channel 403 `channel-forbidden`. A key without
-// `channels` is for all of them, which only a credential for all of them can make.
+// A key is for no more than the credential that makes it: a scope that this lacks is 403
+// `scope-missing`, and a channel 403 `channel-forbidden`. A key without
+// `channels` is for all of them, and only a credential for all of them can make one.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10093,8 +10080,8 @@ func (c *ClientWithResponses) CreateKeyWithResponse(ctx context.Context, params 
 
 // RevokeKeyWithResponse Revoke an API key
 //
-// Requests with the key are answered 401 from here on, at other servers on the same database
-// after two seconds or so. What is under way is finished. It is not found any more, and
+// Requests with the key get 401 from now on, at other servers on the same database
+// after two seconds or so. Requests under way are finished. The key is not found any more:
 // revoking it again is 404 `key-not-found`, as for a key that the credential does not see.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10126,24 +10113,24 @@ func (c *ClientWithResponses) GetDemandWithResponse(ctx context.Context, params 
 
 // DequeueWithBodyWithResponse Wait for a job, and lease it
 //
-// Leases the pending job of the highest `priority`, and of those the one that was created
-// first, among all the `types` and `channels` named; a job that was put back in line has
-// kept its place. When there is none, the answer is held back until one is ready or
-// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+// Leases the pending job of the highest `priority` among all the `types` and `channels` named,
+// and among equals the one that was created first; a job that was put back in line has
+// kept its place. When there is none, the answer waits until one is ready, or is 204 after
+// `wait_seconds`, and the worker asks again. Workers wait in line:
 // one job that becomes ready wakes one of them.
 //
 // A worker that hangs up before the answer is written gets no lease, and the job loses
 // nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
-// worker asks again with the same key and is handed the same lease. If that is over by
-// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
-// job was canceled is shown with `canceled: true`. A worker that does not ask again has
-// gone silent, and the lease is taken back in time. While the first call waits, another
+// worker asks again with the same key and gets the same lease. If that is over by
+// then it is 409 `lease-lost`; but if it was released the worker gets another lease, and if its
+// job was canceled it is shown with `canceled: true`. If the worker does not ask again, it is
+// silent, and the lease is taken back in time. While the first call waits, another
 // one with its key is 409 `idempotency-key-in-use`.
 //
 // With `finish` the worker reports on its last lease in the same call, as `finish` or
-// `fail` would. A report that is refused refuses the call, with the same error, and nothing
-// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
-// may be sent again, as the report alone may.
+// `fail` would. If the report is refused, so is the call, with the same error, and nothing
+// is leased. 201 and 204 mean that it was accepted, before any waiting for the next job. The call
+// may be sent again, just like the report alone.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10158,24 +10145,24 @@ func (c *ClientWithResponses) DequeueWithBodyWithResponse(ctx context.Context, p
 
 // DequeueWithResponse Wait for a job, and lease it
 //
-// Leases the pending job of the highest `priority`, and of those the one that was created
-// first, among all the `types` and `channels` named; a job that was put back in line has
-// kept its place. When there is none, the answer is held back until one is ready or
-// `wait_seconds` have passed: 204 then, and the worker asks again. Workers wait in line:
+// Leases the pending job of the highest `priority` among all the `types` and `channels` named,
+// and among equals the one that was created first; a job that was put back in line has
+// kept its place. When there is none, the answer waits until one is ready, or is 204 after
+// `wait_seconds`, and the worker asks again. Workers wait in line:
 // one job that becomes ready wakes one of them.
 //
 // A worker that hangs up before the answer is written gets no lease, and the job loses
 // nothing by it. With an `Idempotency-Key` a lease that was granted just then is kept: the
-// worker asks again with the same key and is handed the same lease. If that is over by
-// then it is 409 `lease-lost`; but one that was released is another lease, and one whose
-// job was canceled is shown with `canceled: true`. A worker that does not ask again has
-// gone silent, and the lease is taken back in time. While the first call waits, another
+// worker asks again with the same key and gets the same lease. If that is over by
+// then it is 409 `lease-lost`; but if it was released the worker gets another lease, and if its
+// job was canceled it is shown with `canceled: true`. If the worker does not ask again, it is
+// silent, and the lease is taken back in time. While the first call waits, another
 // one with its key is 409 `idempotency-key-in-use`.
 //
 // With `finish` the worker reports on its last lease in the same call, as `finish` or
-// `fail` would. A report that is refused refuses the call, with the same error, and nothing
-// is leased; with 201 and 204 it was accepted, before any waiting for the next job. The call
-// may be sent again, as the report alone may.
+// `fail` would. If the report is refused, so is the call, with the same error, and nothing
+// is leased. 201 and 204 mean that it was accepted, before any waiting for the next job. The call
+// may be sent again, just like the report alone.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10191,17 +10178,17 @@ func (c *ClientWithResponses) DequeueWithResponse(ctx context.Context, params *D
 // DequeueBatchWithBodyWithResponse Report on many leases, and lease many jobs
 //
 // Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
-// an outcome of its own, and one that is refused harms no other; only a body that does not
-// have the form described here, or names a token twice, is refused whole. Jobs are handed
-// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
-// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
-// wait begins, but what became of them is told at its end: a call that brings reports and
-// may wait for long is sent again in case of doubt.
+// an outcome of its own, and one that is refused does not affect the others; only a body that
+// does not have the form described here, or names a token twice, is refused as a whole. Jobs are
+// handed out in the order of `dequeue`. When none is ready, the answer waits until one is, or
+// until `wait_seconds` have passed: it has one lease then, or none. The reports are on disk
+// before that wait begins, but the answer about them comes at its end. When in doubt about it,
+// send the call again.
 //
 // A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
-// reports count. With an `Idempotency-Key` the same call again is answered with those of its
-// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
-// same anyway. A server that is shutting down takes the reports, and leases nothing.
+// reports count. With an `Idempotency-Key` the same call again gets those of its
+// leases that are still held, and 409 `lease-lost` if none is; its reports get the
+// same answers anyway. A server that is shutting down takes the reports, and leases nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10217,17 +10204,17 @@ func (c *ClientWithResponses) DequeueBatchWithBodyWithResponse(ctx context.Conte
 // DequeueBatchWithResponse Report on many leases, and lease many jobs
 //
 // Takes up to 1,000 reports and leases up to `max` jobs, in one round trip. Each report has
-// an outcome of its own, and one that is refused harms no other; only a body that does not
-// have the form described here, or names a token twice, is refused whole. Jobs are handed
-// out in the order of `dequeue`. When none is ready, the answer is held back until one is or
-// `wait_seconds` have passed: one lease then, or none. The reports are on disk before that
-// wait begins, but what became of them is told at its end: a call that brings reports and
-// may wait for long is sent again in case of doubt.
+// an outcome of its own, and one that is refused does not affect the others; only a body that
+// does not have the form described here, or names a token twice, is refused as a whole. Jobs are
+// handed out in the order of `dequeue`. When none is ready, the answer waits until one is, or
+// until `wait_seconds` have passed: it has one lease then, or none. The reports are on disk
+// before that wait begins, but the answer about them comes at its end. When in doubt about it,
+// send the call again.
 //
 // A worker that hangs up before the answer is written gets no leases, as with `dequeue`; its
-// reports count. With an `Idempotency-Key` the same call again is answered with those of its
-// leases that are still held, and 409 `lease-lost` if none is; its reports are answered the
-// same anyway. A server that is shutting down takes the reports, and leases nothing.
+// reports count. With an `Idempotency-Key` the same call again gets those of its
+// leases that are still held, and 409 `lease-lost` if none is; its reports get the
+// same answers anyway. A server that is shutting down takes the reports, and leases nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10271,21 +10258,21 @@ func (c *ClientWithResponses) GetErrorWithResponse(ctx context.Context, code str
 // StreamEventsWithResponse Watch jobs change
 //
 // A stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
-// that does not end until one side ends it. It begins with what happens after the request, or,
+// that goes on until one side ends it. It begins with what happens after the request, or,
 // with `Last-Event-ID`, after that event; browsers' `EventSource` sends that by itself when it
-// connects again. First comes an `id` that stands alone: that of where the stream begins, for a
-// client that loses it before the first event. It is not told to a credential for some channels
-// only: look at the jobs when such a stream is lost.
+// connects again. First comes an `id` alone, of where the stream begins, for a
+// client that loses it before the first event. A credential for some channels only does not get
+// that one: look at the jobs if its stream is lost.
 //
 // | event | data | when |
 // |---|---|---|
 // | `job` | a `JobEvent` | a job was created or has changed, as it is then |
 // | `deleted` | a `JobEvent` | a job was deleted, as it was |
-// | `missed` | a `MissedEvents` | some events before the next one are lost to this reader: it read too slowly, or comes back too late, or from before a restart of the server. Look at the jobs themselves, and read on |
+// | `missed` | a `MissedEvents` | this reader missed some events before the next one: it read too slowly, or came back too late or after a restart of the server. Look at the jobs themselves, and read on |
 //
-// The server keeps the newest 65,536 events, in memory. A job that changes more than once at
-// the same moment may be told of once. Events are sent when what they tell of is on disk. A
-// comment is sent every 15 s when there is nothing to tell. HEAD is not answered here.
+// The server keeps the newest 65,536 events, in memory. Several changes of a job at
+// the same moment may be one event. An event is sent once its change is on disk. When
+// there are none, a comment is sent every 15 s. There is no HEAD here.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10300,13 +10287,13 @@ func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, para
 
 // ListJobsWithResponse List jobs
 //
-// The newest first, or the oldest. With `state=failed` these are the dead letters: look at
-// their `error`, and send them on their way again with `/retry`.
+// Newest first, or oldest first. With `state=failed` these are the dead letters: look at
+// their `error`, and run them again with `/retry`.
 //
 // A page may have fewer jobs than `limit`, even none, although there are more: a search
-// for rare ones ends after a while, and a page does not grow to any size. Go on with
-// `next_cursor` until there is none. Of a list of the newest first, a job that is created
-// meanwhile is in no later page. One whose state changes meanwhile may be left out; none
+// for rare jobs ends after a while, and the size of a page is limited. Go on with
+// `next_cursor` until there is none. With the newest first, a job that is created
+// meanwhile is on no later page. One whose state changes meanwhile may be left out; none
 // is there twice.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10329,10 +10316,10 @@ func (c *ClientWithResponses) ListJobsWithResponse(ctx context.Context, params *
 // and a dependency that has failed or was canceled already starts as `failed` or
 // `canceled`.
 //
-// A `unique_key` that a job of the same type and channel has which is not over creates
-// nothing: the answer is that job, with status 200.
+// If a job of the same type and channel that is not over has the `unique_key`, nothing is
+// created: the answer is that job, with status 200.
 //
-// There is no other job in this call, so `needs` has nothing to name: see
+// `needs` names other jobs of the same call, of which there are none here: see
 // `POST /v1/jobs/batch`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -10355,10 +10342,10 @@ func (c *ClientWithResponses) CreateJobWithBodyWithResponse(ctx context.Context,
 // and a dependency that has failed or was canceled already starts as `failed` or
 // `canceled`.
 //
-// A `unique_key` that a job of the same type and channel has which is not over creates
-// nothing: the answer is that job, with status 200.
+// If a job of the same type and channel that is not over has the `unique_key`, nothing is
+// created: the answer is that job, with status 200.
 //
-// There is no other job in this call, so `needs` has nothing to name: see
+// `needs` names other jobs of the same call, of which there are none here: see
 // `POST /v1/jobs/batch`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -10375,14 +10362,14 @@ func (c *ClientWithResponses) CreateJobWithResponse(ctx context.Context, params 
 // CreateJobsWithBodyWithResponse Create many jobs, or a graph of them
 //
 // Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
-// They may need each other: `name` one, and name it in the `needs` of another. Names are of
-// this call only, in any order; a name that no job of the call has or that two have, and a
-// job that needs itself, through however many others, are refused. When the worker of a
-// job gets what its dependencies made, it gets those of `needs` under their names.
+// They may need each other: `name` one, and name it in the `needs` of another. Names hold for
+// this call only, in any order. Unknown and duplicate names are refused, and so is a
+// job that needs itself, directly or through others. When the worker of a
+// job gets the results of its dependencies, those of `needs` have their names.
 //
-// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
-// job has that is not over, be it of this call or not, is not created: that job is answered
-// in its place with `existing: true`, and is what is needed by those that name it.
+// Jobs of the same priority are handed out in the order given. If a job that is not over, of
+// this call or not, has the same `unique_key`, no other is created: the answer has that job
+// in its place with `existing: true`, and jobs that need the name depend on that job.
 //
 // The `field` of an error begins with the job: `jobs[3].needs[0]`.
 //
@@ -10400,14 +10387,14 @@ func (c *ClientWithResponses) CreateJobsWithBodyWithResponse(ctx context.Context
 // CreateJobsWithResponse Create many jobs, or a graph of them
 //
 // Adds up to 10,000 jobs, with up to 200,000 dependencies and needs in all; all or none.
-// They may need each other: `name` one, and name it in the `needs` of another. Names are of
-// this call only, in any order; a name that no job of the call has or that two have, and a
-// job that needs itself, through however many others, are refused. When the worker of a
-// job gets what its dependencies made, it gets those of `needs` under their names.
+// They may need each other: `name` one, and name it in the `needs` of another. Names hold for
+// this call only, in any order. Unknown and duplicate names are refused, and so is a
+// job that needs itself, directly or through others. When the worker of a
+// job gets the results of its dependencies, those of `needs` have their names.
 //
-// Jobs of the same priority are handed out in the order given. One whose `unique_key` a
-// job has that is not over, be it of this call or not, is not created: that job is answered
-// in its place with `existing: true`, and is what is needed by those that name it.
+// Jobs of the same priority are handed out in the order given. If a job that is not over, of
+// this call or not, has the same `unique_key`, no other is created: the answer has that job
+// in its place with `existing: true`, and jobs that need the name depend on that job.
 //
 // The `field` of an error begins with the job: `jobs[3].needs[0]`.
 //
@@ -10424,13 +10411,13 @@ func (c *ClientWithResponses) CreateJobsWithResponse(ctx context.Context, params
 
 // CancelJobsWithBodyWithResponse Cancel many jobs
 //
-// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+// Cancels every job of the filter that is not over, as `/v1/jobs/{id}/cancel` does.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10445,13 +10432,13 @@ func (c *ClientWithResponses) CancelJobsWithBodyWithResponse(ctx context.Context
 
 // CancelJobsWithResponse Cancel many jobs
 //
-// Cancels every job that the filter means and that is not over, as `/v1/jobs/{id}/cancel` does.
+// Cancels every job of the filter that is not over, as `/v1/jobs/{id}/cancel` does.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10466,13 +10453,13 @@ func (c *ClientWithResponses) CancelJobsWithResponse(ctx context.Context, body C
 
 // DeleteJobsWithBodyWithResponse Delete many jobs
 //
-// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+// Deletes every job of the filter that is over, as `DELETE /v1/jobs/{id}` does.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10487,13 +10474,13 @@ func (c *ClientWithResponses) DeleteJobsWithBodyWithResponse(ctx context.Context
 
 // DeleteJobsWithResponse Delete many jobs
 //
-// Deletes every job that the filter means and that is over, as `DELETE /v1/jobs/{id}` does.
+// Deletes every job of the filter that is over, as `DELETE /v1/jobs/{id}` does.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10508,15 +10495,15 @@ func (c *ClientWithResponses) DeleteJobsWithResponse(ctx context.Context, body D
 
 // RetryJobsWithBodyWithResponse Retry many jobs
 //
-// Begins a new generation of every job that the filter means and that `failed` or was
+// Begins a new generation of every job of the filter that `failed` or was
 // `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
-// or of its `unique_key`, is passed over: `changed` does not count it.
+// or its `unique_key`, is skipped: `changed` does not count it.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10531,15 +10518,15 @@ func (c *ClientWithResponses) RetryJobsWithBodyWithResponse(ctx context.Context,
 
 // RetryJobsWithResponse Retry many jobs
 //
-// Begins a new generation of every job that the filter means and that `failed` or was
+// Begins a new generation of every job of the filter that `failed` or was
 // `canceled`, as `/v1/jobs/{id}/retry` does. One that cannot be retried, because of a dependency
-// or of its `unique_key`, is passed over: `changed` does not count it.
+// or its `unique_key`, is skipped: `changed` does not count it.
 //
-// Goes through the jobs from the newest to the oldest, in steps that each are on disk when the
+// Goes through the jobs from the newest to the oldest, in steps that each are on disk before the
 // next one begins, for up to 10 s. If that was not enough, the answer has a `next_cursor`: send
-// the same again with it as `cursor`. A call whose answer was lost, or that a crash has cut
-// short, can be sent again: what it has done already is not done twice. Jobs that are created
-// after the first call are not meant. With `dry_run` nothing is changed, only counted.
+// the same call again with that as `cursor`. If the answer was lost, or a crash cut the call
+// short, send it again: nothing is done twice. Jobs that are created
+// after the first call are left alone. With `dry_run` nothing is changed, only counted.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10555,7 +10542,7 @@ func (c *ClientWithResponses) RetryJobsWithResponse(ctx context.Context, body Re
 // WaitForJobsWithBodyWithResponse Wait until many jobs are over
 //
 // Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
-// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+// that each is in then. A job that is deleted meanwhile, or never existed, is 404
 // `job-not-found` with the `field`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -10572,7 +10559,7 @@ func (c *ClientWithResponses) WaitForJobsWithBodyWithResponse(ctx context.Contex
 // WaitForJobsWithResponse Wait until many jobs are over
 //
 // Answers when all of the jobs are over, or when `wait_seconds` have passed, with the state
-// that each is in then. A job that is deleted meanwhile, or that never was, is 404
+// that each is in then. A job that is deleted meanwhile, or never existed, is 404
 // `job-not-found` with the `field`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -10589,13 +10576,12 @@ func (c *ClientWithResponses) WaitForJobsWithResponse(ctx context.Context, body 
 // DeleteJobWithResponse Delete a job that is over
 //
 // Deletes a job that `finished`, `failed` or was `canceled`, with everything that is known of
-// it: it is not found, listed or counted any more, and no new job can depend on it. Without
-// this call the server does the same with every job that was over for as long as its
-// `--retention` says. A job that is not over is left alone: 409 `job-not-over`; cancel it
-// first.
+// it: it is not found, listed or counted any more, and no new job can depend on it. The server
+// does the same by itself with every job that has been over for as long as `--retention`.
+// A job that is not over is left alone: 409 `job-not-over`; cancel it first.
 //
-// Jobs that depend on it go on as if it were there: those that are not over are handed its
-// result. Those that are over, and are retried later, are handed its `state` only, marked
+// Jobs that depend on it go on as if it were there. Those that are not over get its
+// result. Those that are over, and are retried later, get only its `state`, marked
 // as `deleted`.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10611,13 +10597,13 @@ func (c *ClientWithResponses) DeleteJobWithResponse(ctx context.Context, id JobI
 
 // GetJobWithResponse Look at a job, or wait for it
 //
-// With `wait_seconds` the answer is held back until the job is over (`finished`,
-// `failed` or `canceled`) or the time has passed, whichever is first; the answer is the
+// With `wait_seconds` the answer waits until the job is over (`finished`,
+// `failed` or `canceled`) or the time has passed, whichever comes first. It is the
 // job as it is then, so look at its `state`.
 //
-// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it is
-// held back until the job has another one: whenever its state, its progress or anything else
-// about it has changed, but for its `dependents`.
+// With `If-None-Match` the answer is 304 if the job still has that `ETag`. With both it
+// waits until the `ETag` changes: when the state, the progress or anything else
+// about the job changes, except its `dependents`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10633,9 +10619,9 @@ func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, id JobId, 
 // UpdateJobWithBodyWithResponse Change a job that waits
 //
 // Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
-// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
-// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
-// in the same way and changes nothing, the `ETag` included.
+// `pending`; after that it is 409 `job-not-pending`. With `If-Match` it does so only if the job
+// still has that `ETag`; else it is 412 `job-changed`, whatever state the job is in. A body
+// without a field is checked in the same way and changes nothing, not even the `ETag`.
 //
 // The job keeps its place among those of the same priority.
 //
@@ -10653,9 +10639,9 @@ func (c *ClientWithResponses) UpdateJobWithBodyWithResponse(ctx context.Context,
 // UpdateJobWithResponse Change a job that waits
 //
 // Changes what is given, and nothing else, while the job is `scheduled`, `blocked` or
-// `pending`; then 409 `job-not-pending`. With `If-Match` only if the job still has that
-// `ETag`; else 412 `job-changed`, whatever state it is in. A body without a field is checked
-// in the same way and changes nothing, the `ETag` included.
+// `pending`; after that it is 409 `job-not-pending`. With `If-Match` it does so only if the job
+// still has that `ETag`; else it is 412 `job-changed`, whatever state the job is in. A body
+// without a field is checked in the same way and changes nothing, not even the `ETag`.
 //
 // The job keeps its place among those of the same priority.
 //
@@ -10672,7 +10658,7 @@ func (c *ClientWithResponses) UpdateJobWithResponse(ctx context.Context, id JobI
 
 // ListAttemptsWithResponse Every lease that a job has had
 //
-// The first one first. The last one may be live: it has no `ended_at` then, and no `end`.
+// Oldest first. The last one may be live: then it has no `ended_at` and no `end`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10689,7 +10675,7 @@ func (c *ClientWithResponses) ListAttemptsWithResponse(ctx context.Context, id J
 //
 // Ends a job that is not over. A worker that is running it learns of it from the answer
 // to its next heartbeat, and can no longer report an outcome. Dependents follow their
-// `run_if`. Canceling a canceled job again changes nothing and is answered the same; a
+// `run_if`. Canceling a canceled job again changes nothing and gets the same answer; a
 // job that finished or failed is left alone: 409 `job-not-running`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -10707,7 +10693,7 @@ func (c *ClientWithResponses) CancelJobWithBodyWithResponse(ctx context.Context,
 //
 // Ends a job that is not over. A worker that is running it learns of it from the answer
 // to its next heartbeat, and can no longer report an outcome. Dependents follow their
-// `run_if`. Canceling a canceled job again changes nothing and is answered the same; a
+// `run_if`. Canceling a canceled job again changes nothing and gets the same answer; a
 // job that finished or failed is left alone: 409 `job-not-running`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -10721,7 +10707,7 @@ func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, id JobI
 	return ParseCancelJobResponse(rsp)
 }
 
-// DequeueJobWithBodyWithResponse Lease this very job
+// DequeueJobWithBodyWithResponse Lease this one job
 //
 // Leases one job out of turn, without waiting. A job that is not `pending` is left
 // alone: 409 `job-not-pending`.
@@ -10737,7 +10723,7 @@ func (c *ClientWithResponses) DequeueJobWithBodyWithResponse(ctx context.Context
 	return ParseDequeueJobResponse(rsp)
 }
 
-// DequeueJobWithResponse Lease this very job
+// DequeueJobWithResponse Lease this one job
 //
 // Leases one job out of turn, without waiting. A job that is not `pending` is left
 // alone: 409 `job-not-pending`.
@@ -10755,8 +10741,8 @@ func (c *ClientWithResponses) DequeueJobWithResponse(ctx context.Context, id Job
 
 // ExplainJobWithResponse Why is this job not running?
 //
-// Says what the job waits for, as a word, as a sentence, and with what is behind it. Of a job
-// that is running or over it says that.
+// Says what the job waits for, as a word, as a sentence, and with the details. Of a job
+// that is running or over it says just that.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10773,14 +10759,14 @@ func (c *ClientWithResponses) ExplainJobWithResponse(ctx context.Context, id Job
 //
 // Begins a new `generation` of the job: it waits for its turn like a new one, at its old
 // place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
-// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
-// because of it come back too, and those that did because of them. One of these with
+// `timeouts`) full again; `attempt` goes on growing. The jobs that failed or were canceled
+// because of it come back too, and so do those that did because of them. One of these with
 // another dependency that has failed on its own stays as it is, until that one is retried.
 //
 // A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
-// is one that would fail or be canceled again at once, because of a dependency: 409
-// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
-// has meanwhile that is not over: 409 `unique-key-taken`.
+// is one that a dependency would make fail or cancel again at once: 409
+// `dependency-not-succeeded`; retry the dependency. And so is one whose `unique_key` another
+// job that is not over has by now: 409 `unique-key-taken`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10797,14 +10783,14 @@ func (c *ClientWithResponses) RetryJobWithBodyWithResponse(ctx context.Context, 
 //
 // Begins a new `generation` of the job: it waits for its turn like a new one, at its old
 // place, whatever its `expires_at` was, with all its budgets (`retries`, `failures`,
-// `timeouts`) as at first; `attempt` goes on growing. The jobs that failed or were canceled
-// because of it come back too, and those that did because of them. One of these with
+// `timeouts`) full again; `attempt` goes on growing. The jobs that failed or were canceled
+// because of it come back too, and so do those that did because of them. One of these with
 // another dependency that has failed on its own stays as it is, until that one is retried.
 //
 // A job that has not failed and was not canceled is left alone: 409 `job-not-failed`. So
-// is one that would fail or be canceled again at once, because of a dependency: 409
-// `dependency-not-succeeded`; retry that one. And so is one whose `unique_key` another job
-// has meanwhile that is not over: 409 `unique-key-taken`.
+// is one that a dependency would make fail or cancel again at once: 409
+// `dependency-not-succeeded`; retry the dependency. And so is one whose `unique_key` another
+// job that is not over has by now: 409 `unique-key-taken`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10817,11 +10803,11 @@ func (c *ClientWithResponses) RetryJobWithResponse(ctx context.Context, id JobId
 	return ParseRetryJobResponse(rsp)
 }
 
-// HeartbeatsWithBodyWithResponse Say of many jobs that they are still being worked on
+// HeartbeatsWithBodyWithResponse Send heartbeats for many leases
 //
 // What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
-// its own: one that is refused harms no other. Only a body that does not have the form
-// described here, or names a token twice, is refused whole.
+// its own: one that is refused does not affect the others. Only a body that does not have the
+// form described here, or names a token twice, is refused as a whole.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10834,11 +10820,11 @@ func (c *ClientWithResponses) HeartbeatsWithBodyWithResponse(ctx context.Context
 	return ParseHeartbeatsResponse(rsp)
 }
 
-// HeartbeatsWithResponse Say of many jobs that they are still being worked on
+// HeartbeatsWithResponse Send heartbeats for many leases
 //
 // What `/v1/leases/{token}/heartbeat` does, for up to 1,000 leases, each with an outcome of
-// its own: one that is refused harms no other. Only a body that does not have the form
-// described here, or names a token twice, is refused whole.
+// its own: one that is refused does not affect the others. Only a body that does not have the
+// form described here, or names a token twice, is refused as a whole.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10853,9 +10839,9 @@ func (c *ClientWithResponses) HeartbeatsWithResponse(ctx context.Context, body H
 
 // GetLeaseWithResponse Look at a lease
 //
-// The lease with its job, as `dequeue` answered it; for a worker that was restarted and
-// wants to go on where it stopped. Looking does not count as a heartbeat. A lease that
-// is over answers 409 `lease-lost`, unless it is over because its job was canceled:
+// The lease with its job, as `dequeue` answered it, for a worker that was restarted and
+// continues where it stopped. This does not count as a heartbeat. A lease that
+// is over is 409 `lease-lost`, unless its job was canceled:
 // then it is shown with `canceled: true`.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -10908,8 +10894,8 @@ func (c *ClientWithResponses) FailLeaseWithResponse(ctx context.Context, token T
 // FinishLeaseWithBodyWithResponse Report that the job is done
 //
 // The job becomes `finished` with the given result, and its dependents may run. The
-// same report again is answered the same; another one is 409 `already-reported`. A
-// lease that was taken back answers 409 `lease-lost`, and a canceled job 409
+// same report again gets the same answer; a different one is 409 `already-reported`. If the
+// lease was taken back it is 409 `lease-lost`, and if the job was canceled 409
 // `job-canceled`: the result is not kept.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -10926,8 +10912,8 @@ func (c *ClientWithResponses) FinishLeaseWithBodyWithResponse(ctx context.Contex
 // FinishLeaseWithResponse Report that the job is done
 //
 // The job becomes `finished` with the given result, and its dependents may run. The
-// same report again is answered the same; another one is 409 `already-reported`. A
-// lease that was taken back answers 409 `lease-lost`, and a canceled job 409
+// same report again gets the same answer; a different one is 409 `already-reported`. If the
+// lease was taken back it is 409 `lease-lost`, and if the job was canceled 409
 // `job-canceled`: the result is not kept.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -10947,14 +10933,14 @@ func (c *ClientWithResponses) FinishLeaseWithResponse(ctx context.Context, token
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
-// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
-// in another way, so that the worker learns of it at once. That is another heartbeat when it
-// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
-// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
+// With `wait_seconds` the answer waits until the job is canceled or the lease is over
+// in another way, so that the worker learns of it at once. The end of the wait counts as another
+// heartbeat, and the wait never lasts longer than `heartbeat_in_seconds`. Where no more calls may
+// wait it is refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 //
-// `progress` and `partial_result` are shown with the job until the next lease, or until it
-// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
-// `null`; left out, that stays.
+// `progress` and `partial_result` are shown with the job until the next lease, or until the job
+// finishes. Each replaces everything that was reported before, and may be `{}` or
+// `null`; what is left out stays.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10973,14 +10959,14 @@ func (c *ClientWithResponses) HeartbeatWithBodyWithResponse(ctx context.Context,
 // `heartbeat_timeout_seconds` without one the lease is taken back. `canceled: true`
 // tells the worker to stop: the job was canceled, and nothing it reports is accepted.
 //
-// With `wait_seconds` the answer is held back until the job is canceled or the lease is over
-// in another way, so that the worker learns of it at once. That is another heartbeat when it
-// ends, and never lasts longer than `heartbeat_in_seconds`. Where no more calls may wait it is
-// refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
+// With `wait_seconds` the answer waits until the job is canceled or the lease is over
+// in another way, so that the worker learns of it at once. The end of the wait counts as another
+// heartbeat, and the wait never lasts longer than `heartbeat_in_seconds`. Where no more calls may
+// wait it is refused, `too-many-waiting` or `overloaded`, and does not count: send one without.
 //
-// `progress` and `partial_result` are shown with the job until the next lease, or until it
-// finishes. Each replaces all of what was reported before, and may be reported as `{}` or
-// `null`; left out, that stays.
+// `progress` and `partial_result` are shown with the job until the next lease, or until the job
+// finishes. Each replaces everything that was reported before, and may be `{}` or
+// `null`; what is left out stays.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10995,8 +10981,8 @@ func (c *ClientWithResponses) HeartbeatWithResponse(ctx context.Context, token T
 
 // ReleaseLeaseWithBodyWithResponse Give the job back
 //
-// The job goes back to `pending`, at its old place in line, and its retries are not
-// touched: for a worker that has to stop. The same again is answered the same. When
+// For a worker that has to stop. The job goes back to `pending`, at its old place in line, and
+// its retries do not change. The same call again gets the same answer. If
 // the job was canceled meanwhile there is nothing to give back: the answer is 200
 // with `state: canceled`. With `delay_seconds` the job is not handed out again before that
 // time has passed: it is `scheduled` until then.
@@ -11014,8 +11000,8 @@ func (c *ClientWithResponses) ReleaseLeaseWithBodyWithResponse(ctx context.Conte
 
 // ReleaseLeaseWithResponse Give the job back
 //
-// The job goes back to `pending`, at its old place in line, and its retries are not
-// touched: for a worker that has to stop. The same again is answered the same. When
+// For a worker that has to stop. The job goes back to `pending`, at its old place in line, and
+// its retries do not change. The same call again gets the same answer. If
 // the job was canceled meanwhile there is nothing to give back: the answer is 200
 // with `state: canceled`. With `delay_seconds` the job is not handed out again before that
 // time has passed: it is `scheduled` until then.
@@ -11034,12 +11020,12 @@ func (c *ClientWithResponses) ReleaseLeaseWithResponse(ctx context.Context, toke
 // ListQueuesWithResponse How many jobs there are, and what happens to them
 //
 // For each channel and type that has jobs, by channel and then by type: how many jobs there
-// are in each state, since when the oldest ready one is ready, and how often jobs are
+// are in each state, how long the oldest ready one has been ready, and how often jobs are
 // enqueued, started, finished and failed. The counts are exact, and cost the same however many
 // jobs there are. Jobs that were deleted are not counted.
 //
-// A rate is an average, in jobs a second, that forgets what is longer ago than its span, as a
-// load average does: what happened a span ago counts 1/e of what happens now. Rates begin at
+// A rate is a decaying average, in jobs a second, like a load average: what happened one
+// span ago counts 1/e of what happens now. Rates begin at
 // 0 when the server starts.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11056,9 +11042,9 @@ func (c *ClientWithResponses) ListQueuesWithResponse(ctx context.Context, params
 // ListWorkersWithResponse Who asks for jobs, and who holds them
 //
 // Every worker that asked for a job within the last hour, or that holds a lease, by name. All
-// that give no `worker` name are one. Those that have not asked for an hour, and hold nothing,
-// are forgotten; so are the oldest of more than 10,000. After a restart a worker is known
-// when it asks again.
+// workers without a `worker` name count as one. Those that have not asked for an hour, and hold
+// nothing, are forgotten; so are the oldest of more than 10,000. After a restart a worker is
+// listed again once it asks.
 //
 // Returns a wrapper object for the known response body format(s).
 //

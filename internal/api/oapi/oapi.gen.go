@@ -244,7 +244,7 @@ type Attempt struct {
 	// than 4 KiB are left out.
 	Error *JobError `json:"error,omitempty"`
 
-	// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+	// Principal Whose credential asked for the lease: its kind, a colon, and its name there, such as
 	// `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
 	//
 	//
@@ -633,7 +633,7 @@ type HeldLease struct {
 	// Id The id of the job.
 	Id openapi_types.UUID `json:"id"`
 
-	// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+	// Principal Whose credential asked for the lease: its kind, a colon, and its name there, such as
 	// `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
 	//
 	//
@@ -749,8 +749,8 @@ type Job struct {
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-	// of them finished; one that failed fails it with reason `dependency-failed`, and one
-	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf RunIf `json:"run_if"`
 
 	// StartedAt When the newest lease began. Absent while the job waits.
@@ -948,8 +948,8 @@ type JobProperties struct {
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-	// of them finished; one that failed fails it with reason `dependency-failed`, and one
-	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
 
 	// StartedAt When the newest lease began. Absent while the job waits.
@@ -1251,8 +1251,8 @@ type ListedJob struct {
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-	// of them finished; one that failed fails it with reason `dependency-failed`, and one
-	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
 
 	// StartedAt When the newest lease began. Absent while the job waits.
@@ -1426,8 +1426,8 @@ type NewJob struct {
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-	// of them finished; one that failed fails it with reason `dependency-failed`, and one
-	// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+	// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
 
 	// TimeoutSeconds How long one run may take, however many heartbeats are sent. A longer one is ended:
@@ -1463,7 +1463,7 @@ type NewJobs struct {
 // Nothing An object without fields.
 type Nothing = struct{}
 
-// Principal Whose credential the lease was asked for with: its kind, a colon, and its name there, such as
+// Principal Whose credential asked for the lease: its kind, a colon, and its name there, such as
 // `key:ci`, `oidc:alice` or `mtls:worker.example`. Absent if the server asked for none.
 //
 // Example: key:ci
@@ -1605,8 +1605,8 @@ type RetryPolicy struct {
 }
 
 // RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
-// of them finished; one that failed fails it with reason `dependency-failed`, and one
-// that was canceled cancels it. `all_finished`: it runs whatever became of them.
+// of them finished. It fails with reason `dependency-failed` if one failed, and is canceled if
+// one was canceled. `all_finished`: it runs whatever became of them.
 type RunIf string
 
 // StateCounts How many jobs there are in each state.
@@ -1723,10 +1723,10 @@ type ListKeysParams struct {
 // CreateKeyParams defines parameters for CreateKey.
 type CreateKeyParams struct {
 	// IdempotencyKey Chosen by the client for this one call, as elsewhere. Sent again with it, the call makes
-	// no second key, but it cannot be answered the same, because the secret was not kept:
+	// no second key. It cannot get the same answer, because the secret was not kept:
 	// it is 409 `key-exists`, which names the `id`. If the first answer was lost, revoke that
-	// key, and make another one under another Idempotency-Key. Holds for as long as the key
-	// is there.
+	// key, and make another one under another Idempotency-Key. It is remembered for as long as
+	// the key exists.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1746,25 +1746,25 @@ type GetDemandParams struct {
 
 // DequeueParams defines parameters for Dequeue.
 type DequeueParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // DequeueBatchParams defines parameters for DequeueBatch.
 type DequeueBatchParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -1796,8 +1796,8 @@ type ListJobsParams struct {
 	Channel *string `form:"channel,omitempty" json:"channel,omitempty"`
 
 	// Label Only jobs that have a label: its name, or its name and its value as `name=value`, where
-	// the `=` between them may have to be written as `%3D`. May be there up to 32 times, for
-	// as many labels, all of which a job must have.
+	// the `=` between them may have to be written as `%3D`. Repeat it for up to 32 labels, all
+	// of which a job must have.
 	Label *[]string `form:"label,omitempty" json:"label,omitempty"`
 
 	// QueuedFrom Only jobs that were created at that time or later.
@@ -1809,15 +1809,15 @@ type ListJobsParams struct {
 	// Order Which jobs come first.
 	Order *ListJobsParamsOrder `form:"order,omitempty" json:"order,omitempty"`
 
-	// Fields The properties of each job that the answer is to have beside its `id`, separated by
-	// commas; those that a job has not are absent. All of them when left out. A list
+	// Fields The properties of each job to return besides its `id`, separated by
+	// commas; those that a job does not have are absent. All of them when left out. A list
 	// without `args`, `result`, `error` and `dependents` is cheaper.
 	Fields *string `form:"fields,omitempty" json:"fields,omitempty"`
 
 	// Limit How many jobs a page has at most.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before. The rest of the query must be as it was, but
+	// Cursor The `next_cursor` of the page before. The rest of the query must be the same, except
 	// for `limit` and `fields`.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
@@ -1827,42 +1827,40 @@ type ListJobsParamsOrder string
 
 // CreateJobParams defines parameters for CreateJob.
 type CreateJobParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
-	// Traceparent The producer's W3C trace context, handed to the workers of the jobs that do not have a
-	// `traceparent` of their own. One that is malformed, or that is there twice, is ignored, as
-	// W3C asks.
+	// Traceparent The producer's W3C trace context, passed to the workers of the jobs that do not have a
+	// `traceparent` of their own. A malformed or repeated one is ignored, as W3C asks.
 	Traceparent *TraceParentHeader `json:"traceparent,omitempty"`
 }
 
 // CreateJobsParams defines parameters for CreateJobs.
 type CreateJobsParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
-	// Traceparent The producer's W3C trace context, handed to the workers of the jobs that do not have a
-	// `traceparent` of their own. One that is malformed, or that is there twice, is ignored, as
-	// W3C asks.
+	// Traceparent The producer's W3C trace context, passed to the workers of the jobs that do not have a
+	// `traceparent` of their own. A malformed or repeated one is ignored, as W3C asks.
 	Traceparent *TraceParentHeader `json:"traceparent,omitempty"`
 }
 
 // GetJobParams defines parameters for GetJob.
 type GetJobParams struct {
-	// WaitSeconds How long to hold the answer back at most. More than the server's `--max-wait`
-	// (60 s unless set) counts as that.
+	// WaitSeconds How long the answer may wait at most. More than the server's `--max-wait`
+	// (60 s unless set) counts as `--max-wait`.
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
 
 	// IfNoneMatch The `ETag` that the client knows: one, several separated by commas, or `*`, which every
@@ -1880,13 +1878,13 @@ type UpdateJobParams struct {
 
 // DequeueJobParams defines parameters for DequeueJob.
 type DequeueJobParams struct {
-	// IdempotencyKey Chosen by the client for this one call, such as a random UUID: sent again with the same
-	// key and body, the call is answered the same and changes nothing more. Another body with
-	// it, if only in white space, is 422 `idempotency-key-reused`; while the first call is under
-	// way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
-	// spaces. Kept for `--idempotency-ttl` (24 h). A call that was refused, or got no lease, has
-	// not used it. The same key under another path is another key. Other headers do not
-	// matter: a repeated call may have another `traceparent`, of which only the first counts.
+	// IdempotencyKey Chosen by the client for this one call, such as a random UUID. Sent again with the same
+	// key and body, the call gets the same answer and changes nothing more. The same key with a
+	// different body, if only in white space, is 422 `idempotency-key-reused`; while the first call
+	// is under way it is 409 `idempotency-key-in-use`. 1 to 255 printable ASCII characters, without
+	// spaces. Remembered for `--idempotency-ttl` (24 h). A call that was refused, or got no lease,
+	// has not used its key. The same key under another path is another key. Other headers do not
+	// matter: a repeated call may have another `traceparent`; only the first one counts.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -2052,7 +2050,7 @@ type ServerInterface interface {
 	// CancelJob Cancel a job
 	// (POST /v1/jobs/{id}/cancel)
 	CancelJob(ctx echo.Context, id JobId) error
-	// DequeueJob Lease this very job
+	// DequeueJob Lease this one job
 	// (POST /v1/jobs/{id}/dequeue)
 	DequeueJob(ctx echo.Context, id JobId, params DequeueJobParams) error
 	// ExplainJob Why is this job not running?
@@ -2061,7 +2059,7 @@ type ServerInterface interface {
 	// RetryJob Run a job again that failed or was canceled
 	// (POST /v1/jobs/{id}/retry)
 	RetryJob(ctx echo.Context, id JobId) error
-	// Heartbeats Say of many jobs that they are still being worked on
+	// Heartbeats Send heartbeats for many leases
 	// (POST /v1/leases/heartbeat)
 	Heartbeats(ctx echo.Context) error
 	// GetLease Look at a lease
@@ -6721,7 +6719,7 @@ type StrictServerInterface interface {
 	// CancelJob Cancel a job
 	// (POST /v1/jobs/{id}/cancel)
 	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
-	// DequeueJob Lease this very job
+	// DequeueJob Lease this one job
 	// (POST /v1/jobs/{id}/dequeue)
 	DequeueJob(ctx context.Context, request DequeueJobRequestObject) (DequeueJobResponseObject, error)
 	// ExplainJob Why is this job not running?
@@ -6730,7 +6728,7 @@ type StrictServerInterface interface {
 	// RetryJob Run a job again that failed or was canceled
 	// (POST /v1/jobs/{id}/retry)
 	RetryJob(ctx context.Context, request RetryJobRequestObject) (RetryJobResponseObject, error)
-	// Heartbeats Say of many jobs that they are still being worked on
+	// Heartbeats Send heartbeats for many leases
 	// (POST /v1/leases/heartbeat)
 	Heartbeats(ctx context.Context, request HeartbeatsRequestObject) (HeartbeatsResponseObject, error)
 	// GetLease Look at a lease
