@@ -118,6 +118,18 @@ type grantedLease struct {
 	kept  bool // also when it cannot be delivered
 }
 
+// complete reads what was withheld of the lease; see API.complete.
+func (a *grantedLease) complete() error {
+	if a.lease.Withheld == 0 {
+		return nil
+	}
+	leases, err := a.api.complete(a.ctx, []queue.Lease{a.lease}, a.kept)
+	if err == nil {
+		a.lease = leases[0]
+	}
+	return err
+}
+
 // VisitDequeueResponse writes the answer, or undoes the lease.
 func (a grantedLease) VisitDequeueResponse(w http.ResponseWriter) error { return a.write(w) }
 

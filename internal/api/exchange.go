@@ -95,10 +95,19 @@ func (a *API) exchange(ctx context.Context, request queue.BatchRequest, wait *fl
 		}
 		patience = 0
 	}
+	ask := a.ask
 	if a.options.Limits.Answers != nil && request.Max > 1 && !request.ReportOnly {
-		return a.exchangeMany(ctx, request, patience)
+		ask = a.exchangeMany
 	}
-	return a.ask(ctx, request, patience)
+	got, err := ask(ctx, request, patience)
+	if err != nil {
+		return got, err
+	}
+	kept := request.Once.Given()
+	if got.Leases, err = a.complete(ctx, got.Leases, kept); err != nil && !kept && (len(got.Reported)+len(got.Leases) > 0 || a.stopping()) {
+		err = nil // what there is deserves an answer
+	}
+	return got, err
 }
 
 // ask has the queue take reports and lease jobs, for which it waits that long.

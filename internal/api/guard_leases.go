@@ -116,6 +116,15 @@ func (g *guard) Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 	return g.queue.Lease(ctx, token)
 }
 
+// WholeLease implements Queue.
+func (g *guard) WholeLease(ctx context.Context, token uuid.UUID) (queue.Lease, error) {
+	token, err := g.token(ctx, token)
+	if err != nil {
+		return queue.Lease{}, err
+	}
+	return g.queue.WholeLease(ctx, token)
+}
+
 // RefreshHeartbeat implements Queue.
 func (g *guard) RefreshHeartbeat(ctx context.Context, token uuid.UUID, beat queue.Beat) (queue.BeatAnswer, error) {
 	token, err := g.token(ctx, token)

@@ -163,5 +163,9 @@ func (a *API) DequeueJob(ctx context.Context, request oapi.DequeueJobRequestObje
 		return nil, err
 	}
 	a.traceClaims(ctx, lease)
-	return grantedLease{api: a, ctx: ctx, lease: lease, kept: once.Given()}, nil
+	granted := grantedLease{api: a, ctx: ctx, lease: lease, kept: once.Given()}
+	if err := granted.complete(); err != nil {
+		return nil, err
+	}
+	return granted, nil
 }

@@ -44,13 +44,16 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 
 // dequeued is the answer to a dequeue that has ended.
 func (a *API) dequeued(granted *grantedLease, err error) (oapi.DequeueResponseObject, error) {
+	if err == nil {
+		a.traceClaims(granted.ctx, granted.lease)
+		err = granted.complete()
+	}
 	switch {
-	case errors.Is(err, queue.ErrDequeueTimeout):
+	case errors.Is(err, queue.ErrDequeueTimeout), errors.Is(err, errOverloaded) && !granted.kept && a.stopping():
 		return oapi.Dequeue204Response{}, nil
 	case err != nil:
 		return nil, err
 	default:
-		a.traceClaims(granted.ctx, granted.lease)
 		return granted, nil
 	}
 }
@@ -81,7 +84,11 @@ func (a *API) GetLease(ctx context.Context, request oapi.GetLeaseRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return heldLease{api: a, lease: leaseView(lease, a.options.HeartbeatTimeout)}, nil
+	leases := []queue.Lease{lease}
+	if err := a.fill(ctx, leases); err != nil {
+		return nil, err
+	}
+	return heldLease{api: a, lease: leaseView(leases[0], a.options.HeartbeatTimeout)}, nil
 }
 
 // Heartbeat answers POST /v1/leases/{token}/heartbeat.

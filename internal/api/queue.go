@@ -50,6 +50,9 @@ type Queue interface {
 	// canceled is returned with Canceled set. ErrNotExist, ErrLeaseLost.
 	Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 
+	// WholeLease is Lease, and nothing of it is withheld: it may be queue.MaxDependencyBytes long.
+	WholeLease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
+
 	// Await blocks until the job is over or ctx ends, and returns its status at that
 	// moment; the end of ctx is no error. ErrNotExist.
 	Await(ctx context.Context, id uuid.UUID) (queue.Status, error)

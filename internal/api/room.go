@@ -119,7 +119,7 @@ func (a *API) exchangeMany(ctx context.Context, request queue.BatchRequest, pati
 	return got, err
 }
 
-// sizeOf is how large the values of leases are, in bytes.
+// sizeOf is how large the values of leases are, in bytes, but for what is withheld.
 func sizeOf(leases []queue.Lease) (bytes int64) {
 	for i := range leases {
 		bytes += int64(len(leases[i].Args))

@@ -23,7 +23,10 @@ type Lease struct {
 	// Canceled tells that the job was canceled under this lease. Nothing it reports is
 	// accepted any more.
 	Canceled     bool
-	Dependencies []Dependency // in the order given at Enqueue
+	Dependencies []Dependency // in the order given at Enqueue; nil if Withheld is not 0
+	// Withheld is how many bytes the results and errors of the job's dependencies have, if that is more than
+	// MaxLeaseResults: then Dependencies has none of them. They are there when the whole lease is asked for.
+	Withheld int64
 	// Timeout is how long the run may take, from its claim; zero for no bound.
 	Timeout time.Duration
 	// HeartbeatTimeout is the job's own; zero leaves it to the server.

@@ -31,6 +31,9 @@ const (
 	// results and errors, in bytes. Ten thousand dependencies may have made more than a server
 	// can hold, or a worker read. A job beyond it fails with ReasonDependenciesTooLarge.
 	MaxDependencyBytes = 64 << 20
+	// MaxLeaseResults is how much of that a lease is granted with, in bytes. What is more is withheld, for
+	// its holder to ask for when there is room for it.
+	MaxLeaseResults = 1 << 20
 
 	MinTimeout          = time.Second               // of a run, and of a heartbeat
 	MaxTimeout          = 365 * 24 * time.Hour      // of a run

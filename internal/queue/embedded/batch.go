@@ -216,7 +216,7 @@ func (e *exchange) leases(ctx context.Context) (leases []queue.Lease, err error)
 // deliver turns the grants into leases. Those that would make the answer larger than the largest
 // lease are given back: a server and a worker have to hold it.
 func (e *exchange) deliver() (leases []queue.Lease, err error) {
-	size := 0
+	var size int64
 	leases = make([]queue.Lease, 0, len(e.grants))
 	for i := range e.grants {
 		g := &e.grants[i]
@@ -240,12 +240,12 @@ func (e *exchange) deliver() (leases []queue.Lease, err error) {
 }
 
 // heldBy is how many bytes a lease holds that are not ours to bound.
-func heldBy(l *queue.Lease) int {
+func heldBy(l *queue.Lease) int64 {
 	size := len(l.Args)
 	for i := range l.Dependencies {
 		size += sizeOfOutcome(l.Dependencies[i].Result, l.Dependencies[i].Error)
 	}
-	return size
+	return int64(size) + l.Withheld
 }
 
 // abandon undoes what the call was granted, or might be: nobody will hear of it.

@@ -190,7 +190,7 @@ func (s *Store) deliver(g *grant) (*queue.Lease, error) {
 		return nil, err
 	}
 	defer s.leave()
-	l, err := s.buildLease(g)
+	l, err := s.buildLease(g, queue.MaxLeaseResults)
 	var reason string
 	switch {
 	case err == nil:

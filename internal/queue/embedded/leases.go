@@ -104,11 +104,22 @@ func (s *Store) Lease(_ context.Context, token uuid.UUID) (queue.Lease, error) {
 		return queue.Lease{}, err
 	}
 	defer s.leave()
-	l, err := s.lookAtLease(token)
+	l, err := s.lookAtLease(token, queue.MaxLeaseResults)
 	return l, s.answer(err)
 }
 
-func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
+// WholeLease is Lease, and nothing of it is withheld.
+func (s *Store) WholeLease(_ context.Context, token uuid.UUID) (queue.Lease, error) {
+	if err := s.enter(); err != nil {
+		return queue.Lease{}, err
+	}
+	defer s.leave()
+	l, err := s.lookAtLease(token, queue.MaxDependencyBytes)
+	return l, s.answer(err)
+}
+
+// lookAtLease is Lease, with up to so many bytes of results.
+func (s *Store) lookAtLease(token uuid.UUID, most int64) (queue.Lease, error) {
 	if l := s.leases.get(token); l != nil {
 		r, err := s.readRecord(l.jobID)
 		if err != nil {
@@ -118,7 +129,7 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 			return s.buildSeenLease(&grant{
 				token: token, jobID: l.jobID, attempt: r.Attempt,
 				timeout: r.timeout, heartbeatTimeout: r.heartbeatTimeout,
-			})
+			}, most)
 		}
 		// It ended between the two looks, so it is among the ended ones.
 	}
@@ -137,14 +148,14 @@ func (s *Store) lookAtLease(token uuid.UUID) (queue.Lease, error) {
 	built, err := s.buildSeenLease(&grant{
 		token: token, jobID: ended.JobID, attempt: ended.Attempt,
 		timeout: r.timeout, heartbeatTimeout: r.heartbeatTimeout,
-	})
+	}, most)
 	built.Canceled = canceled
 	return built, err
 }
 
 // buildSeenLease is buildLease for one whose job may be over by now, and deleted: ErrNotExist then.
-func (s *Store) buildSeenLease(g *grant) (queue.Lease, error) {
-	l, err := s.buildLease(g)
+func (s *Store) buildSeenLease(g *grant, most int64) (queue.Lease, error) {
+	l, err := s.buildLease(g, most)
 	if errors.Is(err, queue.ErrDamaged) {
 		if _, again := s.readRecord(g.jobID); errors.Is(again, queue.ErrNotExist) {
 			return queue.Lease{}, again
@@ -153,8 +164,8 @@ func (s *Store) buildSeenLease(g *grant) (queue.Lease, error) {
 	return l, err
 }
 
-// buildLease reads what a lease's holder is told.
-func (s *Store) buildLease(g *grant) (queue.Lease, error) {
+// buildLease reads what a lease's holder is told, with up to so many bytes of results.
+func (s *Store) buildLease(g *grant, most int64) (queue.Lease, error) {
 	j, err := s.readJob(g.jobID, true)
 	if err != nil {
 		return queue.Lease{}, fmt.Errorf("read leased job %s: %w", g.jobID, mustExist(err))
@@ -175,18 +186,21 @@ func (s *Store) buildLease(g *grant) (queue.Lease, error) {
 	if len(j.Dependencies) > 0 {
 		l.Dependencies = make([]queue.Dependency, len(j.Dependencies))
 	}
-	size := 0
+	var size int64
 	for i, edge := range j.Dependencies {
 		d, err := s.readDependency(edge.ID, j.place)
 		if err != nil {
 			return queue.Lease{}, fmt.Errorf("read dependency %s of leased job %s: %w", edge.ID, g.jobID, err)
 		}
 		d.Name = edge.Name
-		size += sizeOfOutcome(d.Result, d.Error)
-		if size > queue.MaxDependencyBytes {
+		switch size += int64(sizeOfOutcome(d.Result, d.Error)); {
+		case size > queue.MaxDependencyBytes:
 			return queue.Lease{}, errDependenciesTooLarge
+		case size > most:
+			l.Dependencies, l.Withheld = nil, size // those that follow are only weighed
+		default:
+			l.Dependencies[i] = d
 		}
-		l.Dependencies[i] = d
 	}
 	return l, nil
 }

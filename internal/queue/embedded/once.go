@@ -160,7 +160,7 @@ func (s *Store) leasesOf(once queue.Once) (granted []queue.Lease, err error) {
 				continue
 			}
 		}
-		l, err := s.lookAtLease(token)
+		l, err := s.lookAtLease(token, queue.MaxLeaseResults)
 		switch {
 		case err == nil:
 			granted = append(granted, l)

@@ -78,12 +78,12 @@ func secretsOf(grants []grant) []uuid.UUID {
 // that would make an answer larger than the largest lease are given back: a server and a worker have
 // to hold it. once is of the call that they were granted to.
 func (s *Store) deliver(ctx context.Context, grants []grant, once queue.Once) (leases []queue.Lease, err error) {
-	known, err := s.dependenciesOf(ctx, grants)
+	known, err := s.dependenciesOf(ctx, grants, queue.MaxLeaseResults)
 	if err != nil {
 		s.releaseGrants(ctx, grants, once)
 		return nil, err
 	}
-	size := 0
+	var size int64
 	for i := range grants {
 		g := &grants[i]
 		if size > queue.MaxDependencyBytes {
@@ -106,7 +106,7 @@ func (s *Store) deliver(ctx context.Context, grants []grant, once queue.Once) (l
 			reason = queue.ReasonDependenciesTooLarge
 			s.log.Info("a job has failed: its dependencies made more than a lease may hold", "job", g.id.String())
 		default:
-			l := leaseOf(&j, g.token(), g.attempt, g.args, known[g.place].dependencies)
+			l := leaseOf(&j, g.token(), g.attempt, g.args, known[g.place])
 			size += heldBy(&l)
 			leases = append(leases, l)
 			continue
@@ -120,15 +120,15 @@ func (s *Store) deliver(ctx context.Context, grants []grant, once queue.Once) (l
 	return leases, nil
 }
 
-func leaseOf(j *queue.Job, token uuid.UUID, attempt uint64, args json.RawMessage, dependencies []queue.Dependency) queue.Lease {
+func leaseOf(j *queue.Job, token uuid.UUID, attempt uint64, args json.RawMessage, of known) queue.Lease {
 	return queue.Lease{
-		Token: token, JobID: j.ID, Type: j.Type, Channel: j.Channel, Args: args, Attempt: attempt, Dependencies: dependencies,
+		Token: token, JobID: j.ID, Type: j.Type, Channel: j.Channel, Args: args, Attempt: attempt, Dependencies: of.dependencies, Withheld: of.withheld,
 		Timeout: j.Timeout, HeartbeatTimeout: j.HeartbeatTimeout, Labels: j.Labels, TraceParent: j.TraceParent,
 	}
 }
 
 // heldBy is how many bytes a lease holds that are not ours to bound.
-func heldBy(l *queue.Lease) int {
+func heldBy(l *queue.Lease) int64 {
 	size := len(l.Args)
 	for i := range l.Dependencies {
 		d := &l.Dependencies[i]
@@ -137,7 +137,7 @@ func heldBy(l *queue.Lease) int {
 			size += len(d.Error.Reason) + len(d.Error.Details)
 		}
 	}
-	return size
+	return int64(size) + l.Withheld
 }
 
 // releaseGrants gives leases back that nobody will hear of. If they are all that a call with an idempotency key was
@@ -270,6 +270,7 @@ func (s *Store) claimByID(ctx context.Context, id uuid.UUID, to queue.Holder, on
 // known is what a job is to know of those that it depends on.
 type known struct {
 	dependencies []queue.Dependency
+	withheld     int64 // how large the results are that are left out
 	tooLarge     bool
 }
 
@@ -288,8 +289,9 @@ LEFT JOIN longshore.ended d ON d.place = e.dependency
 LEFT JOIN longshore.lanes l ON l.number = j.lane
 WHERE e.dependent = ANY($1) ORDER BY e.dependent, e.ordinal`
 
-// dependenciesOf reads what became of the dependencies of jobs that were leased.
-func (s *Store) dependenciesOf(ctx context.Context, grants []grant) (map[int64]known, error) {
+// dependenciesOf reads what became of the dependencies of jobs that were leased, with up to so many bytes of results
+// for each.
+func (s *Store) dependenciesOf(ctx context.Context, grants []grant, most int64) (map[int64]known, error) {
 	var places []int64
 	for i := range grants {
 		if grants[i].edges > 0 {
@@ -301,8 +303,8 @@ func (s *Store) dependenciesOf(ctx context.Context, grants []grant) (map[int64]k
 	}
 	found := make(map[int64]known)
 	err := s.database(ctx, func(ctx context.Context) error {
-		small, err := s.smallEnough(ctx, places, found)
-		if err != nil {
+		small, err := s.smallEnough(ctx, places, most, found)
+		if err != nil || len(small) == 0 {
 			return err
 		}
 		return s.fillDependencies(ctx, small, found)
@@ -313,8 +315,8 @@ func (s *Store) dependenciesOf(ctx context.Context, grants []grant) (map[int64]k
 	return found, nil
 }
 
-// smallEnough returns those of the jobs whose dependencies a lease can hold.
-func (s *Store) smallEnough(ctx context.Context, places []int64, found map[int64]known) (small []int64, err error) {
+// smallEnough returns those of the jobs whose dependencies have no more than so many bytes of results.
+func (s *Store) smallEnough(ctx context.Context, places []int64, most int64, found map[int64]known) (small []int64, err error) {
 	rows, err := s.pool.Query(ctx, sizeOfDependencies, places)
 	if err != nil {
 		return nil, err
@@ -325,12 +327,15 @@ func (s *Store) smallEnough(ctx context.Context, places []int64, found map[int64
 		if err := rows.Scan(&place, &count, &size); err != nil {
 			return nil, err
 		}
-		if size > queue.MaxDependencyBytes {
+		switch {
+		case size > queue.MaxDependencyBytes:
 			found[place] = known{tooLarge: true}
-			continue
+		case size > most:
+			found[place] = known{withheld: size}
+		default:
+			found[place] = known{dependencies: make([]queue.Dependency, 0, count)}
+			small = append(small, place)
 		}
-		found[place] = known{dependencies: make([]queue.Dependency, 0, count)}
-		small = append(small, place)
 	}
 	return small, rows.Err()
 }

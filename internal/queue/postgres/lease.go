@@ -86,14 +86,24 @@ func (s *Store) Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 		return queue.Lease{}, err
 	}
 	defer s.leave()
-	l, _, err := s.lookAtLease(ctx, token)
+	l, _, err := s.lookAtLease(ctx, token, queue.MaxLeaseResults)
 	return l, err
 }
 
-// lookAtLease is Lease, and tells of one that is over how it ended.
-func (s *Store) lookAtLease(ctx context.Context, token uuid.UUID) (queue.Lease, queue.End, error) {
+// WholeLease is Lease, and nothing of it is withheld.
+func (s *Store) WholeLease(ctx context.Context, token uuid.UUID) (queue.Lease, error) {
+	if err := s.enter(); err != nil {
+		return queue.Lease{}, err
+	}
+	defer s.leave()
+	l, _, err := s.lookAtLease(ctx, token, queue.MaxDependencyBytes)
+	return l, err
+}
+
+// lookAtLease is Lease, with up to so many bytes of results, and tells of one that is over how it ended.
+func (s *Store) lookAtLease(ctx context.Context, token uuid.UUID, most int64) (queue.Lease, queue.End, error) {
 	place, secret := cutToken(token)
-	l, err := s.readLeased(ctx, token, readLease, place, secret)
+	l, err := s.readLeased(ctx, token, most, readLease, place, secret)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return l, 0, err
 	}
@@ -105,7 +115,7 @@ func (s *Store) lookAtLease(ctx context.Context, token uuid.UUID) (queue.Lease, 
 	if err != nil {
 		return queue.Lease{}, ended.End, err
 	}
-	l, err = s.readLeased(ctx, token, readLeasedJob, place)
+	l, err = s.readLeased(ctx, token, most, readLeasedJob, place)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = queue.ErrNotExist // it was deleted at this moment
 	}
@@ -113,7 +123,7 @@ func (s *Store) lookAtLease(ctx context.Context, token uuid.UUID) (queue.Lease, 
 	return l, ended.End, err
 }
 
-func (s *Store) readLeased(ctx context.Context, token uuid.UUID, statement string, args ...any) (queue.Lease, error) {
+func (s *Store) readLeased(ctx context.Context, token uuid.UUID, most int64, statement string, args ...any) (queue.Lease, error) {
 	place, _ := cutToken(token)
 	g := grant{changed: changed{place: place}}
 	var d jobColumns
@@ -132,11 +142,11 @@ func (s *Store) readLeased(ctx context.Context, token uuid.UUID, statement strin
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	known, err := s.dependenciesOf(ctx, []grant{g})
+	known, err := s.dependenciesOf(ctx, []grant{g}, most)
 	if err != nil {
 		return queue.Lease{}, err
 	}
-	return leaseOf(&j, token, g.attempt, g.args, known[g.place].dependencies), nil
+	return leaseOf(&j, token, g.attempt, g.args, known[g.place]), nil
 }
 
 const staleLeases = `

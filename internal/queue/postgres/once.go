@@ -207,7 +207,7 @@ func (s *Store) leasesOf(ctx context.Context, once queue.Once) (granted []queue.
 	}
 	var lost error
 	for i, place := range k.places {
-		l, how, err := s.lookAtLease(ctx, tokenOf(place, k.secrets[i]))
+		l, how, err := s.lookAtLease(ctx, tokenOf(place, k.secrets[i]), queue.MaxLeaseResults)
 		switch {
 		case err == nil:
 			granted = append(granted, l)

@@ -137,6 +137,10 @@ func (p *pairQueue) Lease(ctx context.Context, token uuid.UUID) (queue.Lease, er
 	return ask(p.pair, "Lease", func(q Queue, n naming) (queue.Lease, error) { return q.Lease(ctx, n(token)) })
 }
 
+func (p *pairQueue) WholeLease(ctx context.Context, token uuid.UUID) (queue.Lease, error) {
+	return ask(p.pair, "WholeLease", func(q Queue, n naming) (queue.Lease, error) { return q.WholeLease(ctx, n(token)) })
+}
+
 func (p *pairQueue) IdFromToken(ctx context.Context, token uuid.UUID) (uuid.UUID, error) {
 	return ask(p.pair, "IdFromToken", func(q Queue, n naming) (uuid.UUID, error) { return q.IdFromToken(ctx, n(token)) })
 }

@@ -188,6 +188,78 @@ var dependencyTests = map[string]func(*testing.T, *fixture){
 		require.ErrorIs(t, err, queue.ErrNotPending)
 		f.requireState(t, tooMany, queue.Failed)
 	},
+	"results too large for a lease are withheld until the whole of it is asked for": func(t *testing.T, f *fixture) {
+		result := `"` + strings.Repeat("x", queue.MaxLeaseResults/2-2) + `"`
+		ids := make([]uuid.UUID, 3)
+		for i := range ids {
+			ids[i] = f.enqueue1(t, "part")
+			f.finish(t, f.dequeue(t, "part").Token, result)
+		}
+		small := f.enqueue1(t, "merge", ids[:2]...)
+		l := f.dequeue(t, "merge")
+		require.Equal(t, small, l.JobID)
+		require.Zero(t, l.Withheld)
+		require.Len(t, l.Dependencies, 2)
+		f.finish(t, l.Token, `1`)
+
+		large := f.enqueue1(t, "merge", ids...)
+		request := queue.DequeueRequest{Types: []string{"merge"}, Once: once("k", "1")}
+		requireWithheld := func(how string, l queue.Lease, err error) {
+			require.NoError(t, err, how)
+			require.Equal(t, large, l.JobID, how)
+			require.Equal(t, int64(3*len(result)), l.Withheld, how)
+			require.Nil(t, l.Dependencies, how)
+		}
+		for _, how := range []string{"for the first time", "again"} {
+			var err error
+			l, err = f.Queue().Dequeue(t.Context(), request)
+			requireWithheld(how, l, err)
+		}
+		held, err := f.Queue().Lease(t.Context(), l.Token)
+		requireWithheld("Lease", held, err)
+		whole, err := f.Queue().WholeLease(t.Context(), l.Token)
+		require.NoError(t, err)
+		require.Zero(t, whole.Withheld)
+		require.Equal(t, l.Token, whole.Token)
+		require.Len(t, whole.Dependencies, 3)
+		for i, d := range whole.Dependencies {
+			require.Equal(t, ids[i], d.ID)
+			require.Equal(t, result, string(d.Result))
+		}
+		f.release(t, l.Token, 0)
+
+		batch, err := f.Queue().DequeueBatch(t.Context(), queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: []string{"merge"}}, Max: 2})
+		require.NoError(t, err)
+		require.Len(t, batch.Leases, 1)
+		requireWithheld("DequeueBatch", batch.Leases[0], nil)
+		f.release(t, batch.Leases[0].Token, 0)
+		l, err = f.Queue().DequeueByID(t.Context(), large, queue.Holder{}, queue.Once{})
+		requireWithheld("DequeueByID", l, err)
+
+		f.cancel(t, large)
+		whole, err = f.Queue().WholeLease(t.Context(), l.Token)
+		require.NoError(t, err)
+		require.True(t, whole.Canceled)
+		require.Len(t, whole.Dependencies, 3)
+		_, err = f.Queue().WholeLease(t.Context(), batch.Leases[0].Token)
+		require.ErrorIs(t, err, queue.ErrLeaseLost)
+		_, err = f.Queue().WholeLease(t.Context(), uuid.New())
+		require.ErrorIs(t, err, queue.ErrNotExist)
+	},
+	"leases whose results are withheld count for as much as they have in a batch": func(t *testing.T, f *fixture) {
+		const parts = 6
+		result := `"` + strings.Repeat("x", queue.MaxDependencyBytes/4) + `"`
+		ids := make([]uuid.UUID, parts)
+		for i := range ids {
+			part := f.enqueue1(t, "part")
+			f.finish(t, f.dequeue(t, "part").Token, result)
+			ids[i] = f.enqueue1(t, "merge", part)
+		}
+		batch, err := f.Queue().DequeueBatch(t.Context(), queue.BatchRequest{DequeueRequest: queue.DequeueRequest{Types: []string{"merge"}}, Max: 10})
+		require.NoError(t, err)
+		require.Len(t, batch.Leases, 4)
+		require.Equal(t, ids[4], f.dequeue(t, "merge").JobID)
+	},
 	"a requeued dependency is not over": func(t *testing.T, f *fixture) {
 		first := f.enqueue1(t, "first")
 		second := f.enqueue1(t, "second", first)

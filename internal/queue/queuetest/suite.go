@@ -51,6 +51,8 @@ type Queue interface {
 	DequeueBatch(ctx context.Context, request queue.BatchRequest) (queue.BatchAnswer, error)
 	// Lease returns a lease without refreshing it.
 	Lease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
+	// WholeLease is Lease, and nothing of it is withheld.
+	WholeLease(ctx context.Context, token uuid.UUID) (queue.Lease, error)
 	// DeleteJob deletes a job that is over: nobody finds it any more. Dependents that are not over
 	// are handed its result all the same. ErrNotExist, ErrNotOver.
 	DeleteJob(ctx context.Context, id uuid.UUID) error
