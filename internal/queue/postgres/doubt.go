@@ -32,8 +32,15 @@ func (t *tail) doubt(err error) {
 	if !isUnknown(err) {
 		return
 	}
-	t.doubts.add()
+	t.lost()
 	t.poke()
+}
+
+// lost takes notice that a connection was lost. The next one may lead to a database that has lost its last changes: one
+// that takes over, or has crashed.
+func (t *tail) lost() {
+	t.store.lanes.forget()
+	t.doubts.add()
 }
 
 func (d *doubts) add() {

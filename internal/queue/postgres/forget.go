@@ -40,7 +40,7 @@ func (f fronts) sweep() (quiet []quietLine, at searched) {
 // swept forgets those of the lines that were found to be empty, unless something has happened there since.
 func (f fronts) swept(quiet []quietLine, firsts map[line]int64) {
 	for _, q := range quiet {
-		if q.held > 0 || !q.quiet {
+		if q.held > 0 || !q.quiet || f[q.lane].ranks[q.rank] != q.lineFront {
 			continue
 		}
 		if _, found := firsts[line{f[q.lane].number, q.rank}]; !found {

@@ -109,7 +109,7 @@ func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, o
 
 func (f fronts) line(lane queue.Lane, number int32, rank int16) *lineFront {
 	in := f[lane]
-	if in == nil {
+	if in == nil || in.number != number { // else its database has lost it, and it has a new one
 		in = &front{number: number, ranks: make(map[int16]*lineFront)}
 		f[lane] = in
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // laneNumbers knows the numbers that stand for lanes in the database. They never change, so what
-// was read once need not be read again, but for what had to make room.
+// was read once need not be read again, but for what had to make room, or a database may have lost.
 type laneNumbers struct {
 	most int // how many it remembers
 
@@ -50,6 +50,13 @@ func (n *laneNumbers) remember(lane queue.Lane, number int32) {
 	}
 	n.byLane[lane] = number
 	n.byID[number] = lane
+}
+
+// forget forgets them all.
+func (n *laneNumbers) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.byLane, n.byID = nil, nil
 }
 
 const findLanes = `

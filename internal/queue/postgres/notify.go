@@ -105,6 +105,7 @@ func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 		if time.Since(began) > longestReconnect {
 			pause = 0
 		}
+		s.tail.lost()
 		s.log.Error(err, "the connection that hears of other servers' changes was lost; until there is another one, polls find them")
 		pause = min(max(2*pause, 20*time.Millisecond), longestReconnect)
 		select {

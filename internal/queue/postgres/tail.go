@@ -174,6 +174,7 @@ func (t *tail) sync(ctx context.Context) error {
 		return rows.Err()
 	})
 	if err != nil {
+		t.lost()
 		return err
 	}
 	if seen.next < t.seen.next { // it is another database than it was
