@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,10 @@ import (
 	"github.com/longshore-queue/longshore/internal/logging"
 	"github.com/longshore-queue/longshore/internal/tracing"
 )
+
+// mostThreads is how many threads the worker may have; Go ends a process that has more. Each command takes one for as
+// long as it runs, and 10,000 may: as many as Go allows unless it is told otherwise.
+const mostThreads = 20_000
 
 // work runs the worker until it has drained, and returns the exit code. The first signal, or
 // the end of ctx, begins the drain; a second signal kills every command and returns.
@@ -36,6 +41,7 @@ func work(ctx context.Context, p cli.Program, c config, env []string, signals <-
 		return p.Usage("--otlp-endpoint: " + err.Error())
 	}
 	defer func() { _ = traces.Stop(ctx) }() // OnError was told
+	debug.SetMaxThreads(mostThreads)
 	runner := command.New(c.commandOptions(env))
 	runner.Sweep()
 	options := c.workerOptions()

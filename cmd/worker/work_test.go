@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -286,6 +287,17 @@ func TestAWorkerThatIsStartedAgainGoesOnWithItsJobs(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(state, "*.token"))
 	require.NoError(t, err)
 	require.Empty(t, left)
+}
+
+// Each command that runs takes a thread, and Go ends a process, and with it all commands, that has more than it may.
+func TestThereAreThreadsForAsManyCommandsAsMayRun(t *testing.T) {
+	t.Parallel()
+	server := newServer(t)
+	server.Close()
+	p := launch(t, server, "--concurrency=10000", "--run", "t=cat")
+	p.signals <- syscall.SIGTERM
+	require.Equal(t, cli.ExitClean, next(t, p.code))
+	require.Greater(t, debug.SetMaxThreads(mostThreads), 10_000+1_000, "besides those of the worker itself")
 }
 
 func TestAWorkerWhoseServerIsAwayDrains(t *testing.T) {
