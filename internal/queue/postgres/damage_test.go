@@ -138,3 +138,28 @@ func (l *keptLog) errors() string {
 	defer l.mu.Unlock()
 	return strings.Join(l.kept, "\n")
 }
+
+// Of a job that others depend on, or that depends on others, only what was given for it may be left.
+func TestJobsAreOverAndPrunedThoughThoseThatDependOnThemAreLost(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.Database(t)
+	_, err := Migrate(t.Context(), dsn)
+	require.NoError(t, err)
+	s := openServer(t, dsn, Options{})
+	ids := add(t, s, queue.NewJob{Type: "one", Name: "one"}, queue.NewJob{Type: "lost", Needs: []queue.Need{{Name: "one"}}},
+		queue.NewJob{Type: "two", Needs: []queue.Need{{Name: "one"}}})
+	execute(t, dsn, `DELETE FROM longshore.waiting WHERE id = '`+ids[1].String()+`'`)
+	added := add(t, s, queue.NewJob{Type: "canceled"})
+	canceled, err := s.CancelJobs(t.Context(), append(added, ids[1]))
+	require.NoError(t, err)
+	require.Equal(t, 1, canceled)
+	for _, name := range []string{"one", "two"} {
+		l := take(t, s, name)
+		done(t, s, &l)
+	}
+	pruned, err := s.Prune(t.Context(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.True(t, pruned)
+	_, err = s.JobStatus(t.Context(), ids[0])
+	require.ErrorIs(t, err, queue.ErrNotExist)
+}

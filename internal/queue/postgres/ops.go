@@ -63,7 +63,7 @@ func (s *Store) each(ctx context.Context, ids []uuid.UUID, do func(*change, uuid
 	var n int
 	err := s.change(ctx, func(c *change) error {
 		n = 0
-		if err := c.readMany(ids); err != nil {
+		if err := c.readMany(ids); err != nil && !errors.Is(err, queue.ErrDamaged) {
 			return err
 		}
 		for _, id := range ids {

@@ -135,7 +135,7 @@ func (c *change) readBelow(places []int64, level int) error {
 			}
 		}
 	}
-	return c.readPlaces(dependents)
+	return c.readSound(dependents)
 }
 
 // distinct returns places without repetitions, in the same memory.
@@ -180,7 +180,7 @@ func (c *change) readAbove(places []int64) (map[int64][]edge, error) {
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	return above, c.readPlaces(distinct(dependencies))
+	return above, c.readSound(distinct(dependencies))
 }
 
 // stateAbove is what the job that an edge leads up to is, as far as this change has come.
