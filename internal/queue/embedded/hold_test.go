@@ -37,6 +37,17 @@ func halfRetried(t *testing.T, fs vfs.FS, more func(s steps, back uuid.UUID), en
 	return h
 }
 
+// withLate is halfRetried with one job that depends on the second one and is in line, or is to be after a delay.
+func withLate(t *testing.T, fs vfs.FS, delay time.Duration) (h halfway, late uuid.UUID) {
+	t.Helper()
+	h = halfRetried(t, fs, func(s steps, back uuid.UUID) {
+		n := afterwards(back)
+		n.Delay = delay
+		late = s.enqueue(n)
+	}, nothing)
+	return h, late
+}
+
 // requireNone requires that no job of type late is handed out.
 func (h halfway) requireNone() {
 	h.Helper()
@@ -82,22 +93,19 @@ func TestNobodyIsHandedADependentThatARetryHasNotReached(t *testing.T) {
 	// Each way in which a worker gets a job. What is returned is the job that none must get.
 	for name, way := range map[string]func(t *testing.T) (halfway, uuid.UUID){
 		"from the line": func(t *testing.T) (halfway, uuid.UUID) {
-			var late uuid.UUID
-			h := halfRetried(t, vfs.NewMem(), func(s steps, back uuid.UUID) { late = s.enqueue(afterwards(back)) }, nothing)
+			h, late := withLate(t, vfs.NewMem(), 0)
 			h.requireNone()
 			return h, late
 		},
 		"by its id": func(t *testing.T) (halfway, uuid.UUID) {
-			var late uuid.UUID
-			h := halfRetried(t, vfs.NewMem(), func(s steps, back uuid.UUID) { late = s.enqueue(afterwards(back)) }, nothing)
+			h, late := withLate(t, vfs.NewMem(), 0)
 			_, err := h.store.DequeueByID(t.Context(), late, queue.Holder{}, queue.Once{})
 			require.ErrorIs(t, err, queue.ErrNotPending)
 			require.Equal(t, queue.Blocked, h.state(late))
 			return h, late
 		},
 		"in a batch": func(t *testing.T) (halfway, uuid.UUID) {
-			var late uuid.UUID
-			h := halfRetried(t, vfs.NewMem(), func(s steps, back uuid.UUID) { late = s.enqueue(afterwards(back)) }, nothing)
+			h, late := withLate(t, vfs.NewMem(), 0)
 			answer, err := h.store.DequeueBatch(doneContext(t), queue.BatchRequest{
 				DequeueRequest: queue.DequeueRequest{Types: []string{"late"}}, Max: 5,
 			})
@@ -119,22 +127,12 @@ func TestNobodyIsHandedADependentThatARetryHasNotReached(t *testing.T) {
 			return h, l.JobID
 		},
 		"once its time has come": func(t *testing.T) (halfway, uuid.UUID) {
-			var late uuid.UUID
-			h := halfRetried(t, vfs.NewMem(), func(s steps, back uuid.UUID) {
-				n := afterwards(back)
-				n.Delay = time.Hour
-				late = s.enqueue(n)
-			}, nothing)
+			h, late := withLate(t, vfs.NewMem(), time.Hour)
 			h.requireHandedToNobody(func() { h.Advance(time.Hour) })
 			return h, late
 		},
 		"once it may run earlier": func(t *testing.T) (halfway, uuid.UUID) {
-			var late uuid.UUID
-			h := halfRetried(t, vfs.NewMem(), func(s steps, back uuid.UUID) {
-				n := afterwards(back)
-				n.Delay = time.Hour
-				late = s.enqueue(n)
-			}, nothing)
+			h, late := withLate(t, vfs.NewMem(), time.Hour)
 			h.requireHandedToNobody(func() {
 				now := h.Now()
 				require.NoError(t, h.store.UpdateJob(t.Context(), late, queue.Update{RunAt: &now}))
@@ -208,9 +206,8 @@ func TestManyThatARetryHasNotReachedHoldUpNobody(t *testing.T) {
 
 func TestOneThatWaitsBecauseOfARetryRunsIfWhatCameBackEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	var late uuid.UUID
 	fs := vfs.NewCrashableMem()
-	h := halfRetried(t, fs, func(s steps, back uuid.UUID) { late = s.enqueue(afterwards(back)) }, nothing)
+	h, late := withLate(t, fs, 0)
 	h.requireNone()
 	require.NoError(t, h.store.answer(nil))
 	after := newSteps(t, fs.CrashClone(vfs.CrashCloneCfg{}))
