@@ -75,6 +75,7 @@ func (d *doubts) look() (failed func()) {
 	defer d.mu.Unlock()
 	was := d.fresh
 	d.fresh = false
+	clear(d.once) // what was committed until now is seen, and not told of again
 	return func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()

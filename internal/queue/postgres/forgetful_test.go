@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -66,4 +67,21 @@ func TestJobsOfALaneThatADatabaseHasLostAreHandedOut(t *testing.T) {
 		require.NoError(t, a.tail.sync(t.Context()))
 		require.NoError(t, b.tail.sync(t.Context()))
 	}
+}
+
+// Connections may break again and again, and there are doubts all the time then.
+func TestWhatWasDoneBeforeAllIsLookedAtAnewIsNotKeptInMemory(t *testing.T) {
+	t.Parallel()
+	s := openServer(t, migrated(t, pgtest.Database(t)), Options{NoListen: true, PollInterval: time.Hour})
+	kept := func() int {
+		s.tail.doubts.mu.Lock()
+		defer s.tail.doubts.mu.Unlock()
+		return len(s.tail.doubts.once)
+	}
+	s.tail.lost()
+	add(t, s, queue.NewJob{Type: "one"}, queue.NewJob{Type: "one"})
+	require.Equal(t, 2, kept(), "the server is told of them again")
+	require.NoError(t, s.tail.sync(t.Context()))
+	require.Zero(t, kept(), "the server is not told of them again")
+	require.True(t, s.tail.doubts.are())
 }
