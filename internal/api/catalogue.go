@@ -63,11 +63,11 @@ func kinds() []kind {
 	return []kind{
 		{
 			codeAlreadyReported, http.StatusConflict, "The lease was reported on before",
-			"The worker reported another outcome under this token before, and that one was kept. The same report again would have been answered as the first time.",
+			"The worker reported another outcome under this token before, and that one was kept. The same report again gets the same answer.",
 			"another outcome was reported under this token before; that one was kept",
 		}, {
 			codeBackupExists, http.StatusConflict, "There is a backup of that name",
-			"There is something of that name in the server's --backup-dir already. It was left as it is. Choose another name, or give none.",
+			"Something in the server's --backup-dir already has that name. It was left as it is. Choose another name, or give none.",
 			"there is a backup of that name; choose another one",
 		}, {
 			codeBackupUnderWay, http.StatusConflict, "Another backup is being made",
@@ -75,7 +75,7 @@ func kinds() []kind {
 			"another backup is being made; try again when it is done",
 		}, {
 			codeBackupsDisabled, http.StatusForbidden, "The server makes no backups",
-			"The server was started without --backup-dir, the directory that backups are made in. Nothing was done.",
+			"The server was started without --backup-dir, the directory for backups. Nothing was done.",
 			"the server was started without --backup-dir",
 		}, {
 			codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large",
@@ -87,7 +87,7 @@ func kinds() []kind {
 			"the credential is not for this channel",
 		}, {
 			codeDependencyNotFound, http.StatusUnprocessableEntity, "A dependency does not exist",
-			"The job names a dependency that no job has as its id; the field tells which. Nothing was created. Create dependencies first.",
+			"The job depends on an id that no job has; the field says which. Nothing was created. Create dependencies first.",
 			"a dependency does not exist; nothing was created",
 		}, {
 			codeDependencyFailed, http.StatusConflict, "A dependency has not succeeded",
@@ -103,7 +103,7 @@ func kinds() []kind {
 			"without --auth this server is called by a loopback address, as localhost, or by an --allowed-host; nothing was done",
 		}, {
 			codeKeyInUse, http.StatusConflict, "The same call is under way",
-			"Another call with this Idempotency-Key has not been answered yet, and what it will come to is not known. Send the call again, with the same key, after the time in Retry-After.",
+			"Another call with this Idempotency-Key has not been answered yet, and its outcome is not known. Send the call again, with the same key, after the time in Retry-After.",
 			"another call with this Idempotency-Key has not been answered yet; try again after the time in Retry-After",
 		}, {
 			codeKeyReused, http.StatusUnprocessableEntity, "The idempotency key was used for another call",
@@ -119,7 +119,7 @@ func kinds() []kind {
 			"the body is not valid JSON",
 		}, {
 			codeInvalidRequest, http.StatusBadRequest, "The request is not valid",
-			"A field of the body, or a parameter of the path or the query, is missing, unknown, of the wrong type, or outside its limits; the field tells which. Nothing was changed.",
+			"A field of the body, or a parameter of the path or the query, is missing, unknown, of the wrong type, or outside its limits; the field says which. Nothing was changed.",
 			"the request is not valid",
 		}, {
 			codeJobCanceled, http.StatusConflict, "The job was canceled",
@@ -127,7 +127,7 @@ func kinds() []kind {
 			"the job was canceled; the report was not kept",
 		}, {
 			codeJobChanged, http.StatusPreconditionFailed, "The job has changed",
-			"The job does not have the ETag that If-Match asks for: it was changed, it ran, or its worker reported progress. Nothing was done. Look at the job again, and decide anew.",
+			"The job does not have the ETag that If-Match asks for: it was changed, it ran, or its worker reported progress. Nothing was done. Look at the job again, and decide again.",
 			"the job does not have the ETag that If-Match asks for; nothing was done",
 		}, {
 			codeJobDeleted, http.StatusConflict, "The job was deleted",
@@ -135,11 +135,11 @@ func kinds() []kind {
 			"a job that the first call with this Idempotency-Key created was deleted since; use another key to create it again",
 		}, {
 			codeJobNotFailed, http.StatusConflict, "The job has not failed",
-			"Only a job that failed or was canceled can be retried, and this one waits, runs or is finished. GET /v1/jobs/{id} tells which. One whose retry is just under way cannot be retried either.",
+			"Only a job that failed or was canceled can be retried, and this one waits, runs or is finished. GET /v1/jobs/{id} says which. A job whose retry is under way cannot be retried either.",
 			"the job has not failed and was not canceled",
 		}, {
 			codeJobNotFound, http.StatusNotFound, "There is no such job",
-			"No job has this id; or the one that had it was deleted.",
+			"No job has this id, or its job was deleted.",
 			"no job has this id",
 		}, {
 			codeJobNotOver, http.StatusConflict, "The job is not over",
@@ -147,7 +147,7 @@ func kinds() []kind {
 			"the job is not over; cancel it first",
 		}, {
 			codeJobNotPending, http.StatusConflict, "The job is not pending",
-			"Only a pending job can be leased, and only one that waits, which is a scheduled, blocked or pending one, can be changed. GET /v1/jobs/{id} tells which this one is.",
+			"Only a pending job can be leased, and only a scheduled, blocked or pending one can be changed. GET /v1/jobs/{id} says what this one is.",
 			"the job is not pending",
 		}, {
 			codeJobNotRunning, http.StatusConflict, "The job is over",
@@ -155,11 +155,11 @@ func kinds() []kind {
 			"the job finished or failed already",
 		}, {
 			codeKeyExists, http.StatusConflict, "The API key was made already",
-			"A call with this Idempotency-Key has made an API key. Its secret was in the answer to that call and is kept nowhere, so this one cannot be answered the same; the detail names the key's id. If that answer was lost, revoke the key, and make another one under another Idempotency-Key.",
+			"A call with this Idempotency-Key has made an API key. Its secret was in the answer to that call and is not kept, so this call cannot get the same answer; the detail names the key's id. If that answer was lost, revoke the key, and make another one under another Idempotency-Key.",
 			"a call with this Idempotency-Key has made a key already",
 		}, {
 			codeKeyNameTaken, http.StatusConflict, "The name of the API key is taken",
-			"Two API keys of this name are good already, or one that is for other channels: keys of one name stand for one principal. Nothing was made. Revoke one of the two, or choose another name.",
+			"There are two valid API keys of this name already, or one for other channels: keys of one name stand for one principal. Nothing was made. Revoke one, or choose another name.",
 			"keys of this name are good already; revoke one of them, or choose another name",
 		}, {
 			codeKeyNotFound, http.StatusNotFound, "There is no such API key",
@@ -171,11 +171,11 @@ func kinds() []kind {
 			"the lease is over; stop working on its job",
 		}, {
 			codeLeaseNotFound, http.StatusNotFound, "There is no such lease",
-			"No lease ever had this token.",
+			"No lease has this token. Either none ever had it, or its job was deleted.",
 			"no lease has this token",
 		}, {
 			codeMethodNotAllowed, http.StatusMethodNotAllowed, "The method is not allowed",
-			"The path exists, but not with this method. The header Allow lists those that it has.",
+			"The path exists, but not with this method. The header Allow lists the methods that it has.",
 			"this path does not have this method; the header Allow lists those that it has",
 		}, {
 			codeOriginForbidden, http.StatusForbidden, "The request is of a page of another origin",
@@ -183,15 +183,15 @@ func kinds() []kind {
 			"without --auth this server takes nothing from pages of other origins; nothing was done",
 		}, {
 			codeOverloaded, http.StatusServiceUnavailable, "The server has too much to do",
-			"The server's memory is short (--memory-limit), or as many calls wait as may (--max-waiting). It takes heartbeats and reports, and puts off everything else that needs memory. Nothing was done. Try again after the time in Retry-After.",
+			"The server is short of memory (--memory-limit), or too many calls wait (--max-waiting). It takes heartbeats and reports, and refuses everything else that needs memory. Nothing was done. Try again after the time in Retry-After.",
 			"the server has too much to do; nothing was done; try again after the time in Retry-After",
 		}, {
 			codeQuotaExceeded, http.StatusTooManyRequests, "The channel is full",
-			"The channel would have more jobs that are not over than the server's --quota-jobs, or their args more bytes than its --quota-bytes. Nothing was created. Try again after the time in Retry-After, or when GET /v1/queues tells that there is room. A call that is repeated with its Idempotency-Key is answered as the first one was.",
+			"The channel would have more jobs that are not over than the server's --quota-jobs, or their args more bytes than its --quota-bytes. Nothing was created. Try again after the time in Retry-After, or when GET /v1/queues shows that there is room. A call that is repeated with its Idempotency-Key gets the answer of the first one.",
 			"the channel would have too many jobs that are not over, or too large ones; nothing was created",
 		}, {
 			codeRateLimited, http.StatusTooManyRequests, "The credential calls too often",
-			"The credential was used more often than the server's --rate-limit. Nothing was done. Try again after the time in Retry-After.",
+			"The credential was used more often than its limit allows, which is the server's --rate-limit or the API key's own. Nothing was done. Try again after the time in Retry-After.",
 			"this credential is used too often; nothing was done; try again after the time in Retry-After",
 		}, {
 			codeRequestTimeout, http.StatusRequestTimeout, "The body took too long",
@@ -199,23 +199,23 @@ func kinds() []kind {
 			"the body did not arrive in time",
 		}, {
 			codeRouteNotFound, http.StatusNotFound, "There is no such path",
-			"The server has nothing at this path. GET /openapi.json describes what it has.",
+			"The server has nothing at this path. GET /openapi.json describes the paths that it has.",
 			"there is nothing at this path; /openapi.json describes what there is",
 		}, {
 			codeScopeMissing, http.StatusForbidden, "The credential lacks a scope",
-			"The credential is good, but not for this call; the detail names the scope that it lacks. Nothing was changed. Use another credential, or have a scope added to this one.",
+			"The credential is valid, but not for this call; the detail names the scope that it lacks. Nothing was changed. Use a credential with that scope.",
 			"the credential lacks a scope",
 		}, {
 			codeTooManyKeys, http.StatusConflict, "There are too many API keys",
-			"There are 10,000 API keys, which is as many as there may be. Nothing was made. Revoke some that are not needed any more, such as those that have expired.",
+			"There are 10,000 API keys, which is the limit. Nothing was made. Revoke some that are not needed any more, such as expired ones.",
 			"there are as many API keys as there may be; revoke some",
 		}, {
 			codeTooManyWaiting, http.StatusTooManyRequests, "Too many calls of the credential wait",
-			"As many calls of this credential wait as may: the server's --max-waiting-per-credential. The call did not wait, and no job was leased. Try again after the time in Retry-After.",
+			"As many calls of this credential wait as its limit allows, which is the server's --max-waiting-per-credential or the API key's own. The call did not wait, and no job was leased. Try again after the time in Retry-After.",
 			"as many calls of this credential wait as may; try again after the time in Retry-After",
 		}, {
 			codeUnauthenticated, http.StatusUnauthorized, "The request has no good credential",
-			"The server wants to know who calls, and the request has no credential, or one that is malformed, unknown, revoked, expired, or meant for somebody else: it does not say which. Nothing was read or changed. Send a good one, such as an API key in the header Authorization: Bearer.",
+			"The request has no credential, or one that is malformed, unknown, revoked, expired, or meant for somebody else: the server does not say which. Nothing was read or changed. Send a valid one, such as an API key in the header Authorization: Bearer.",
 			"the request has no credential that is good here",
 		}, {
 			codeUnavailable, http.StatusServiceUnavailable, "The server cannot take requests now",
@@ -231,7 +231,7 @@ func kinds() []kind {
 			"the body must come with Content-Type: application/json, without Content-Encoding",
 		}, {
 			codeValueTooLarge, http.StatusRequestEntityTooLarge, "A value is too large",
-			"The args of a job are longer than the server's --max-args-bytes, or a result, a partial result or the details of an error longer than its --max-result-bytes; the field tells which. Nothing was changed. Keep large data elsewhere and send a reference to it.",
+			"The args of a job are longer than the server's --max-args-bytes, or a result, a partial result or the details of an error longer than its --max-result-bytes; the field says which. Nothing was changed. Keep large data elsewhere and send a reference to it.",
 			"a value is longer than this server accepts",
 		},
 	}
