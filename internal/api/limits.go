@@ -57,7 +57,7 @@ func newBounds(limits Limits, q Queue) bounds {
 		b.quota = limit.NewQuota(limits.Open, limits.OpenKnown, q.OpenJobs)
 	}
 	if b.memory == nil {
-		b.memory = limit.NewMemory(0, nil)
+		b.memory = limit.NewMemory(0, nil, nil)
 	}
 	return b
 }

@@ -190,7 +190,7 @@ func TestWhileMemoryIsShortWorkersMayReportAndNobodyGetsMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		used := uint64(0)
-		e := newEngineEdge(t, api.Options{Limits: api.Limits{Memory: limit.NewMemory(1000, func() uint64 { return used })}})
+		e := newEngineEdge(t, api.Options{Limits: api.Limits{Memory: limit.NewMemory(1000, func() uint64 { return used }, func() {})}})
 		ids := []any{e.create(`{"type":"t"}`)["id"], e.create(`{"type":"t"}`)["id"], e.create(`{"type":"t"}`)["id"]}
 		first, second := e.lease(`{"types":["t"]}`), e.lease(`{"types":["t"]}`)
 		used = 900

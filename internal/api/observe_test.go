@@ -85,7 +85,7 @@ func TestWhatLimitsRefuseIsObserved(t *testing.T) {
 	t.Parallel()
 	for want, limits := range map[string]api.Limits{
 		"rate": {RequestsPerSecond: 0.001}, "waiting": {WaitingEach: 1}, "waiting_in_all": {Waiting: 1}, "quota": {Open: queue.Amount{Jobs: 1}},
-		"memory": {Memory: limit.NewMemory(1000, func() uint64 { return 900 })},
+		"memory": {Memory: limit.NewMemory(1000, func() uint64 { return 900 }, func() {})},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

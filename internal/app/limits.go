@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -70,7 +71,7 @@ func (a *App) limits() api.Limits {
 		debug.SetMemoryLimit(a.options.MemoryLimit)
 	}
 	if memory := debug.SetMemoryLimit(-1); memory < math.MaxInt64 {
-		limits.Memory = limit.NewMemory(memory, limit.Used)
+		limits.Memory = limit.NewMemory(memory, limit.Used, runtime.GC)
 		limits.Bodies, limits.Answers = limit.NewRoom(memory/partForLong), limit.NewRoom(memory/partForLong)
 	}
 	return limits

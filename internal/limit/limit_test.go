@@ -2,7 +2,9 @@ package limit_test
 
 import (
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -133,7 +135,7 @@ func TestMemoryIsShortUntilThereIsRoomAgain(t *testing.T) {
 	t.Parallel()
 	var used uint64
 	now := start
-	memory := limit.NewMemory(1000, func() uint64 { return used })
+	memory := limit.NewMemory(1000, func() uint64 { return used }, func() {})
 	for _, step := range []struct {
 		used  uint64
 		short bool
@@ -144,7 +146,44 @@ func TestMemoryIsShortUntilThereIsRoomAgain(t *testing.T) {
 	}
 	used = 0
 	require.True(t, memory.Short(now.Add(time.Millisecond)), "it was asked for a moment ago")
-	require.False(t, limit.NewMemory(0, func() uint64 { return 1 << 40 }).Short(now))
+	require.False(t, limit.NewMemory(0, func() uint64 { return 1 << 40 }, nil).Short(now))
+}
+
+func TestMemoryThatIsShortIsCollectedThoughNobodyIsLetIn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var used atomic.Uint64
+		used.Store(2000)
+		memory := limit.NewMemory(1000, used.Load, func() { used.Store(100) })
+		require.True(t, memory.Short(time.Now()))
+		synctest.Wait()
+		time.Sleep(100 * time.Millisecond)
+		require.False(t, memory.Short(time.Now()))
+	})
+}
+
+func TestMemoryThatStaysShortIsCollectedNowAndThen(t *testing.T) {
+	t.Parallel()
+	for took, each := range map[time.Duration]time.Duration{time.Millisecond: time.Second, time.Second: 20 * time.Second} {
+		t.Run(took.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var collections []time.Time // one at a time
+				memory := limit.NewMemory(1000, func() uint64 { return 2000 }, func() {
+					time.Sleep(took)
+					collections = append(collections, time.Now())
+				})
+				for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+					require.True(t, memory.Short(time.Now()))
+				}
+				synctest.Wait()
+				require.Greater(t, len(collections), 1)
+				for i := range collections[1:] {
+					require.InDelta(t, each+took, collections[i+1].Sub(collections[i]), float64(100*time.Millisecond))
+				}
+			})
+		})
+	}
 }
 
 func TestWhatIsUsedIsMeasured(t *testing.T) {
