@@ -56,7 +56,7 @@ func (o Options) validateLimits() error {
 	return nil
 }
 
-// limits are the bounds of the API. A memory limit is the process's.
+// limits are the bounds of the API.
 func (a *App) limits() api.Limits {
 	limits := api.Limits{
 		RequestsPerSecond: a.options.RateLimit,
@@ -67,14 +67,23 @@ func (a *App) limits() api.Limits {
 	if IsDatabase(a.options.Store) {
 		limits.OpenKnown = countsKnown
 	}
-	if a.options.MemoryLimit > 0 {
-		debug.SetMemoryLimit(a.options.MemoryLimit)
-	}
-	if memory := debug.SetMemoryLimit(-1); memory < math.MaxInt64 {
+	if memory := a.memoryLimit(); memory > 0 {
 		limits.Memory = limit.NewMemory(memory, limit.Used, runtime.GC)
 		limits.Bodies, limits.Answers = limit.NewRoom(memory/partForLong), limit.NewRoom(memory/partForLong)
 	}
 	return limits
+}
+
+// memoryLimit is how much memory the process should use, in bytes, as the options or GOMEMLIMIT say, and makes it so; 0 for
+// as much as there is.
+func (a *App) memoryLimit() int64 {
+	if a.options.MemoryLimit > 0 {
+		debug.SetMemoryLimit(a.options.MemoryLimit)
+	}
+	if memory := debug.SetMemoryLimit(-1); memory < math.MaxInt64 {
+		return memory
+	}
+	return 0
 }
 
 // bounded is the listener with no more connections than there may be.

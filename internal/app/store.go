@@ -71,6 +71,7 @@ func (a *App) openStore(ctx context.Context) (store, error) {
 		Observer:       observer,
 		Logger:         logging.Adapt(a.log),
 		IdempotencyTTL: a.options.IdempotencyTTL,
+		MemoryLimit:    a.memoryLimit(),
 		OnFailure:      func(err error) { a.fail(fmt.Errorf("the store failed: %w", err)) },
 	})
 	if errors.Is(err, embedded.ErrInUse) {

@@ -123,7 +123,7 @@ func (t *CopyTarget) begin() error {
 		return fmt.Errorf("mark the copy: %w", err)
 	}
 	t.db, err = watch(t.failure, func() (*pebble.DB, error) {
-		return openPebble(t.fs, t.partial, t.lock, &pebbleLogger{failure: t.failure, log: queue.NopLogger{}})
+		return openPebble(t.fs, t.partial, defaultLimits(), t.lock, &pebbleLogger{failure: t.failure, log: queue.NopLogger{}})
 	})
 	if err != nil {
 		return err

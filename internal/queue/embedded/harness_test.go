@@ -48,7 +48,9 @@ type harness struct {
 
 // smallLimits make small graphs and short backlogs meet every limit.
 func smallLimits() limits {
-	return limits{settleStep: 3, unlinkStep: 2, windowRefill: 2, logAhead: 300, eventsKept: 1000}
+	l := defaultLimits()
+	l.settleStep, l.unlinkStep, l.windowRefill, l.logAhead, l.eventsKept = 3, 2, 2, 300, 1000
+	return l
 }
 
 // onDiskLimits are those of a server, but that fewer events are kept: a test has to exceed them.

@@ -25,6 +25,9 @@ const (
 	// memTableSize bounds the changes that are not in a file yet, in bytes. Replaying them
 	// is what opening waits for.
 	memTableSize = 32 << 20
+	// enoughMemory is how much memory a process should have, in bytes, for a store to keep as much in it as is of use:
+	// about a third of that.
+	enoughMemory = 512 << 20
 	// sequenceStride is how many places are set aside at once, so that the highest one need
 	// not be written with every job. A restart wastes what is left of them.
 	sequenceStride = 1 << 16
@@ -33,7 +36,7 @@ const (
 // formatOfPebble is named, so that a new Pebble does not change stores in passing.
 const formatOfPebble = pebble.FormatValueSeparation
 
-// limits are the sizes that a test may want to be small.
+// limits are the sizes that a test, or a process with little memory, may want to be small.
 type limits struct {
 	// settleStep is how many dependents one change tells, so that a big graph does not keep
 	// every other caller waiting for the mutex.
@@ -48,10 +51,27 @@ type limits struct {
 	logAhead int
 	// eventsKept is how many events are kept for those who read slowly, or come back.
 	eventsKept int
+	// recordsKept is how many records are cached at least; twice as many at most.
+	recordsKept int
+	// cacheSize and memTableSize are Pebble's, in bytes.
+	cacheSize, memTableSize int64
 }
 
 func defaultLimits() limits {
-	return limits{settleStep: 256, unlinkStep: 16, windowRefill: 256, logAhead: logAhead, eventsKept: 1 << 16}
+	return limits{
+		settleStep: 256, unlinkStep: 16, windowRefill: 256, logAhead: logAhead, eventsKept: 1 << 16, recordsKept: 1 << 15,
+		cacheSize: cacheSize, memTableSize: memTableSize,
+	}
+}
+
+// within makes what is kept in memory as much smaller as a process has less than enough, 0 is no bound.
+func (l limits) within(memory int64) limits {
+	if memory > 0 && memory < enoughMemory {
+		part := func(size int64) int64 { return max(size*(memory>>10)/(enoughMemory>>10), 1) }
+		l.eventsKept, l.recordsKept = int(part(int64(l.eventsKept))), int(part(int64(l.recordsKept)))
+		l.cacheSize, l.memTableSize = part(l.cacheSize), part(l.memTableSize)
+	}
+	return l
 }
 
 // DefaultIdempotencyTTL is how long calls with an idempotency key are remembered.
@@ -70,6 +90,9 @@ type Options struct {
 	// IdempotencyTTL is how long calls with an idempotency key are remembered; 0 for
 	// DefaultIdempotencyTTL.
 	IdempotencyTTL time.Duration
+	// MemoryLimit is how much memory the process should use, in bytes: a store keeps less in memory where that is below
+	// 512 MiB. 0 is no bound.
+	MemoryLimit int64
 	// OnFailure is called once, on a goroutine of its own, if the store fails. The process
 	// should end then: the store answers queue.ErrUnavailable from there on, and what was
 	// not acknowledged may or may not be found when it is opened again.
@@ -138,12 +161,12 @@ type claimant struct {
 // live and how many lanes have ready jobs; but for the first time that a store is opened by a version
 // that has another format: see takeFormat.
 func Open(directory string, options Options) (*Store, error) {
-	return open(vfs.Default, directory, options, defaultLimits())
+	return open(vfs.Default, directory, options, defaultLimits().within(options.MemoryLimit))
 }
 
 // OpenMemory opens an empty store that is gone when the process is.
 func OpenMemory(options Options) (*Store, error) {
-	limits := defaultLimits()
+	limits := defaultLimits().within(options.MemoryLimit)
 	limits.logAhead = 0 // there is no disk to be faster for
 	return open(vfs.NewMem(), "memory", options, limits)
 }
@@ -181,7 +204,7 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		}
 	})
 	db, err := watch(failure, func() (*pebble.DB, error) {
-		return openPebble(fs, directory, lock, &pebbleLogger{failure: failure, log: options.Logger})
+		return openPebble(fs, directory, limits, lock, &pebbleLogger{failure: failure, log: options.Logger})
 	})
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -202,6 +225,7 @@ func open(fs vfs.FS, directory string, options Options, limits limits) (*Store, 
 		limits:   limits,
 		onceTTL:  options.IdempotencyTTL,
 		lanes:    make(map[queue.Lane]*lane),
+		records:  recordCache{most: limits.recordsKept},
 		reviving: make(map[uuid.UUID]*retry),
 
 		timekeeperDone: make(chan struct{}),
@@ -238,8 +262,8 @@ func lockDirectory(fs vfs.FS, directory string) (*pebble.Lock, error) {
 	}
 }
 
-func openPebble(fs vfs.FS, directory string, lock *pebble.Lock, logger *pebbleLogger) (*pebble.DB, error) {
-	cache := pebble.NewCache(cacheSize)
+func openPebble(fs vfs.FS, directory string, limits limits, lock *pebble.Lock, logger *pebbleLogger) (*pebble.DB, error) {
+	cache := pebble.NewCache(limits.cacheSize)
 	defer cache.Unref() // the DB holds it from here on
 	db, err := pebble.Open(directory, &pebble.Options{
 		Cache:              cache,
@@ -255,7 +279,7 @@ func openPebble(fs vfs.FS, directory string, lock *pebble.Lock, logger *pebbleLo
 		},
 		Lock:         lock,
 		Logger:       logger,
-		MemTableSize: memTableSize,
+		MemTableSize: uint64(limits.memTableSize), //nolint:gosec // it is positive
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", directory, err)

@@ -284,19 +284,34 @@ func TestOpeningReadsNoBacklog(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+func TestAStoreKeepsLessInMemoryWhereTheProcessHasLittle(t *testing.T) {
+	t.Parallel()
+	enough := defaultLimits()
+	require.Equal(t, enough, enough.within(0))
+	require.Equal(t, enough, enough.within(enoughMemory))
+	require.Equal(t, enough, enough.within(1<<40))
+	little := enough.within(64 << 20)
+	require.Equal(t, enough.settleStep, little.settleStep)
+	require.Equal(t, int64(16<<20), little.cacheSize)
+	require.Equal(t, int64(4<<20), little.memTableSize)
+	require.Equal(t, 1<<13, little.eventsKept)
+	require.Equal(t, 1<<12, little.recordsKept)
+}
+
 func TestRecordCacheIsBounded(t *testing.T) {
 	t.Parallel()
-	var c recordCache
+	const most = 1000
+	c := recordCache{most: most}
 	first := uuid.New()
 	c.put(first, record{})
-	for i := range 3 * recordCacheSize {
+	for i := range 3 * most {
 		c.put(uuid.New(), record{})
-		if i%1000 == 0 {
+		if i%100 == 0 {
 			_, ok := c.get(first)
 			require.True(t, ok, "what is used lives on")
 		}
 	}
-	require.LessOrEqual(t, len(c.young)+len(c.old), 2*recordCacheSize)
+	require.LessOrEqual(t, len(c.young)+len(c.old), 2*most)
 	c.forget(first)
 	_, ok := c.get(first)
 	require.False(t, ok)
