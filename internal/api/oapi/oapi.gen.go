@@ -192,7 +192,7 @@ type APIKey struct {
 	// Expired Whether that time has come.
 	Expired bool `json:"expired"`
 
-	// ExpiresAt Left out if it is good for ever.
+	// ExpiresAt Left out if it never expires.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Id        string     `json:"id"`
 
@@ -274,10 +274,10 @@ type AttemptList struct {
 
 // Backup defines model for Backup.
 type Backup struct {
-	// Bytes The size of its files. Those that it shares with the store need no room until the store drops them.
+	// Bytes The size of its files. Those that it shares with the store take no extra space until the store drops them.
 	Bytes int64 `json:"bytes"`
 
-	// Name The name of its directory beneath `--backup-dir`.
+	// Name The name of its directory below `--backup-dir`.
 	Name string `json:"name"`
 }
 
@@ -296,9 +296,9 @@ type Channel = string
 
 // ChannelQuota defines model for ChannelQuota.
 type ChannelQuota struct {
-	// BytesLimit How many bytes the `args` of the jobs may have together that the channel has and that are not
-	// over. A call that would create more is answered 429 `quota-exceeded`, and creates nothing.
-	// Absent if the server has no `--quota-bytes`.
+	// BytesLimit How many bytes the `args` of the channel's jobs that are not over may have together. A call that
+	// would create more is 429 `quota-exceeded`, and creates nothing. Absent if the server has no
+	// `--quota-bytes`.
 	BytesLimit *int64 `json:"bytes_limit,omitempty"`
 
 	// BytesUsed How many they have, of all types. It can be more than the limit, as `jobs_used` can. Absent if
@@ -313,8 +313,8 @@ type ChannelQuota struct {
 	// Example: acme
 	Channel Channel `json:"channel"`
 
-	// JobsLimit How many jobs the channel may have that are not over. A call that would create more is
-	// answered 429 `quota-exceeded`, and creates nothing. Absent if the server has no `--quota-jobs`.
+	// JobsLimit How many jobs that are not over the channel may have. A call that would create more is
+	// 429 `quota-exceeded`, and creates nothing. Absent if the server has no `--quota-jobs`.
 	JobsLimit *int64 `json:"jobs_limit,omitempty"`
 
 	// JobsUsed How many it has, of all types. It can be more than the limit, as when jobs were retried or
@@ -328,7 +328,7 @@ type CreatedAPIKey struct {
 	Channels  *[]string `json:"channels,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 
-	// ExpiresAt Left out if it is good for ever.
+	// ExpiresAt Left out if it never expires.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Id        string     `json:"id"`
 
@@ -505,7 +505,7 @@ type ErrorDescription struct {
 
 // Explanation defines model for Explanation.
 type Explanation struct {
-	// Ahead How many ready jobs of its type and channel stand before it. 10,000 may be more.
+	// Ahead How many ready jobs of its type and channel are ahead of it. 10,000 means that many or more.
 	Ahead *int `json:"ahead,omitempty"`
 
 	// ExpiresAt When it fails if nobody has begun it.
@@ -744,7 +744,7 @@ type Job struct {
 	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
 	Retry *RetryPolicy `json:"retry,omitempty"`
 
-	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// RunAt The job is not handed out before this time: as given, or as a retry, a release or a
 	// change has set it.
 	RunAt *time.Time `json:"run_at,omitempty"`
 
@@ -831,7 +831,7 @@ type JobEvent struct {
 	Version int64 `json:"version"`
 }
 
-// JobFilter Which jobs are meant; those for which all of it holds. At least one member.
+// JobFilter Selects the jobs for which all of it holds. At least one member.
 type JobFilter struct {
 	Channels *[]Channel `json:"channels,omitempty"`
 
@@ -943,7 +943,7 @@ type JobProperties struct {
 	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
 	Retry *RetryPolicy `json:"retry,omitempty"`
 
-	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// RunAt The job is not handed out before this time: as given, or as a retry, a release or a
 	// change has set it.
 	RunAt *time.Time `json:"run_at,omitempty"`
 
@@ -1009,11 +1009,11 @@ type JobType = string
 
 // JobUpdate defines model for JobUpdate.
 type JobUpdate struct {
-	// Labels Takes the place of all labels there were.
+	// Labels Replaces all labels.
 	Labels   *Labels `json:"labels,omitempty"`
 	Priority *int    `json:"priority,omitempty"`
 
-	// RunAt A time that has passed is at once.
+	// RunAt A time that has passed means at once.
 	RunAt *time.Time `json:"run_at,omitempty"`
 }
 
@@ -1033,7 +1033,7 @@ type JobWithState struct {
 type JobsWait struct {
 	Ids []openapi_types.UUID `json:"ids"`
 
-	// WaitSeconds How long to hold the answer back at most, as for one job.
+	// WaitSeconds How long the answer may wait at most, as for one job.
 	WaitSeconds *float64 `json:"wait_seconds,omitempty"`
 }
 
@@ -1246,7 +1246,7 @@ type ListedJob struct {
 	// Example: {"factor":3,"initial_seconds":10,"jitter":0.5,"max_attempts":5,"max_seconds":600}
 	Retry *RetryPolicy `json:"retry,omitempty"`
 
-	// RunAt Before which the job is not handed out: as given, or as a retry, a release or a
+	// RunAt The job is not handed out before this time: as given, or as a retry, a release or a
 	// change has set it.
 	RunAt *time.Time `json:"run_at,omitempty"`
 
@@ -1288,19 +1288,19 @@ type ListedJob struct {
 
 // ManyJobs defines model for ManyJobs.
 type ManyJobs struct {
-	// All Means every job; instead of a filter, so that nobody means that by mistake.
+	// All Every job; instead of a filter, so that nobody selects all of them by mistake.
 	All *bool `json:"all,omitempty"`
 
-	// Cursor The `next_cursor` of the call before. The `filter` must be as it was.
+	// Cursor The `next_cursor` of the call before. The `filter` must be the same.
 	Cursor *string `json:"cursor,omitempty"`
 
 	// DryRun Only count.
 	DryRun *bool `json:"dry_run,omitempty"`
 
-	// Filter Which jobs are meant; those for which all of it holds. At least one member.
+	// Filter Selects the jobs for which all of it holds. At least one member.
 	Filter *JobFilter `json:"filter,omitempty"`
 
-	// Limit Stop, with a `next_cursor`, when so many jobs were matched. No bound when left out.
+	// Limit Stop, with a `next_cursor`, when so many jobs have matched. No bound when left out.
 	Limit *int `json:"limit,omitempty"`
 }
 
@@ -1309,7 +1309,7 @@ type ManyJobsAnswer struct {
 	// Changed How many of them were changed.
 	Changed int64 `json:"changed"`
 
-	// Matched How many jobs the filter meant, of those that this call has come to.
+	// Matched How many jobs matched the filter, of those that this call has looked at.
 	Matched int64 `json:"matched"`
 
 	// NextCursor Where to go on. Absent when all jobs were looked at.
@@ -1324,9 +1324,8 @@ type MissedEvents struct {
 
 // Need defines model for Need.
 type Need struct {
-	// If What the other job must have come to. `succeeded`: it finished; one that failed
-	// or was canceled fails or cancels this one. `finished`: it is over, however it ended.
-	// When left out it is as `run_if` says.
+	// If How the other job must end. `succeeded`: it must finish; if it fails this job fails, and if it
+	// is canceled this job is too. `finished`: it may end in any way. When left out, `run_if` decides.
 	If *NeedIf `json:"if,omitempty"`
 
 	// Name What a job is called within one call. Written like a type.
@@ -1335,9 +1334,8 @@ type Need struct {
 	Name JobName `json:"name"`
 }
 
-// NeedIf What the other job must have come to. `succeeded`: it finished; one that failed
-// or was canceled fails or cancels this one. `finished`: it is over, however it ended.
-// When left out it is as `run_if` says.
+// NeedIf How the other job must end. `succeeded`: it must finish; if it fails this job fails, and if it
+// is canceled this job is too. `finished`: it may end in any way. When left out, `run_if` decides.
 type NeedIf string
 
 // NewAPIKey defines model for NewAPIKey.
@@ -1345,18 +1343,19 @@ type NewAPIKey struct {
 	// Channels The channels that the key is for; all of them when left out.
 	Channels *[]string `json:"channels,omitempty"`
 
-	// ExpiresInSeconds How long the key is good; for ever when left out.
+	// ExpiresInSeconds How long the key is valid; for ever when left out.
 	ExpiresInSeconds *float64 `json:"expires_in_seconds,omitempty"`
 
 	// MaxWaiting How many calls with the key may wait at the same time, in place of the server's
-	// `--max-waiting-per-credential`. Who is not for all channels cannot set it: a key that they make has their own.
+	// `--max-waiting-per-credential`. Only a credential for all channels can set it; a key made by another
+	// one has that one's limit.
 	MaxWaiting *int `json:"max_waiting,omitempty"`
 
-	// Name Who is to have the key. It stands in the log, as the principal `key:<name>`.
+	// Name Who is to have the key. The log shows it as the principal `key:<name>`.
 	Name string `json:"name"`
 
-	// RateLimit How many requests a second may be made with the key, in place of the server's `--rate-limit`. Who is not for all
-	// channels cannot set it: a key that they make has their own.
+	// RateLimit How many requests a second may be made with the key, in place of the server's `--rate-limit`.
+	// Only a credential for all channels can set it; a key made by another one has that one's limit.
 	RateLimit *float64 `json:"rate_limit,omitempty"`
 
 	// Scopes What the key is for, of `enqueue`, `work`, `read` and `admin`.
@@ -1372,8 +1371,8 @@ type NewJob struct {
 	// DelaySeconds The same, counted from now. Not together with `run_at`.
 	DelaySeconds *float64 `json:"delay_seconds,omitempty"`
 
-	// Dependencies The jobs that must be over first, at most 10,000. Their order is kept, and is the
-	// order in which their results reach the worker; one named again counts once.
+	// Dependencies The jobs that must be over first, at most 10,000. The worker gets their results in
+	// this order; a job that is named twice counts once.
 	Dependencies *[]openapi_types.UUID `json:"dependencies,omitempty"`
 
 	// ExpiresAt If no worker has begun the job by then, it fails with reason `expired`. After
@@ -1381,8 +1380,8 @@ type NewJob struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
 	// HeartbeatTimeoutSeconds How long a lease of this job may be silent, instead of the server's
-	// `--heartbeat-timeout`. It is taken back when the server looks next, which it does
-	// every `--reap-interval` (30 s).
+	// `--heartbeat-timeout`. It is taken back the next time that the server looks, every
+	// `--reap-interval` (30 s).
 	HeartbeatTimeoutSeconds *float64 `json:"heartbeat_timeout_seconds,omitempty"`
 
 	// Labels Words about the job for people and filters: at most 32. A name is written like a type,
@@ -1401,7 +1400,7 @@ type NewJob struct {
 	// waits as `retry` says. More than 0 only with `timeout_seconds`.
 	MaxTimeouts *int `json:"max_timeouts,omitempty"`
 
-	// Name What the `needs` of other jobs of the same call name this one by. It is not kept
+	// Name The name of this job in the `needs` of other jobs of the same call. It is not kept
 	// with the job.
 	Name *JobName `json:"name,omitempty"`
 
@@ -1422,7 +1421,7 @@ type NewJob struct {
 	Retry *RetryPolicy `json:"retry,omitempty"`
 
 	// RunAt The job is not handed out before this time, by the server's clock. A time that has
-	// passed is at once.
+	// passed means at once.
 	RunAt *time.Time `json:"run_at,omitempty"`
 
 	// RunIf What becomes of a job whose dependencies are over. `all_succeeded`: it runs if all
@@ -1430,8 +1429,8 @@ type NewJob struct {
 	// one was canceled. `all_finished`: it runs whatever became of them.
 	RunIf *RunIf `json:"run_if,omitempty"`
 
-	// TimeoutSeconds How long one run may take, however many heartbeats are sent. A longer one is ended:
-	// its lease is over, and the job fails with reason `timeout`, or runs again, as
+	// TimeoutSeconds How long one run may take, however many heartbeats are sent. A longer run loses
+	// its lease, and the job fails with reason `timeout`, or runs again, as
 	// `max_timeouts` says.
 	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"`
 
@@ -1510,7 +1509,7 @@ type Progress struct {
 
 // QueueInfo defines model for QueueInfo.
 type QueueInfo struct {
-	// Bytes How many bytes the `args` of its jobs have together that are not over, as they are stored.
+	// Bytes How many bytes the `args` of its jobs that are not over have together, as they are stored.
 	// Absent while it is not known, as after an update.
 	Bytes *int64 `json:"bytes,omitempty"`
 
@@ -1533,7 +1532,7 @@ type QueueInfo struct {
 	// FinishedPerSecond A rate over 1, 5 and 15 minutes.
 	FinishedPerSecond Rates `json:"finished_per_second"`
 
-	// OldestReadySeconds How long the job has been ready that was enqueued first of those that are `pending`:
+	// OldestReadySeconds How long the `pending` job that was enqueued first has been ready:
 	// since then, or since its `run_at` if that is later. Absent if none is.
 	OldestReadySeconds *float64 `json:"oldest_ready_seconds,omitempty"`
 
@@ -1627,10 +1626,10 @@ type TraceParent = string
 
 // WorkerInfo defines model for WorkerInfo.
 type WorkerInfo struct {
-	// Channels Where it looked last.
+	// Channels Which channels it asked for last.
 	Channels *[]Channel `json:"channels,omitempty"`
 
-	// FirstAskedAt When it asked first, as far as is remembered. Absent if it has not, since the server was started.
+	// FirstAskedAt When it first asked, as far as is remembered. Absent if it has not asked since the server was started.
 	FirstAskedAt *time.Time `json:"first_asked_at,omitempty"`
 
 	// Held How many leases it holds.
@@ -1655,7 +1654,7 @@ type WorkerInfo struct {
 	// Waiting How many of its requests wait for a job now.
 	Waiting int `json:"waiting"`
 
-	// Worker The name that it gives; empty for all that give none.
+	// Worker The name that it gives; empty for all those without one.
 	Worker string `json:"worker"`
 }
 
