@@ -84,24 +84,24 @@ func (a *API) dequeueNext(ctx context.Context, wanted *queue.DequeueRequest, bod
 }
 
 // exchange reports and asks for leases. While the server stops it takes the reports, which are
-// of work that is done, and grants nothing. It takes them without a wait too where there is no
-// room for one more call that waits.
+// of work that is done, and grants nothing. While memory is short it waits for no job, and so it does
+// where there is no room for one more call that waits.
 func (a *API) exchange(ctx context.Context, request queue.BatchRequest, wait *float64) (queue.BatchAnswer, error) {
 	request.ReportOnly = a.stopping()
-	patience := waitOf(wait, a.options.MaxWait)
-	if a.short() {
-		if len(request.Reports) == 0 {
-			return queue.BatchAnswer{}, errOverloaded
-		}
+	patience, short := waitOf(wait, a.options.MaxWait), a.short()
+	if short {
 		patience = 0
 	}
 	ask := a.ask
-	if a.options.Limits.Answers != nil && request.Max > 1 && !request.ReportOnly {
+	if a.options.Limits.Answers != nil && (request.Max > 1 || short) && !request.ReportOnly {
 		ask = a.exchangeMany
 	}
 	got, err := ask(ctx, request, patience)
-	if err != nil {
+	switch {
+	case err != nil:
 		return got, err
+	case short && len(got.Reported)+len(got.Leases) == 0 && !a.stopping():
+		return got, a.putOff()
 	}
 	kept := request.Once.Given()
 	if got.Leases, err = a.complete(ctx, got.Leases, kept); err != nil && !kept && (len(got.Reported)+len(got.Leases) > 0 || a.stopping()) {

@@ -157,6 +157,9 @@ func (a *API) DequeueJob(ctx context.Context, request oapi.DequeueJobRequestObje
 	if err := queue.ValidateWorker(worker); err != nil {
 		return nil, err
 	}
+	if _, err := a.roomWhileShort(ctx); err != nil {
+		return nil, err
+	}
 	once := termsOf(ctx).once()
 	lease, err := a.queue.DequeueByID(ctx, request.Id, queue.Holder{Worker: worker}, once)
 	if err != nil {

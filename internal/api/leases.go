@@ -27,18 +27,27 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 		return nil, queue.ErrUnavailable // the call may have a lease already: it is not told that it has none
 	case a.stopping():
 		return oapi.Dequeue204Response{}, nil // a lease granted now would outlive the server
-	case a.short():
-		return nil, errOverloaded
+	}
+	patience := waitOf(body.WaitSeconds, a.options.MaxWait)
+	short, err := a.roomWhileShort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if short {
+		patience = 0
 	}
 	// Without patience the context has ended already when the queue gets it: the queue looks
 	// before it waits.
-	waiting, cancel, err := a.hold(ctx, waitOf(body.WaitSeconds, a.options.MaxWait))
+	waiting, cancel, err := a.hold(ctx, patience)
 	if err != nil {
 		return nil, err
 	}
 	defer cancel()
 	granted := &grantedLease{api: a, ctx: ctx, kept: wanted.Once.Given()}
 	granted.lease, err = a.queue.Dequeue(waiting, *wanted)
+	if short && errors.Is(err, queue.ErrDequeueTimeout) {
+		return nil, a.putOff()
+	}
 	return a.dequeued(granted, err)
 }
 

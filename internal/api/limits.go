@@ -74,7 +74,7 @@ func (a *API) takeTurn(p *auth.Principal, now time.Time) error {
 // admit refuses a request that wants memory while that is short, before its body is read.
 func (a *API) admit(op *operation) error {
 	if op.greedy && a.short() {
-		return errOverloaded
+		return a.putOff()
 	}
 	return nil
 }
@@ -82,13 +82,13 @@ func (a *API) admit(op *operation) error {
 // errOverloaded puts a request off.
 var errOverloaded = &requestError{code: codeOverloaded, after: overloadedFor}
 
-// short reports whether memory is, for a call that is not to have what it asks for then.
-func (a *API) short() bool {
-	short := a.bounds.memory.Short(time.Now())
-	if short {
-		a.options.Observer.Limited(limitMemory)
-	}
-	return short
+// short reports whether memory is.
+func (a *API) short() bool { return a.bounds.memory.Short(time.Now()) }
+
+// putOff refuses a request that there is no memory for. errOverloaded.
+func (a *API) putOff() error {
+	a.options.Observer.Limited(limitMemory)
+	return errOverloaded
 }
 
 // enter lets a call wait, until leave is called with the same context.

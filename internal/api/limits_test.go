@@ -186,12 +186,15 @@ func TestAHeartbeatThatMayNotWaitHasChangedNothing(t *testing.T) {
 	})
 }
 
-func TestWhileMemoryIsShortWorkersMayReportAndNobodyGetsMore(t *testing.T) {
+func TestWhileMemoryIsShortJobsAreWorkedOffAndNobodyAddsAnyOrWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		used := uint64(0)
 		e := newEngineEdge(t, api.Options{Limits: api.Limits{Memory: limit.NewMemory(1000, func() uint64 { return used }, func() {})}})
-		ids := []any{e.create(`{"type":"t"}`)["id"], e.create(`{"type":"t"}`)["id"], e.create(`{"type":"t"}`)["id"]}
+		var ids []any
+		for range 6 {
+			ids = append(ids, e.create(`{"type":"t"}`)["id"])
+		}
 		first, second := e.lease(`{"types":["t"]}`), e.lease(`{"types":["t"]}`)
 		used = 900
 		time.Sleep(time.Second)
@@ -202,13 +205,18 @@ func TestWhileMemoryIsShortWorkersMayReportAndNobodyGetsMore(t *testing.T) {
 			{"GET", "/v1/jobs", ""},
 			{"POST", "/v1/jobs/wait", fmt.Sprintf(`{"ids":[%q]}`, ids[0])},
 			{"GET", "/v1/events", ""},
-			{"POST", "/v1/dequeue", `{"types":["t"]}`},
-			{"POST", "/v1/dequeue", `{"types":["t"],"wait_seconds":10}`},
-			{"POST", "/v1/dequeue/batch", `{"types":["t"],"max":1}`},
-			{"POST", fmt.Sprintf("/v1/jobs/%s/dequeue", ids[2]), ""},
+			{"POST", "/v1/dequeue", `{"types":["none"]}`},
+			{"POST", "/v1/dequeue", `{"types":["none"],"wait_seconds":10}`},
+			{"POST", "/v1/dequeue/batch", `{"types":["none"],"max":1,"wait_seconds":10}`},
 		} {
+			began := time.Now()
 			e.tooMuch(e.send(call.method, call.target, call.body), http.StatusServiceUnavailable, "overloaded", "2")
+			require.Zero(t, time.Since(began))
 		}
+		require.Equal(t, ids[2], e.lease(`{"types":["t"],"wait_seconds":10}`)["id"])
+		_, leases := e.exchange(`{"types":["t"],"max":1}`)
+		require.Equal(t, ids[3], leases[0]["id"])
+		require.Equal(t, ids[4], e.send("POST", fmt.Sprintf("/v1/jobs/%s/dequeue", ids[4]), "").json(t)["id"])
 		require.Equal(t, http.StatusOK, e.send("GET", "/healthz", "").status)
 		require.Equal(t, http.StatusOK, e.on(first, "heartbeat", "").status)
 		require.Equal(t, http.StatusOK, e.on(first, "finish", `{"result":1}`).status)
@@ -218,11 +226,43 @@ func TestWhileMemoryIsShortWorkersMayReportAndNobodyGetsMore(t *testing.T) {
 		require.Zero(t, time.Since(began), "it does not wait")
 		used = 100
 		time.Sleep(time.Second)
-		for i, state := range []string{"finished", "finished", "pending"} {
+		for i, state := range []string{"finished", "finished", "running", "running", "running", "pending"} {
 			require.Equal(t, state, e.job(ids[i])["state"])
 		}
 		e.create(`{"type":"t"}`)
 		e.lease(`{"types":["t"]}`)
+	})
+}
+
+func TestWhileMemoryIsShortThereIsRoomForAFewLeasesAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		used, room := uint64(0), limit.NewRoom(100<<10)
+		e := newEngineEdge(t, api.Options{Limits: api.Limits{
+			Memory: limit.NewMemory(1000, func() uint64 { return used }, func() {}), Answers: room,
+		}})
+		for range 3 {
+			e.create(`{"type":"t"}`)
+		}
+		id := e.create(`{"type":"u"}`)["id"]
+		before := e.lease(`{"types":["t"]}`)
+		used = 900
+		time.Sleep(time.Second)
+		held := takeAll(t, room)
+		byID := fmt.Sprintf("/v1/jobs/%s/dequeue", id)
+		for target, body := range map[string]string{"/v1/dequeue": `{"types":["t"]}`, "/v1/dequeue/batch": `{"types":["t"],"max":1}`, byID: ""} {
+			began := time.Now()
+			e.tooMuch(e.send("POST", target, body), http.StatusServiceUnavailable, "overloaded", "2")
+			require.Equal(t, 2*time.Second, time.Since(began), target)
+		}
+		next := fmt.Sprintf(`{"types":["t"],"finish":{"token":%q}}`, before["token"])
+		require.Equal(t, http.StatusNoContent, e.send("POST", "/v1/dequeue", next).status, "the report is taken")
+		require.Equal(t, "finished", e.job(before["id"])["state"])
+		held.GiveBack()
+		e.lease(`{"types":["t"]}`)
+		e.lease(next)
+		require.Equal(t, http.StatusCreated, e.send("POST", byID, "").status)
+		takeAll(t, room)
 	})
 }
 

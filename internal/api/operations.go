@@ -63,7 +63,7 @@ func operations() map[string]operation {
 		"POST /v1/jobs/:id/retry":   {name: "retryJob", needs: enqueue},
 		"GET /v1/jobs/:id/attempts": {name: "listAttempts", needs: read},
 		"GET /v1/jobs/:id/explain":  {name: "explainJob", needs: read},
-		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", needs: work, greedy: true, idempotent: true},
+		"POST /v1/jobs/:id/dequeue": {name: "dequeueJob", needs: work, idempotent: true},
 
 		"POST /v1/dequeue":                 {name: "dequeue", needs: work, idempotent: true},
 		"POST /v1/dequeue/batch":           {name: "dequeueBatch", needs: work, idempotent: true},

@@ -84,10 +84,19 @@ func (a *API) roomFor(ctx context.Context, bytes int64) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case !a.stopping():
-		a.options.Observer.Limited(limitMemory)
+	case a.stopping():
+		return errOverloaded
 	}
-	return errOverloaded
+	return a.putOff()
+}
+
+// roomWhileShort is roomFor for the lease of one job, which needs none but while memory is short. Jobs that are ready are
+// handed out then as well, a few at a time: what is worked off needs no memory any more.
+func (a *API) roomWhileShort(ctx context.Context) (short bool, err error) {
+	if !a.short() {
+		return false, nil
+	}
+	return true, a.roomFor(ctx, a.options.MaxArgsBytes)
 }
 
 // exchangeMany is ask for leases that may be large together: it looks for jobs once there is room for them, and
