@@ -17,6 +17,7 @@ import (
 // ceilingCommand serves a ceiling until it is told to end.
 type ceilingCommand struct {
 	Kind     string `required:"true"`
+	Store    string `required:"true" help:"The directory of what keeps something."`
 	Listen   string `required:"true"`
 	LogLevel string `required:"true"`
 }
@@ -27,7 +28,7 @@ func (c *ceilingCommand) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	return ceiling.Serve(ctx, c.Kind, c.Listen, logger)
+	return ceiling.Serve(ctx, c.Kind, c.Store, c.Listen, logger)
 }
 
 // natsCommand serves NATS JetStream until it is told to end.

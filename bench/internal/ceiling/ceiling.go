@@ -7,6 +7,7 @@ package ceiling
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"github.com/longshore-queue/longshore/internal/api"
 	"github.com/longshore-queue/longshore/internal/api/oapi" //nolint:depguard // the generated server is part of every ceiling
 	"github.com/longshore-queue/longshore/internal/collect"
+	"github.com/longshore-queue/longshore/internal/processors"
 )
 
 // The kinds of ceiling.
@@ -36,13 +38,17 @@ const (
 	// NoStore is the product's API as it is, its handlers and its writing of JSON included, in
 	// front of a queue that does nothing.
 	NoStore = "no-store"
+	// Log is NoStore in front of a queue that appends each job to a file, and Pebble of one that writes three keys of that:
+	// what it costs to have a job on disk at all, and in what the product has it in.
+	Log    = "log"
+	Pebble = "pebble"
 	// Unread is net/http with nothing but a handler that reads a body without looking at it,
 	// and answers what the product would have answered to the first one. It is for batches.
 	Unread = "unread"
 )
 
 // Kinds lists those that serve POST /v1/jobs.
-func Kinds() []string { return []string{Edge, Stock, NoStore} }
+func Kinds() []string { return []string{Edge, Stock, NoStore, Log, Pebble} }
 
 // What internal/app sets of http.Server, apart from its hook that looks after connections.
 const (
@@ -55,10 +61,15 @@ const (
 // stopTimeout is how long requests that are under way may take to end.
 const stopTimeout = 5 * time.Second
 
-// Serve serves a kind of ceiling on an address until ctx ends.
-func Serve(ctx context.Context, kind, address string, logger *logrus.Logger) error {
+// Serve serves a kind of ceiling on an address until ctx ends. What keeps something does so in a directory.
+func Serve(ctx context.Context, kind, directory, address string, logger *logrus.Logger) (err error) {
 	collect.Less() // as the server does
-	handler, err := newHandler(kind, logger)
+	q, closeIt, err := openQueue(kind, directory)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeIt()) }()
+	handler, err := newHandler(kind, q, logger)
 	if err != nil {
 		return err
 	}
@@ -88,13 +99,27 @@ func Serve(ctx context.Context, kind, address string, logger *logrus.Logger) err
 	return <-stopped
 }
 
-func newHandler(kind string, logger *logrus.Logger) (http.Handler, error) {
-	product, err := api.New(nothing{}, api.Options{Logger: logger})
+// openQueue opens the queue that a kind has behind its handlers.
+func openQueue(kind, directory string) (q api.Queue, closeIt func() error, err error) {
+	switch kind {
+	case Log:
+		processors.OneMore() // as the server does that has a store on disk
+		return openLog(directory)
+	case Pebble:
+		processors.OneMore()
+		return openPebble(directory)
+	default:
+		return nothing{}, func() error { return nil }, nil
+	}
+}
+
+func newHandler(kind string, q api.Queue, logger *logrus.Logger) (http.Handler, error) {
+	product, err := api.New(q, api.Options{Logger: logger})
 	if err != nil {
 		return nil, err
 	}
 	switch kind {
-	case NoStore:
+	case NoStore, Log, Pebble:
 		return product, nil
 	case Unread:
 		return &unread{product: product}, nil

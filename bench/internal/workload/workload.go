@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -93,12 +94,16 @@ func (b *Bench) argumentsFor(store string) []string {
 	return b.stores().arguments(store)
 }
 
-// startCeiling starts a kind of ceiling.
+// startCeiling starts a kind of ceiling, on nothing that one before it has kept.
 func (b *Bench) startCeiling(ctx context.Context, kind, level string) (*process.Server, error) {
+	store := filepath.Join(b.Work, "ceiling")
+	if err := errors.Join(os.RemoveAll(store), os.Mkdir(store, 0o700)); err != nil {
+		return nil, err
+	}
 	return process.Start(ctx, process.Program{
 		Name: "the ceiling " + kind,
 		Path: b.Self,
-		Args: []string{"ceiling", "--kind", kind, "--log-level", level},
+		Args: []string{"ceiling", "--kind", kind, "--store", store, "--log-level", level},
 		Log:  filepath.Join(b.Work, "ceiling.log"),
 	})
 }

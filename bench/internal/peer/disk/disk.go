@@ -69,8 +69,8 @@ func (d *Disk) Close() error {
 	return d.file.Close()
 }
 
-// append appends bytes, and returns when they are on disk.
-func (d *Disk) append(text []byte) error {
+// Append appends bytes, and returns when they are on disk.
+func (d *Disk) Append(text []byte) error {
 	d.mu.Lock()
 	if d.closed {
 		d.mu.Unlock()
@@ -125,7 +125,7 @@ func (s *session) Add(n int) error {
 	for range n {
 		text = append(append(text, s.job...), make([]byte, noteSize)...)
 	}
-	if err := s.disk.append(text); err != nil {
+	if err := s.disk.Append(text); err != nil {
 		return err
 	}
 	for range n {
@@ -144,11 +144,11 @@ func (s *session) Fetch(n int) error {
 		}
 	}
 	s.fetched = n
-	return s.disk.append(make([]byte, n*noteSize))
+	return s.disk.Append(make([]byte, n*noteSize))
 }
 
 // Acknowledge appends reports.
-func (s *session) Acknowledge() error { return s.disk.append(make([]byte, s.fetched*noteSize)) }
+func (s *session) Acknowledge() error { return s.disk.Append(make([]byte, s.fetched*noteSize)) }
 
 // Close ends what it waits for.
 func (s *session) Close() {
