@@ -2286,7 +2286,7 @@ type ClientInterface interface {
 	// | `deleted` | a `JobEvent` | a job was deleted, as it was |
 	// | `missed` | a `MissedEvents` | this reader missed some events before the next one: it read too slowly, or came back too late or after a restart of the server. Look at the jobs themselves, and read on |
 	//
-	// The server keeps the newest 65,536 events, in memory. Several changes of a job at
+	// The server keeps the newest 65,536 events, in memory, or fewer where that is little. Several changes of a job at
 	// the same moment may be one event. An event is sent once its change is on disk. When
 	// there are none, a comment is sent every 15 s. There is no HEAD here.
 	//
@@ -3233,7 +3233,7 @@ func (c *GeneratedClient) GetError(ctx context.Context, code string, reqEditors 
 // | `deleted` | a `JobEvent` | a job was deleted, as it was |
 // | `missed` | a `MissedEvents` | this reader missed some events before the next one: it read too slowly, or came back too late or after a restart of the server. Look at the jobs themselves, and read on |
 //
-// The server keeps the newest 65,536 events, in memory. Several changes of a job at
+// The server keeps the newest 65,536 events, in memory, or fewer where that is little. Several changes of a job at
 // the same moment may be one event. An event is sent once its change is on disk. When
 // there are none, a comment is sent every 15 s. There is no HEAD here.
 //
@@ -6370,7 +6370,7 @@ type ClientWithResponsesInterface interface {
 	// | `deleted` | a `JobEvent` | a job was deleted, as it was |
 	// | `missed` | a `MissedEvents` | this reader missed some events before the next one: it read too slowly, or came back too late or after a restart of the server. Look at the jobs themselves, and read on |
 	//
-	// The server keeps the newest 65,536 events, in memory. Several changes of a job at
+	// The server keeps the newest 65,536 events, in memory, or fewer where that is little. Several changes of a job at
 	// the same moment may be one event. An event is sent once its change is on disk. When
 	// there are none, a comment is sent every 15 s. There is no HEAD here.
 	//
@@ -10269,7 +10269,7 @@ func (c *ClientWithResponses) GetErrorWithResponse(ctx context.Context, code str
 // | `deleted` | a `JobEvent` | a job was deleted, as it was |
 // | `missed` | a `MissedEvents` | this reader missed some events before the next one: it read too slowly, or came back too late or after a restart of the server. Look at the jobs themselves, and read on |
 //
-// The server keeps the newest 65,536 events, in memory. Several changes of a job at
+// The server keeps the newest 65,536 events, in memory, or fewer where that is little. Several changes of a job at
 // the same moment may be one event. An event is sent once its change is on disk. When
 // there are none, a comment is sent every 15 s. There is no HEAD here.
 //

@@ -123,7 +123,7 @@ func (a *grantedLease) complete() error {
 	if a.lease.Withheld == 0 {
 		return nil
 	}
-	leases, err := a.api.complete(a.ctx, []queue.Lease{a.lease}, a.kept)
+	leases, err := a.api.complete(a.ctx, []queue.Lease{a.lease})
 	if err == nil {
 		a.lease = leases[0]
 	}

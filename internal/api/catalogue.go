@@ -183,7 +183,7 @@ func kinds() []kind {
 			"without --auth this server takes nothing from pages of other origins; nothing was done",
 		}, {
 			codeOverloaded, http.StatusServiceUnavailable, "The server has too much to do",
-			"The server is short of memory (--memory-limit), or too many calls wait (--max-waiting). It takes heartbeats and reports, and refuses everything else that needs memory. Nothing was done. Try again after the time in Retry-After.",
+			"The server is short of memory (--memory-limit), or too many calls wait (--max-waiting). It takes heartbeats and reports, hands out jobs that are ready, and refuses everything else that needs memory. Nothing was done. Try again after the time in Retry-After.",
 			"the server has too much to do; nothing was done; try again after the time in Retry-After",
 		}, {
 			codeQuotaExceeded, http.StatusTooManyRequests, "The channel is full",

@@ -44,7 +44,7 @@ func (a *API) edge(next echo.HandlerFunc) echo.HandlerFunc {
 		answered := false // as long as a panic may end the connection
 		a.options.Observer.Began()
 		defer func() { a.observe(c, started, answered) }()
-		if a.options.Limits.Bodies != nil || a.options.Limits.Answers != nil {
+		if l := &a.options.Limits; l.Bodies != nil || l.Answers != nil || l.Results != nil {
 			defer hasRoom(c).giveBack()
 		}
 		var f failure

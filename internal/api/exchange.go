@@ -103,8 +103,7 @@ func (a *API) exchange(ctx context.Context, request queue.BatchRequest, wait *fl
 	case short && len(got.Reported)+len(got.Leases) == 0 && !a.stopping():
 		return got, a.putOff()
 	}
-	kept := request.Once.Given()
-	if got.Leases, err = a.complete(ctx, got.Leases, kept); err != nil && !kept && (len(got.Reported)+len(got.Leases) > 0 || a.stopping()) {
+	if got.Leases, err = a.complete(ctx, got.Leases); err != nil && (len(got.Reported)+len(got.Leases) > 0 || a.stopping()) {
 		err = nil // what there is deserves an answer
 	}
 	return got, err

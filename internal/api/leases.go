@@ -45,7 +45,7 @@ func (a *API) Dequeue(ctx context.Context, request oapi.DequeueRequestObject) (o
 	defer cancel()
 	granted := &grantedLease{api: a, ctx: ctx, kept: wanted.Once.Given()}
 	granted.lease, err = a.queue.Dequeue(waiting, *wanted)
-	if short && errors.Is(err, queue.ErrDequeueTimeout) {
+	if short && errors.Is(err, queue.ErrDequeueTimeout) && !a.stopping() {
 		return nil, a.putOff()
 	}
 	return a.dequeued(granted, err)

@@ -27,9 +27,10 @@ type Limits struct {
 	// Memory tells when memory is short; nil if it never is.
 	Memory *limit.Memory
 	// Bodies is the room for long bodies of requests, until those are answered or begin to wait, and Answers that
-	// for what many jobs are handed out or listed in, until it is written; nil for as much as there is. Memory
-	// does not know of what comes and goes at the moment.
-	Bodies, Answers *limit.Room
+	// for what many jobs are handed out or listed in, until it is written; nil for as much as there is. Results is that
+	// for the results of dependencies that were withheld of leases: one client that reads them slowly holds up nobody
+	// else. Memory does not know of what comes and goes at the moment.
+	Bodies, Answers, Results *limit.Room
 }
 
 const (

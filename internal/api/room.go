@@ -19,10 +19,10 @@ const (
 	answerPatience = 2 * time.Second
 )
 
-// holding is what one request holds of the room for bodies, and of that for answers. One goroutine at a time looks
-// at it.
+// holding is what one request holds of the room for bodies, of that for answers, and of that for results. One goroutine at
+// a time looks at it.
 type holding struct {
-	body, answer *limit.Held
+	body, answer, results *limit.Held
 }
 
 type holdingKey struct{}
@@ -45,6 +45,7 @@ func holdingOf(ctx context.Context) *holding {
 func (h *holding) giveBack() {
 	h.body.GiveBack()
 	h.answer.GiveBack()
+	h.results.GiveBack()
 }
 
 // makeRoom waits until there is room for a body of so many bytes, which the request holds until it is answered
@@ -71,23 +72,28 @@ func (b *bodies) noRoom(ctx context.Context) error {
 
 // roomFor waits until there is room for an answer of so many bytes, which the request holds until it is written.
 // errOverloaded if there is none in time, or the server stops.
-func (a *API) roomFor(ctx context.Context, bytes int64) error {
-	if a.options.Limits.Answers == nil {
-		return nil
+func (a *API) roomFor(ctx context.Context, bytes int64) (err error) {
+	holdingOf(ctx).answer, err = a.roomIn(ctx, a.options.Limits.Answers, bytes)
+	return err
+}
+
+// roomIn waits until there is so much of a room, and takes it. errOverloaded as of roomFor.
+func (a *API) roomIn(ctx context.Context, room *limit.Room, bytes int64) (*limit.Held, error) {
+	if room == nil {
+		return nil, nil //nolint:nilnil // a nil Held is one
 	}
 	waiting, cancel := a.patience(ctx, answerPatience)
 	defer cancel()
-	held, err := a.options.Limits.Answers.Take(waiting, bytes)
+	held, err := room.Take(waiting, bytes)
 	switch {
 	case err == nil:
-		holdingOf(ctx).answer = held
-		return nil
+		return held, nil
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil, ctx.Err()
 	case a.stopping():
-		return errOverloaded
+		return nil, errOverloaded
 	}
-	return a.putOff()
+	return nil, a.putOff()
 }
 
 // roomWhileShort is roomFor for the lease of one job, which needs none but while memory is short. Jobs that are ready are

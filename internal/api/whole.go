@@ -7,15 +7,19 @@ import (
 	"github.com/longshore-queue/longshore/internal/queue"
 )
 
-// complete reads what was withheld of new leases, once there is room for all of it. Where that fails it gives back those
-// that are not whole, unless they are kept for the same call to ask for again, and returns the others with the error.
-func (a *API) complete(ctx context.Context, leases []queue.Lease, kept bool) ([]queue.Lease, error) {
+// complete reads what was withheld of leases, once there is room for all of it. Where that fails it gives back those
+// that are not whole, and returns the others with the error. It does so also where the call can be made again: nobody keeps
+// a lease alive meanwhile, and the same call is granted another one.
+func (a *API) complete(ctx context.Context, leases []queue.Lease) ([]queue.Lease, error) {
 	err := a.fill(ctx, leases)
-	if err == nil || kept {
-		return leases, err
+	if err == nil {
+		return leases, nil
 	}
-	if errors.Is(err, queue.ErrLeaseLost) || errors.Is(err, queue.ErrNotExist) {
+	switch {
+	case errors.Is(err, queue.ErrLeaseLost), errors.Is(err, queue.ErrNotExist):
 		err = errOverloaded // it was lost in line for room
+	case !errors.Is(err, errOverloaded) && ctx.Err() == nil:
+		a.log.WithError(err).Error("leases could not be read, and are given back")
 	}
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
@@ -30,8 +34,8 @@ func (a *API) complete(ctx context.Context, leases []queue.Lease, kept bool) ([]
 	return whole, err
 }
 
-// fill reads what was withheld of leases, once there is room for all that they hold then. errOverloaded as of roomFor.
-func (a *API) fill(ctx context.Context, leases []queue.Lease) error {
+// fill reads what was withheld of leases, once there is room for all of that. errOverloaded as of roomFor.
+func (a *API) fill(ctx context.Context, leases []queue.Lease) (err error) {
 	var withheld int64
 	for i := range leases {
 		withheld += leases[i].Withheld
@@ -39,9 +43,8 @@ func (a *API) fill(ctx context.Context, leases []queue.Lease) error {
 	if withheld == 0 {
 		return nil
 	}
-	// Whoever held some of the room while he waits for more of it could wait for another who does the same.
-	holdingOf(ctx).answer.GiveBack()
-	if err := a.roomFor(ctx, 2*(sizeOf(leases)+withheld)); err != nil {
+	// It is there twice while it is written.
+	if holdingOf(ctx).results, err = a.roomIn(ctx, a.options.Limits.Results, 2*withheld); err != nil {
 		return err
 	}
 	for i := range leases {

@@ -18,7 +18,7 @@ import (
 const (
 	// leastMemory is the smallest MemoryLimit that a server can work with, in bytes.
 	leastMemory = 64 << 20
-	// partForLong is which part of the memory limit long requests may take, and long answers as well: an engine holds
+	// partForLong is which part of the memory limit long requests may take, and long answers and long results as well: an engine holds
 	// the jobs of one two or three times more while it adds them.
 	partForLong = 16
 	// ownFiles is how many files a server may want to have open besides its connections: a store on
@@ -70,6 +70,7 @@ func (a *App) limits() api.Limits {
 	if memory := a.memoryLimit(); memory > 0 {
 		limits.Memory = limit.NewMemory(memory, limit.Used, runtime.GC)
 		limits.Bodies, limits.Answers = limit.NewRoom(memory/partForLong), limit.NewRoom(memory/partForLong)
+		limits.Results = limit.NewRoom(memory / partForLong)
 	}
 	return limits
 }
