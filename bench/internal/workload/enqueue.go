@@ -45,7 +45,7 @@ func enqueue(ctx context.Context, b *Bench) error {
 	}
 	for _, level := range levels {
 		workload := enqueueAt(level)
-		// What is on disk at all cannot be had for less than these: how much of the goal is in reach.
+		// What it costs to have a job on disk at all: how much of the goal is in reach.
 		for _, kind := range []string{ceiling.Log, ceiling.Pebble} {
 			name := report.Name{Workload: workload, System: systemName(kind), Measure: "part of " + systemName(ceiling.Edge)}
 			b.Figures.Ratio(name, rateOf(workload, systemName(kind), "POST /v1/jobs"), rateOf(workload, systemName(ceiling.Edge), "POST /v1/jobs"))

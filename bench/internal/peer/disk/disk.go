@@ -1,6 +1,6 @@
 // Package disk is what a disk allows: a queue that is a file to which the bytes of jobs, of leases
 // and of reports are appended, and nothing else. Callers that come at the same time share one
-// fdatasync. There is no index, no protocol and no way to read anything back; a fetch waits for a
+// fdatasync, and the file is filled with zeros ahead of them, so that a sync need not change its size. There is no index, no protocol and no way to read anything back; a fetch waits for a
 // job and is told that there is one.
 package disk
 
@@ -21,6 +21,8 @@ const (
 	noteSize = 48
 	// mostJobs is how many jobs may wait in a lane, which is far more than there ever are.
 	mostJobs = 1 << 20
+	// ahead is how much of the file is filled at once, in bytes.
+	ahead = 512 << 10
 )
 
 var errClosed = errors.New("the session is closed")
@@ -31,6 +33,7 @@ type Disk struct {
 	lanes  map[string]chan struct{}
 	wanted chan struct{} // tells the syncer that there is something to sync
 	ended  sync.WaitGroup
+	offset int64 // everything before it is on disk; the syncer's, until it has ended
 
 	mu      sync.Mutex // guards what follows
 	pending []byte
@@ -66,7 +69,7 @@ func (d *Disk) Close() error {
 	d.mu.Unlock()
 	close(d.wanted)
 	d.ended.Wait()
-	return d.file.Close()
+	return errors.Join(d.file.Truncate(d.offset), d.file.Close()) // nothing is ahead of what was appended any more
 }
 
 // Append appends bytes, and returns when they are on disk.
@@ -90,16 +93,22 @@ func (d *Disk) Append(text []byte) error {
 // sync writes and syncs what is there, over and over.
 func (d *Disk) sync() {
 	var writing []byte
+	var filled int64
 	for range d.wanted {
 		d.mu.Lock()
 		d.pending, writing = writing[:0], d.pending
 		written := d.group
 		d.group = newGroup()
 		d.mu.Unlock()
-		if _, err := d.file.Write(writing); err != nil {
+		for ; filled < d.offset+int64(len(writing)); filled += ahead {
+			_, _ = d.file.WriteAt(make([]byte, ahead), filled) // or it takes longer
+		}
+		if n, err := d.file.WriteAt(writing, d.offset); err != nil {
 			written.err = fmt.Errorf("write: %w", err)
 		} else if err := datasync(d.file); err != nil {
 			written.err = fmt.Errorf("sync: %w", err)
+		} else {
+			d.offset += int64(n)
 		}
 		close(written.done)
 	}

@@ -14,29 +14,26 @@ import (
 
 func TestJobsLeasesAndReportsAreAppended(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "file")
-	d, err := disk.Open(path)
-	require.NoError(t, err)
-	s, err := d.Session(t.Context(), peer.Lane, 0)
-	require.NoError(t, err)
-	size := int64(0)
-	for _, step := range []struct {
-		name string
-		do   func() error
-		want int64
-	}{
-		{"add", func() error { return s.Add(3) }, 3 * (200 + 48)},
-		{"fetch", func() error { return s.Fetch(3) }, 3 * 48},
-		{"acknowledge", s.Acknowledge, 3 * 48},
-	} {
-		require.NoError(t, step.do(), step.name)
+	steps := []func(peer.Session) error{
+		func(s peer.Session) error { return s.Add(3) },
+		func(s peer.Session) error { return s.Fetch(3) },
+		peer.Session.Acknowledge,
+	}
+	for n, want := range []int64{3 * (200 + 48), 3*(200+48) + 3*48, 3*(200+48) + 2*3*48} {
+		path := filepath.Join(t.TempDir(), "file")
+		d, err := disk.Open(path)
+		require.NoError(t, err)
+		s, err := d.Session(t.Context(), peer.Lane, 0)
+		require.NoError(t, err)
+		for _, do := range steps[:n+1] {
+			require.NoError(t, do(s))
+		}
+		s.Close()
+		require.NoError(t, d.Close())
 		info, err := os.Stat(path)
 		require.NoError(t, err)
-		require.Equal(t, step.want, info.Size()-size, step.name)
-		size = info.Size()
+		require.Equal(t, want, info.Size(), "after %d steps", n+1)
 	}
-	s.Close()
-	require.NoError(t, d.Close())
 }
 
 func TestCallersShareTheDisk(t *testing.T) {
