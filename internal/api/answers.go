@@ -178,7 +178,10 @@ func (a *API) deliverable(ctx context.Context) error {
 // undo releases a lease whose client is gone.
 func (a *API) undo(ctx context.Context, lease *queue.Lease, requestID string) {
 	log := a.log.WithFields(logrus.Fields{"request_id": requestID, "job": lease.JobID.String()})
-	if _, err := a.queue.Release(ctx, lease.Token, 0); err != nil {
+	switch _, err := a.queue.Release(ctx, lease.Token, 0); {
+	case errors.Is(err, queue.ErrLeaseLost):
+		return // it has ended by itself
+	case err != nil:
 		log.WithError(err).Error("client is gone, and its lease could not be released")
 		return
 	}

@@ -379,3 +379,20 @@ func TestUndoingLeasesFails(t *testing.T) {
 	require.Len(t, e.log.lines(t, "client is gone, and its lease could not be released"), 1)
 	require.Contains(t, e.log.lines(t, "request failed")[0]["stack"], "exchange_test.go")
 }
+
+func TestALeaseThatHasEndedIsUndoneWithoutAWord(t *testing.T) {
+	t.Parallel()
+	q := &stub{
+		batch: func(context.Context, queue.BatchRequest) (queue.BatchAnswer, error) {
+			return queue.BatchAnswer{Leases: []queue.Lease{testLease()}}, nil
+		},
+		release: func(context.Context, uuid.UUID, time.Duration) (queue.State, error) { return 0, queue.ErrLeaseLost },
+	}
+	e := newEdge(t, q, api.Options{})
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	r := httptest.NewRequestWithContext(ctx, "POST", "/v1/dequeue/batch", strings.NewReader(`{"types":["t"],"max":3}`))
+	r.Header.Set("Content-Type", "application/json")
+	e.do(r)
+	require.NotContains(t, e.log.String(), "could not be released")
+}
