@@ -59,7 +59,11 @@ func (s *Store) exchange(ctx context.Context, request *queue.BatchRequest) (answ
 		for i := range answer.Leases {
 			tokens[i] = answer.Leases[i].Token
 		}
-		s.giveBack(ctx, tokens, request.Once) // nobody will hear of them
+		once := request.Once
+		if isRule(err) {
+			once = queue.Once{} // who comes again is refused as well
+		}
+		s.giveBack(ctx, tokens, once) // nobody will hear of them
 		return queue.BatchAnswer{}, err
 	}
 	return answer, nil

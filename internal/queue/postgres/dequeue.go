@@ -153,22 +153,36 @@ func (s *Store) releaseGrants(ctx context.Context, grants []grant, once queue.On
 // giveBack is releaseGrants by the tokens of the leases. Once the database is away, nobody waits for it with each
 // of them.
 func (s *Store) giveBack(ctx context.Context, tokens []uuid.UUID, once queue.Once) {
-	for i, token := range tokens {
-		if _, err := s.report(ctx, token, release(0)); err == nil || isRule(err) {
-			continue
+	if once.Given() {
+		hashes := make([][]byte, len(tokens))
+		for i := range hashes {
+			hashes[i] = hashOf(once.Key)
 		}
-		var secrets [][16]byte
-		var hashes [][]byte
-		for _, token := range tokens[i:] {
-			_, secret := cutToken(token)
-			secrets = append(secrets, secret)
-			if once.Given() {
-				hashes = append(hashes, hashOf(once.Key))
-			}
-		}
-		s.keeper.releaseOrphans(nil, secrets, hashes)
+		s.abandon(secretsOfTokens(tokens), hashes)
 		return
 	}
+	for i, token := range tokens {
+		if _, err := s.report(ctx, token, release(0)); err != nil && !isRule(err) {
+			s.keeper.releaseOrphans(nil, secretsOfTokens(tokens[i:]), nil)
+			return
+		}
+	}
+}
+
+func secretsOfTokens(tokens []uuid.UUID) [][16]byte {
+	secrets := make([][16]byte, len(tokens))
+	for i, token := range tokens {
+		_, secrets[i] = cutToken(token)
+	}
+	return secrets
+}
+
+// abandon has leases be orphans that were granted to callers with idempotency keys of those hashes: who comes again, here
+// or at another server, may be handed them before they are given back.
+func (s *Store) abandon(secrets [][16]byte, hashes [][]byte) {
+	s.keeper.releaseOrphans(nil, secrets, hashes)
+	// The timekeeper tries it again, but may be about to end.
+	s.life.background(func(ctx context.Context) { _ = s.takeBackOrphans(ctx) })
 }
 
 // DequeueByID implements queue.JobQueue.

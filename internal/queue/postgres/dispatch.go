@@ -256,8 +256,7 @@ func (p *claimPart) done(ctx context.Context, err error, alone bool) {
 	}
 }
 
-// abandon has those leases be orphans that were granted to callers with an idempotency key: who comes again with it, here
-// or at another server, may be handed them before they are given back. It returns the others.
+// abandon abandons those leases that were granted to callers with an idempotency key. It returns the others.
 func (d *dispatcher) abandon(o *claimOrder, left []grant) []grant {
 	var secrets [][16]byte
 	var hashes [][]byte
@@ -270,9 +269,7 @@ func (d *dispatcher) abandon(o *claimOrder, left []grant) []grant {
 		return true
 	})
 	if len(secrets) > 0 {
-		d.store.keeper.releaseOrphans(nil, secrets, hashes)
-		// The timekeeper tries it again, but may be about to end.
-		d.store.life.background(func(ctx context.Context) { _ = d.store.takeBackOrphans(ctx) })
+		d.store.abandon(secrets, hashes)
 	}
 	return left
 }

@@ -85,6 +85,47 @@ func TestWhoComesAgainKeepsWhatCouldNotBeHandedOut(t *testing.T) {
 	done(t, other, &l)
 }
 
+// It may have been handed out again by the time that the server which it was granted at gives up, and has a connection
+// that works.
+func TestWhoComesAgainKeepsWhatTheFirstCallGivesUpLater(t *testing.T) {
+	t.Parallel()
+	p, address := through(t, migrated(t, pgtest.Database(t)))
+	s, other := openServer(t, address, Options{}), openServer(t, p.dsn, Options{})
+	add(t, s, queue.NewJob{Type: "first", Name: "first"}, queue.NewJob{Type: "second", Needs: []queue.Need{{Name: "first"}}})
+	first := take(t, s, "first")
+	done(t, s, &first)
+	request := queue.DequeueRequest{Types: []string{"second"}, Once: once("comes again")}
+	grants, err := s.claims.ask(over(), request.Lanes(), 1, request.Holder(), request.Once)
+	require.NoError(t, err)
+	l, err := other.Dequeue(over(), request)
+	require.NoError(t, err)
+	require.Equal(t, grants[0].token(), l.Token)
+
+	happened := p.cutAt(beforeStatement, readDependencies)
+	_, err = s.deliver(t.Context(), grants, request.Once)
+	requireCut(t, beforeStatement, happened, err)
+	require.Eventually(t, s.keeper.orphans.areNone, soon, tick)
+	_, err = other.Lease(t.Context(), l.Token)
+	require.NoError(t, err)
+	done(t, other, &l)
+}
+
+func TestWhatCouldNotBeHandedOutIsGivenBackThoughNobodyComesAgain(t *testing.T) {
+	t.Parallel()
+	p, address := through(t, migrated(t, pgtest.Database(t)))
+	s := openServer(t, address, Options{})
+	ids := add(t, s, queue.NewJob{Type: "first", Name: "first"}, queue.NewJob{Type: "second", Needs: []queue.Need{{Name: "first"}}})
+	first := take(t, s, "first")
+	done(t, s, &first)
+	happened := p.cutAt(beforeStatement, readDependencies)
+	_, err := s.Dequeue(over(), queue.DequeueRequest{Types: []string{"second"}, Once: once("gone")})
+	requireCut(t, beforeStatement, happened, err)
+	require.Eventually(t, func() bool {
+		status, err := s.JobStatus(t.Context(), ids[1])
+		return err == nil && status.State == queue.Pending && status.Retries == 0
+	}, soon, tick)
+}
+
 // Who comes again may not be handed what it was granted, and not come a third time. Then its jobs do not wait until its
 // leases are found to be silent.
 func TestWhatCouldNotBeHandedOutAgainIsGivenBack(t *testing.T) {
