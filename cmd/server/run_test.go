@@ -503,6 +503,21 @@ func TestWhatIsPrintedEndsWithItsReader(t *testing.T) {
 	}
 }
 
+// Such a server would be short of memory for good.
+func TestServerRefusesTooSmallAMemoryLimitOfGos(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	command := exec.CommandContext(ctx, os.Args[0], "--store=memory", "--listen=127.0.0.1:0")
+	command.Env = append(os.Environ(), beServer+"=1", "GOMEMLIMIT=32MiB")
+	said, err := command.CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Equal(t, cli.ExitUsage, exit.ExitCode())
+	require.Contains(t, string(said), "--memory-limit")
+	require.Contains(t, string(said), "must be 67108864 or more; the variable GOMEMLIMIT says 33554432")
+}
+
 // Other processes hand over new certificates by a signal.
 func TestHangupReadsFilesAgain(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,9 @@ func (o Options) validateLimits() error {
 	if o.MemoryLimit != 0 && o.MemoryLimit < leastMemory {
 		return &OptionError{"MemoryLimit", fmt.Sprintf("must be 0, or %d or more, not %d", leastMemory, o.MemoryLimit)}
 	}
+	if memory := debug.SetMemoryLimit(-1); o.MemoryLimit == 0 && memory < leastMemory {
+		return &OptionError{"MemoryLimit", fmt.Sprintf("must be %d or more; the variable GOMEMLIMIT says %d", leastMemory, memory)}
+	}
 	return nil
 }
 
