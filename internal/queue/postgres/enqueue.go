@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -71,19 +73,28 @@ func (s *Store) enqueue(ctx context.Context, jobs []queue.NewJob, once queue.Onc
 	for i := range jobs {
 		lanes[i] = jobs[i].Lane()
 	}
-	numbers, err := s.numberLanes(ctx, lanes)
-	if err != nil {
-		return nil, err
+	for {
+		call := enqueueCall{jobs: jobs, once: once, losses: s.lanes.lost()}
+		if call.lanes, err = s.numberLanes(ctx, lanes); err != nil {
+			return nil, err
+		}
+		answer, err := s.enqueueNumbered(ctx, call, graph)
+		if !errors.Is(err, errLanesForgotten) {
+			return answer, err
+		}
 	}
-	if !arePlain(jobs) {
-		return s.enqueueGraph(ctx, jobs, numbers, graph, once)
+}
+
+func (s *Store) enqueueNumbered(ctx context.Context, call enqueueCall, graph queue.Graph) ([]queue.Enqueued, error) {
+	if !arePlain(call.jobs) {
+		return s.enqueueGraph(ctx, call, graph)
 	}
-	answer, err := s.enqueues.do(enqueueCall{jobs: jobs, lanes: numbers, once: once})
+	answer, err := s.enqueues.do(call)
 	if err != nil {
 		return nil, err
 	}
 	if answer == nil { // the key is known
-		return s.enqueueGraph(ctx, jobs, numbers, graph, once)
+		return s.enqueueGraph(ctx, call, graph)
 	}
 	return answer, nil
 }
@@ -99,11 +110,12 @@ func arePlain(jobs []queue.NewJob) bool {
 	return true
 }
 
-// enqueueCall is one call, of jobs that are plain.
+// enqueueCall is one call.
 type enqueueCall struct {
-	jobs  []queue.NewJob
-	lanes []int32
-	once  queue.Once
+	jobs   []queue.NewJob
+	lanes  []int32 // by job
+	losses int     // what laneNumbers.lost was before they were read
+	once   queue.Once
 }
 
 // enqueueAnswer is nil if nothing was added because the call's key is known.
@@ -178,6 +190,10 @@ type addJobsPart struct {
 }
 
 func (s *Store) prepareEnqueue(calls []enqueueCall) (prepared[enqueueAnswer], error) {
+	lost := s.lanes.lost()
+	if slices.ContainsFunc(calls, func(c enqueueCall) bool { return c.losses != lost }) {
+		return nil, errLanesForgotten
+	}
 	in, err := newAdding(calls)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,8 @@ import (
 
 // enqueueGraph adds jobs of which some depend on others, wait for a time, or are unique; and
 // answers calls whose idempotency key is known.
-func (s *Store) enqueueGraph(ctx context.Context, jobs []queue.NewJob, lanes []int32, graph queue.Graph, once queue.Once) ([]queue.Enqueued, error) {
+func (s *Store) enqueueGraph(ctx context.Context, call enqueueCall, graph queue.Graph) ([]queue.Enqueued, error) {
+	jobs, once := call.jobs, call.once
 	var answer []queue.Enqueued
 	err := s.change(ctx, func(c *change) error {
 		kept, err := c.readCall(once)
@@ -24,8 +25,11 @@ func (s *Store) enqueueGraph(ctx context.Context, jobs []queue.NewJob, lanes []i
 			answer, err = c.enqueuedOf(kept)
 			return err
 		}
+		if call.losses != s.lanes.lost() {
+			return errLanesForgotten
+		}
 		e := enqueuing{
-			change: c, jobs: jobs, lanes: lanes, graph: graph, ids: make([]uuid.UUID, len(jobs)),
+			change: c, jobs: jobs, lanes: call.lanes, graph: graph, ids: make([]uuid.UUID, len(jobs)),
 			places: make([]int64, len(jobs)), answer: make([]queue.Enqueued, len(jobs)),
 		}
 		if err := e.run(); err != nil {

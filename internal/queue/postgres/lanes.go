@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,7 +19,11 @@ type laneNumbers struct {
 	mu     sync.RWMutex // guards what follows
 	byLane map[queue.Lane]int32
 	byID   map[int32]queue.Lane
+	losses int // how often they were forgotten
 }
+
+// errLanesForgotten tells that numbers of lanes are to be read again.
+var errLanesForgotten = errors.New("the numbers of lanes were forgotten meanwhile")
 
 func (n *laneNumbers) number(lane queue.Lane) (int32, bool) {
 	n.mu.RLock()
@@ -57,6 +62,14 @@ func (n *laneNumbers) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.byLane, n.byID = nil, nil
+	n.losses++
+}
+
+// lost is how often they were forgotten: numbers that were read before the last time may be wrong.
+func (n *laneNumbers) lost() int {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.losses
 }
 
 const findLanes = `

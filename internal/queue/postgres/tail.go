@@ -178,6 +178,7 @@ func (t *tail) sync(ctx context.Context) error {
 		return err
 	}
 	if seen.next < t.seen.next { // it is another database than it was
+		t.lost()
 		return t.resetLocked(ctx)
 	}
 	t.seen, t.read = seen, time.Now()
