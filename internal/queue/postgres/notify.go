@@ -96,16 +96,16 @@ func (s *Store) notify(ctx context.Context) error {
 // listen hears what other servers notify of, in a connection of its own, until ctx ends.
 func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 	pause := time.Duration(0)
+	listened := false // there was a connection that did
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := s.listenOnce(ctx, config)
+		err := s.listenOnce(ctx, config, &listened)
 		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(began) > longestReconnect {
 			pause = 0
 		}
-		s.tail.lost()
 		s.log.Error(err, "the connection that hears of other servers' changes was lost; until there is another one, polls find them")
 		pause = min(max(2*pause, 20*time.Millisecond), longestReconnect)
 		select {
@@ -115,7 +115,7 @@ func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 	}
 }
 
-func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
+func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig, listened *bool) error {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
@@ -138,6 +138,12 @@ func (s *Store) listenOnce(ctx context.Context, config *pgx.ConnConfig) error {
 	if err != nil {
 		return err
 	}
+	// Not for each attempt: one that gets no connection while others work would look at everything all the time.
+	if *listened {
+		s.tail.lost()
+	}
+	*listened = true
+	defer s.tail.lost()
 	// What was told while nobody listened, which another server may have come with.
 	s.notifier.hear()
 	s.notifier.listens.Store(true)
