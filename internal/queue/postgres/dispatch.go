@@ -49,7 +49,7 @@ type dispatcher struct {
 
 func (d *dispatcher) init(s *Store) {
 	d.store = s
-	d.fronts = make(fronts)
+	d.fronts = newFronts()
 	d.groups = make(map[string]*group)
 	d.byLane = make(map[queue.Lane]map[*group]struct{})
 }

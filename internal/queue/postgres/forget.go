@@ -19,7 +19,7 @@ type quietLine struct {
 // sweep forgets lines that are empty, and returns those that other servers may have emptied. It minds only
 // those in which nothing has happened since it was called before.
 func (f fronts) sweep() (quiet []quietLine, at searched) {
-	for lane, in := range f {
+	for lane, in := range f.byLane {
 		for rank, l := range in.ranks {
 			switch {
 			case l.held > 0:
@@ -40,10 +40,11 @@ func (f fronts) sweep() (quiet []quietLine, at searched) {
 // swept forgets those of the lines that were found to be empty, unless something has happened there since.
 func (f fronts) swept(quiet []quietLine, firsts map[line]int64) {
 	for _, q := range quiet {
-		if q.held > 0 || !q.quiet || f[q.lane].ranks[q.rank] != q.lineFront {
+		in := f.byLane[q.lane]
+		if in == nil || q.held > 0 || !q.quiet || in.ranks[q.rank] != q.lineFront {
 			continue
 		}
-		if _, found := firsts[line{f[q.lane].number, q.rank}]; !found {
+		if _, found := firsts[line{in.number, q.rank}]; !found {
 			f.forget(q.lane, q.rank)
 			continue
 		}
@@ -52,10 +53,10 @@ func (f fronts) swept(quiet []quietLine, firsts map[line]int64) {
 }
 
 func (f fronts) forget(lane queue.Lane, rank int16) {
-	in := f[lane]
+	in := f.byLane[lane]
 	delete(in.ranks, rank)
 	if len(in.ranks) == 0 {
-		delete(f, lane)
+		f.drop(lane)
 	}
 }
 

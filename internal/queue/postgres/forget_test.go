@@ -39,7 +39,7 @@ func TestLanesThatAreEmptyAreForgotten(t *testing.T) {
 			require.NoError(t, s.claims.forgetLines(t.Context()))
 		}
 		s.claims.mu.Lock()
-		require.Len(t, s.claims.fronts, 1, "which has a job")
+		require.Len(t, s.claims.fronts.byLane, 1, "which has a job")
 		s.claims.mu.Unlock()
 		s.lanes.mu.RLock()
 		require.Len(t, s.lanes.byID, limits.lanes)
@@ -92,7 +92,7 @@ func TestALineIsForgottenOnlyWhileNothingHappensInIt(t *testing.T) {
 	f.ready(7)
 	var claim searched
 	sweep(f, nil, func() { claim = f.begin() })
-	require.Len(t, f.fronts, 1, "what a claim comes to would be forgotten")
+	require.Len(t, f.byLane, 1, "what a claim comes to would be forgotten")
 	claim.claimed(nil)
 	sweep(f, nil, nothing)
 	require.True(t, claim.drained(first))
@@ -105,10 +105,10 @@ func TestALineIsForgottenOnlyWhileNothingHappensInIt(t *testing.T) {
 	claim.claimed(found(7))
 	claim.letGo()
 	sweep(f, nil, nothing)
-	require.Empty(t, f.fronts)
+	require.Empty(t, f.byLane)
 
 	f = newFront()
 	f.ready(7)
 	sweep(f, nil, nothing)
-	require.Empty(t, f.fronts, "somebody else has claimed it")
+	require.Empty(t, f.byLane, "somebody else has claimed it")
 }

@@ -90,7 +90,14 @@ func (c *lineClaim) end(last, passed int64) {
 }
 
 // fronts are guarded by dispatcher.mu.
-type fronts map[queue.Lane]*front
+type fronts struct {
+	byLane map[queue.Lane]*front
+	lanes  map[int32]queue.Lane // by the number of the front
+}
+
+func newFronts() fronts {
+	return fronts{byLane: make(map[queue.Lane]*front), lanes: make(map[int32]queue.Lane)}
+}
 
 // notice takes notice of a job that is ready; others tells that there may be more from there on.
 func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, others bool) {
@@ -108,10 +115,15 @@ func (f fronts) notice(lane queue.Lane, number int32, rank int16, place int64, o
 }
 
 func (f fronts) line(lane queue.Lane, number int32, rank int16) *lineFront {
-	in := f[lane]
-	if in == nil || in.number != number { // else its database has lost it, and it has a new one
+	in := f.byLane[lane]
+	if in == nil || in.number != number {
+		// A database that has lost lanes gives them new numbers, and theirs to others.
+		f.drop(lane)
+		if other, is := f.lanes[number]; is {
+			f.drop(other)
+		}
 		in = &front{number: number, ranks: make(map[int16]*lineFront)}
-		f[lane] = in
+		f.byLane[lane], f.lanes[number] = in, lane
 	}
 	l := in.ranks[rank]
 	if l == nil {
@@ -119,6 +131,13 @@ func (f fronts) line(lane queue.Lane, number int32, rank int16) *lineFront {
 		in.ranks[rank] = l
 	}
 	return l
+}
+
+func (f fronts) drop(lane queue.Lane) {
+	if in := f.byLane[lane]; in != nil {
+		delete(f.byLane, lane)
+		delete(f.lanes, in.number)
+	}
 }
 
 // searched is where one claim looks.
@@ -144,7 +163,7 @@ func (f fronts) expect(lane queue.Lane, number int32, rank int16, highest int64)
 // search begins a claim: it returns the lines of the lanes that may have ready jobs.
 func (f fronts) search(lanes []queue.Lane) (in searched) {
 	for _, lane := range lanes {
-		at := f[lane]
+		at := f.byLane[lane]
 		if at == nil {
 			continue
 		}

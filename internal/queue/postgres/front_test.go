@@ -15,7 +15,7 @@ type frontOfOne struct {
 }
 
 func newFront() *frontOfOne {
-	return &frontOfOne{make(fronts), queue.Lane{Channel: "default", Type: "work"}}
+	return &frontOfOne{newFronts(), queue.Lane{Channel: "default", Type: "work"}}
 }
 
 func (f *frontOfOne) ready(places ...int64) {
@@ -61,6 +61,26 @@ func TestJobsThatWereClaimedBeforeTheyWereKnownHideNoOther(t *testing.T) {
 	claim.claimed(found(100, 120, 121)) // the last two of which a transaction has added that was not heard of yet
 	f.ready(120, 121)
 	f.requireLooksFor(t, 101)
+}
+
+// A database that has lost a lane gives its number to the next one that is new.
+func TestAClaimLooksInNoLaneThatHasGotTheNumberOfItsOwn(t *testing.T) {
+	t.Parallel()
+	f := newFront()
+	f.ready(100)
+	quiet, _ := f.sweep()
+	require.Empty(t, quiet)
+	quiet, _ = f.sweep()
+	require.Len(t, quiet, 1)
+	other := queue.Lane{Channel: "default", Type: "other"}
+	f.notice(other, 1, 0, 101, false)
+	require.Empty(t, f.begin().lanes)
+	require.Equal(t, []int32{1}, f.search([]queue.Lane{other}).lanes)
+	f.swept(quiet, nil)
+	f.notice(f.lane, 2, 0, 102, false)
+	require.Equal(t, []int32{2}, f.begin().lanes)
+	f.notice(other, 1, 0, 103, false)
+	require.Equal(t, []int32{1}, f.search([]queue.Lane{other}).lanes)
 }
 
 func TestAClaimDoesNotPassWhatALaterOneLooksFor(t *testing.T) {

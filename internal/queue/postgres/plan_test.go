@@ -171,7 +171,7 @@ func claimCost(t *testing.T, s *Store) int64 {
 	var floor int64
 	s.claims.mu.Lock()
 	var lanes []int32
-	for _, f := range s.claims.fronts {
+	for _, f := range s.claims.fronts.byLane {
 		for _, l := range f.ranks {
 			if !l.isEmpty() {
 				lanes, floor = append(lanes, f.number), min(l.floor, l.fresh)
