@@ -73,16 +73,16 @@ func (b *bodies) noRoom(ctx context.Context) error {
 // roomFor waits until there is room for an answer of so many bytes, which the request holds until it is written.
 // errOverloaded if there is none in time, or the server stops.
 func (a *API) roomFor(ctx context.Context, bytes int64) (err error) {
-	holdingOf(ctx).answer, err = a.roomIn(ctx, a.options.Limits.Answers, bytes)
+	holdingOf(ctx).answer, err = a.roomIn(ctx, a.options.Limits.Answers, bytes, answerPatience)
 	return err
 }
 
-// roomIn waits until there is so much of a room, and takes it. errOverloaded as of roomFor.
-func (a *API) roomIn(ctx context.Context, room *limit.Room, bytes int64) (*limit.Held, error) {
+// roomIn waits for so long until there is so much of a room, and takes it. errOverloaded as of roomFor.
+func (a *API) roomIn(ctx context.Context, room *limit.Room, bytes int64, patience time.Duration) (*limit.Held, error) {
 	if room == nil {
 		return nil, nil //nolint:nilnil // a nil Held is one
 	}
-	waiting, cancel := a.patience(ctx, answerPatience)
+	waiting, cancel := a.patience(ctx, patience)
 	defer cancel()
 	held, err := room.Take(waiting, bytes)
 	switch {

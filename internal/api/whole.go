@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/longshore-queue/longshore/internal/queue"
 )
@@ -37,14 +38,21 @@ func (a *API) complete(ctx context.Context, leases []queue.Lease) ([]queue.Lease
 // fill reads what was withheld of leases, once there is room for all of that. errOverloaded as of roomFor.
 func (a *API) fill(ctx context.Context, leases []queue.Lease) (err error) {
 	var withheld int64
+	patience := answerPatience
 	for i := range leases {
-		withheld += leases[i].Withheld
+		l := &leases[i]
+		withheld += l.Withheld
+		for _, timeout := range []time.Duration{l.Timeout, l.HeartbeatTimeout} {
+			if l.Withheld > 0 && timeout > 0 {
+				patience = min(patience, timeout/2) // nobody works on the job meanwhile, nor says that it lives
+			}
+		}
 	}
 	if withheld == 0 {
 		return nil
 	}
 	// It is there twice while it is written.
-	if holdingOf(ctx).results, err = a.roomIn(ctx, a.options.Limits.Results, 2*withheld); err != nil {
+	if holdingOf(ctx).results, err = a.roomIn(ctx, a.options.Limits.Results, 2*withheld, patience); err != nil {
 		return err
 	}
 	for i := range leases {

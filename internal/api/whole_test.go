@@ -23,8 +23,9 @@ const (
 	sizeOfPart = queue.MaxLeaseResults/largeParts + 1000
 )
 
-// createLarge adds a job of type large whose dependencies are over, and have made more than comes with a lease.
-func (e *edge) createLarge() (id any) {
+// createLarge adds a job of type large, with more members, whose dependencies are over, and have made more than comes
+// with a lease.
+func (e *edge) createLarge(members string) (id any) {
 	e.t.Helper()
 	parts := make([]string, largeParts)
 	for i := range parts {
@@ -32,7 +33,7 @@ func (e *edge) createLarge() (id any) {
 		result := fmt.Sprintf(`{"result":%q}`, strings.Repeat("x", sizeOfPart-2))
 		require.Equal(e.t, http.StatusOK, e.on(e.lease(`{"types":["part"]}`), "finish", result).status)
 	}
-	return e.create(`{"type":"large","dependencies":[` + strings.Join(parts, ",") + `]}`)["id"]
+	return e.create(`{"type":"large","dependencies":[` + strings.Join(parts, ",") + `]` + members + `}`)["id"]
 }
 
 // resultsOf is an API with so much room for the results that leases are granted without, and that room.
@@ -59,7 +60,7 @@ func TestALeaseWithLargeResultsIsReadOnceThereIsRoomForIt(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				e := newEngineEdge(t, api.Options{Limits: api.Limits{Results: room}})
-				id := e.createLarge()
+				id := e.createLarge("")
 				asks := map[string]func() map[string]any{
 					"dequeue": func() map[string]any { return e.lease(`{"types":["large"]}`) },
 					"by id":   func() map[string]any { return e.send("POST", fmt.Sprintf("/v1/jobs/%s/dequeue", id), "").json(t) },
@@ -91,7 +92,7 @@ func TestALeaseThatThereIsNoRoomForIsPutOffAndItsJobCanBeLeasedByOthers(t *testi
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e, room := resultsOf(t, 4<<20)
-		id := e.createLarge()
+		id := e.createLarge("")
 		lease := e.lease(`{"types":["large"]}`)
 		held := takeAll(t, room)
 		e.tooMuch(e.send("GET", fmt.Sprintf("/v1/leases/%s", lease["token"]), ""), http.StatusServiceUnavailable, "overloaded", "2")
@@ -115,7 +116,7 @@ func TestWhatElseIsAskedForIsAnsweredWhereThereIsNoRoomForALargeLease(t *testing
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		e, room := resultsOf(t, 4<<20)
-		large := e.createLarge()
+		large := e.createLarge("")
 		small := e.create(`{"type":"small"}`)["id"]
 		e.create(`{"type":"part"}`)
 		before := e.lease(`{"types":["part"]}`)
@@ -146,7 +147,7 @@ func TestALeaseThatThereIsNoRoomForIsGivenBackThoughTheCallCanComeAgain(t *testi
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				e, room := resultsOf(t, 4<<20)
-				id := e.createLarge()
+				id := e.createLarge("")
 				held := takeAll(t, room)
 				for range 2 {
 					e.tooMuch(e.with("POST", path, body, "Idempotency-Key", "k"), http.StatusServiceUnavailable, "overloaded", "2")
@@ -172,7 +173,7 @@ func TestWhoIsInLineForRoomForALeaseWhenTheServerStopsIsLeasedNothing(t *testing
 		stopping, stop := context.WithCancel(t.Context())
 		room := limit.NewRoom(4 << 20)
 		e := newEngineEdge(t, api.Options{Stopping: stopping, Limits: api.Limits{Results: room}})
-		id := e.createLarge()
+		id := e.createLarge("")
 		takeAll(t, room)
 		got := make(chan answer, 2)
 		began := time.Now()
@@ -190,7 +191,7 @@ func TestALeaseThatIsTakenBackInLineForRoomIsNotHandedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		room, store := limit.NewRoom(4<<20), newStore(t)
 		e := newEdge(t, store, api.Options{Limits: api.Limits{Results: room}})
-		id := e.createLarge()
+		id := e.createLarge("")
 		held := takeAll(t, room)
 		got := make(chan answer, 1)
 		go func() { got <- e.send("POST", "/v1/dequeue", `{"types":["large"]}`) }()
@@ -205,4 +206,22 @@ func TestALeaseThatIsTakenBackInLineForRoomIsNotHandedOut(t *testing.T) {
 		require.Equal(t, "pending", e.job(id)["state"])
 		takeAll(t, room)
 	})
+}
+
+func TestALeaseThatMayNotBeSilentForLongIsGivenBackBeforeItIsLostInLineForRoom(t *testing.T) {
+	t.Parallel()
+	for _, bound := range []string{"timeout_seconds", "heartbeat_timeout_seconds"} {
+		t.Run(bound, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				e, room := resultsOf(t, 4<<20)
+				id := e.createLarge(fmt.Sprintf(`,%q:1`, bound))
+				takeAll(t, room)
+				began := time.Now()
+				e.tooMuch(e.send("POST", "/v1/dequeue", `{"types":["large"]}`), http.StatusServiceUnavailable, "overloaded", "2")
+				require.Equal(t, 500*time.Millisecond, time.Since(began))
+				require.Equal(t, "pending", e.job(id)["state"])
+			})
+		})
+	}
 }
