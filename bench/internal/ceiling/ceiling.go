@@ -64,6 +64,9 @@ const stopTimeout = 5 * time.Second
 // Serve serves a kind of ceiling on an address until ctx ends. What keeps something does so in a directory.
 func Serve(ctx context.Context, kind, directory, address string, logger *logrus.Logger) (err error) {
 	collect.Less() // as the server does
+	if kind == Log || kind == Pebble {
+		processors.OneMore() // as the server does that has a store on disk
+	}
 	q, closeIt, err := openQueue(kind, directory)
 	if err != nil {
 		return err
@@ -103,10 +106,8 @@ func Serve(ctx context.Context, kind, directory, address string, logger *logrus.
 func openQueue(kind, directory string) (q api.Queue, closeIt func() error, err error) {
 	switch kind {
 	case Log:
-		processors.OneMore() // as the server does that has a store on disk
 		return openLog(directory)
 	case Pebble:
-		processors.OneMore()
 		return openPebble(directory)
 	default:
 		return nothing{}, func() error { return nil }, nil

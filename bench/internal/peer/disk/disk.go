@@ -1,7 +1,8 @@
 // Package disk is what a disk allows: a queue that is a file to which the bytes of jobs, of leases
 // and of reports are appended, and nothing else. Callers that come at the same time share one
-// fdatasync, and the file is filled with zeros ahead of them, so that a sync need not change its size. There is no index, no protocol and no way to read anything back; a fetch waits for a
-// job and is told that there is one.
+// fdatasync, and the file is filled with zeros ahead of them, so that a sync need not change its
+// size. There is no index, no protocol and no way to read anything back; a fetch waits for a job and
+// is told that there is one.
 package disk
 
 import (
