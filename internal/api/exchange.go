@@ -84,8 +84,8 @@ func (a *API) dequeueNext(ctx context.Context, wanted *queue.DequeueRequest, bod
 }
 
 // exchange reports and asks for leases. While the server stops it takes the reports, which are
-// of work that is done, and grants nothing. While memory is short it waits for no job, and so it does
-// where there is no room for one more call that waits.
+// of work that is done, and grants nothing. It waits for no job while memory is short, nor where there is no
+// room for one more call that waits.
 func (a *API) exchange(ctx context.Context, request queue.BatchRequest, wait *float64) (queue.BatchAnswer, error) {
 	request.ReportOnly = a.stopping()
 	patience, short := waitOf(wait, a.options.MaxWait), a.short()
