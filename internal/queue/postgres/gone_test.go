@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -61,15 +62,22 @@ func TestWhoComesAgainKeepsWhatItWasGrantedWhileItWasGone(t *testing.T) {
 	done(t, s, &l)
 }
 
+// addSecond adds a job of type second that is ready, and depends on one that is over.
+func addSecond(t *testing.T, s *Store) uuid.UUID {
+	t.Helper()
+	ids := add(t, s, queue.NewJob{Type: "first", Name: "first"}, queue.NewJob{Type: "second", Needs: []queue.Need{{Name: "first"}}})
+	first := take(t, s, "first")
+	done(t, s, &first)
+	return ids[1]
+}
+
 // What a dequeue was granted cannot be handed out when what it depends on cannot be read. Nor can it be given back then:
 // who comes again, elsewhere, is handed it, and keeps it.
 func TestWhoComesAgainKeepsWhatCouldNotBeHandedOut(t *testing.T) {
 	t.Parallel()
 	p, address := through(t, migrated(t, pgtest.Database(t)))
 	s, other := openServer(t, address, Options{Connections: 1}), openServer(t, p.dsn, Options{})
-	add(t, s, queue.NewJob{Type: "first", Name: "first"}, queue.NewJob{Type: "second", Needs: []queue.Need{{Name: "first"}}})
-	first := take(t, s, "first")
-	done(t, s, &first)
+	addSecond(t, s)
 	request := queue.DequeueRequest{Types: []string{"second"}, Once: once("comes again")}
 	happened := p.cutAt(beforeStatement, "FROM longshore.edges e LEFT JOIN longshore.ended d")
 	p.refuse(true)
@@ -91,9 +99,7 @@ func TestWhoComesAgainKeepsWhatTheFirstCallGivesUpLater(t *testing.T) {
 	t.Parallel()
 	p, address := through(t, migrated(t, pgtest.Database(t)))
 	s, other := openServer(t, address, Options{}), openServer(t, p.dsn, Options{})
-	add(t, s, queue.NewJob{Type: "first", Name: "first"}, queue.NewJob{Type: "second", Needs: []queue.Need{{Name: "first"}}})
-	first := take(t, s, "first")
-	done(t, s, &first)
+	addSecond(t, s)
 	request := queue.DequeueRequest{Types: []string{"second"}, Once: once("comes again")}
 	grants, err := s.claims.ask(over(), request.Lanes(), 1, request.Holder(), request.Once)
 	require.NoError(t, err)
@@ -114,14 +120,12 @@ func TestWhatCouldNotBeHandedOutIsGivenBackThoughNobodyComesAgain(t *testing.T) 
 	t.Parallel()
 	p, address := through(t, migrated(t, pgtest.Database(t)))
 	s := openServer(t, address, Options{})
-	ids := add(t, s, queue.NewJob{Type: "first", Name: "first"}, queue.NewJob{Type: "second", Needs: []queue.Need{{Name: "first"}}})
-	first := take(t, s, "first")
-	done(t, s, &first)
+	id := addSecond(t, s)
 	happened := p.cutAt(beforeStatement, readDependencies)
 	_, err := s.Dequeue(over(), queue.DequeueRequest{Types: []string{"second"}, Once: once("gone")})
 	requireCut(t, beforeStatement, happened, err)
 	require.Eventually(t, func() bool {
-		status, err := s.JobStatus(t.Context(), ids[1])
+		status, err := s.JobStatus(t.Context(), id)
 		return err == nil && status.State == queue.Pending && status.Retries == 0
 	}, soon, tick)
 }
